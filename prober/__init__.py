@@ -1,0 +1,21 @@
+"""prober: what happens to a TLS client that sends no server name?
+
+The tree in the order in which the data flows:
+
+  config/      YAML text -> frozen model values; every error with file, line and path
+  model.py     the values that the parts exchange: Target, Handshake, Observation, Differential, Verdict
+  schedule.py  when a differential is due: a stable phase from the target's key; skips, never queues
+  tls/         bytes <-> events: a hand-built ClientHello and the client's side of TLS 1.0 to 1.3, without I/O
+  probing/     the only code that opens sockets to targets: engine, resolution, the three hellos of a differential
+  judge/       facts -> opinion: certificates, verdicts, signatures of known ingresses
+  report.py    the JSON objects of the command line and of the API
+  outlets/     what operators see: Prometheus exposition, status page, API
+  diagnose/    from symptom to cause: logs, captures, routes, overrides, and the judgement over all of them
+  lab/         the rehearsal ingress
+  service.py   composition root of ``prober serve``: the only file that imports everything
+  cli/         one thin file a command
+"""
+
+from prober.version import __version__
+
+__all__ = ["__version__"]

@@ -1,0 +1,1 @@
+"""The client's side of TLS, without I/O: bytes in, events out."""
