@@ -33,9 +33,7 @@ class Reader:
     def _need(self, count: int, what: str) -> int:
         start = self.offset
         if self._end - start < count:
-            raise DecodeError(
-                f"{what} needs {count} bytes, {self._end - start} are left", message=self._name, offset=start
-            )
+            raise DecodeError(f"{what} needs {count} bytes, {self._end - start} are left", message=self._name, offset=start)
         self.offset = start + count
         return start
 
@@ -105,9 +103,7 @@ class Reader:
     def expect_end(self, what: str = "structure") -> None:
         """Raise DecodeError unless everything was read."""
         if self.offset != self._end:
-            raise DecodeError(
-                f"{self._end - self.offset} bytes follow the end of {what}", message=self._name, offset=self.offset
-            )
+            raise DecodeError(f"{self._end - self.offset} bytes follow the end of {what}", message=self._name, offset=self.offset)
 
 
 class Writer:
