@@ -1,0 +1,143 @@
+"""``prober lab``: start the rehearsal ingress, or flip one of its listeners while it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """\
+examples:
+  prober lab                                  one listener for each behaviour, from port 9443 on
+  prober lab --listener shop=healthy --listener api=envoy-reset --port 0
+  prober lab --count 200                      200 more healthy listeners
+  prober lab flip healthy envoy-reset         make a running listener reset clients without SNI
+  prober lab flip healthy healthy             and mend it
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "lab",
+        help="start a rehearsal ingress on loopback",
+        description="Start a small ingress on loopback with one listener for each behaviour, to rehearse an incident with.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "flip", nargs="*", metavar="flip LISTENER BEHAVIOUR", help="change a listener of a running lab, then exit"
+    )
+    parser.add_argument("--host", default="127.0.0.1", metavar="IP", help="loopback address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=9443,
+        metavar="N",
+        help="port of the first listener, the others follow; 0: free ones (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--control-port", type=int, default=9860, metavar="N", help="port to flip listeners by (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--listener",
+        action="append",
+        default=[],
+        metavar="NAME=BEHAVIOUR",
+        help="start this listener instead of one for each behaviour; repeatable",
+    )
+    parser.add_argument("--count", type=int, default=0, metavar="N", help="start N healthy listeners more (target-000, ...)")
+    parser.add_argument(
+        "--directory", type=Path, metavar="DIR", help="where to write ca.pem and prober.yml (default: a temporary directory)"
+    )
+    parser.add_argument("--list", action="store_true", help="print the behaviours and exit")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit status."""
+    from prober.lab.behaviours import BEHAVIOURS
+
+    if args.list:
+        width = max(map(len, BEHAVIOURS))
+        for row in BEHAVIOURS.values():
+            print(f"{row.name.ljust(width)}  {row.meaning}")
+        return 0
+    if args.flip:
+        if len(args.flip) != 3 or args.flip[0] != "flip":
+            return _usage("write `prober lab flip LISTENER BEHAVIOUR`, or no word at all to start the lab")
+        return _flip(args.flip[1], args.flip[2], args.control_port)
+    return _start(args)
+
+
+def _usage(message: str) -> int:
+    print(f"prober lab: {message}", file=sys.stderr)
+    return 2
+
+
+def _flip(listener: str, behaviour: str, control_port: int) -> int:
+    import httpx
+
+    url = httpx.URL(scheme="http", host="127.0.0.1", port=control_port, path=f"/{listener}")
+    try:
+        answer = httpx.put(url, content=behaviour, timeout=5, trust_env=False)
+    except httpx.HTTPError as error:
+        return _usage(
+            f"no lab answers on 127.0.0.1:{control_port} ({error}); start one with `prober lab`, or give its --control-port"
+        )
+    if answer.status_code != httpx.codes.OK:
+        return _usage(answer.text.strip())
+    print(answer.text, end="")
+    return 0
+
+
+def _start(args: argparse.Namespace) -> int:
+    import ipaddress
+
+    import trio
+
+    from prober.lab.behaviours import Behaviour, find
+    from prober.lab.rehearsal import LabError, LabOptions, default_listeners, run_lab
+
+    try:
+        loopback = ipaddress.ip_address(args.host).is_loopback
+    except ValueError:
+        return _usage(f"--host {args.host!r} is no IP address; write 127.0.0.1 or ::1")
+    if not loopback:
+        return _usage(f"--host {args.host} is not loopback; a rehearsal stays on this machine")
+    listeners: list[tuple[str, Behaviour]] = []
+    for text in args.listener:
+        name, _, behaviour = text.partition("=")
+        try:
+            listeners.append((name, find(behaviour)))
+        except ValueError as error:
+            return _usage(f"--listener {text}: {error}")
+        if not name or "/" in name:
+            return _usage(f"--listener {text}: write NAME=BEHAVIOUR, with a name without '/'")
+    if len({name for name, _ in listeners}) != len(listeners):
+        return _usage("two listeners have the same name")
+    healthy = default_listeners(args.count)
+    chosen = (*listeners, *healthy[-args.count :]) if listeners and args.count else tuple(listeners) or healthy
+    if not 0 <= args.port <= 65535 - len(chosen):
+        return _usage(f"--port {args.port} leaves no room for {len(chosen)} listeners below 65536")
+    with tempfile.TemporaryDirectory(prefix="prober-lab-") as temporary:
+        options = LabOptions(
+            listeners=chosen,
+            directory=args.directory or Path(temporary),
+            host=args.host,
+            port=args.port,
+            control_port=args.control_port,
+        )
+        try:
+            trio.run(run_lab, options, _announce)
+        except* LabError as errors:
+            return _usage(str(errors.exceptions[0]))
+        except* KeyboardInterrupt:
+            pass
+    return 0
+
+
+def _announce(text: str) -> None:
+    print(text, flush=True)
