@@ -1,0 +1,1 @@
+"""Real server programs, and what a machine needs to run them."""
