@@ -1,0 +1,250 @@
+"""What the running service knows, as readers see it. Pure: time is an argument.
+
+One writer, the probing loop, calls `Store.record` once a differential. Readers (the exporter, the status page, the API) call
+`Store.states` and read immutable `EndpointState` values: they may keep them across an await, or hand them to a thread.
+A state is replaced, never changed, and its ``version`` grows with each replacement, so that a reader that renders a chunk of
+text per state can tell by one comparison whether its chunk is still true.
+
+`Statistics` is about the service itself. It is mutable and written by the probing loop alone; readers only read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from prober.model import Address, Differential, Endpoint, Handshake, Outcome, Sni, Target, Verdict
+
+if TYPE_CHECKING:
+    from prober.judge.verdicts import Judgement
+
+__all__ = [
+    "HANDSHAKE_BUCKETS",
+    "LATENESS_BUCKETS",
+    "Change",
+    "EndpointState",
+    "HelloKey",
+    "Histogram",
+    "StateKey",
+    "Statistics",
+    "Store",
+    "hello_key",
+    "state_key",
+]
+
+# CONTRACT: the buckets of prober_schedule_lateness_seconds.
+LATENESS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+# From a reset on the same host (0.1 ms) to the longest sensible deadline.
+HANDSHAKE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class StateKey(NamedTuple):
+    """Identity of one watched endpoint, as its metrics' labels have it."""
+
+    target: str
+    """The target's name."""
+    address: str
+    """``ip:port`` (``[v6]:port``); while a name does not resolve, ``name:port``."""
+
+
+class HelloKey(NamedTuple):
+    """Identity of one hello within a differential, as its metrics' labels have it."""
+
+    sni: Sni
+    server_name: str
+    """The known name; the empty string for ``none`` and for ``unknown`` (whose canary differs every time)."""
+
+
+def state_key(differential: Differential) -> StateKey:
+    """The key under which a differential is kept."""
+    return StateKey(differential.target, str(differential.endpoint or differential.address))
+
+
+def hello_key(handshake: Handshake) -> HelloKey:
+    """The key under which a handshake is counted."""
+    if handshake.sni is Sni.KNOWN:
+        return HelloKey(Sni.KNOWN, handshake.server_name or "")
+    return HelloKey(handshake.sni, "")
+
+
+class EndpointState(NamedTuple):
+    """What is known about one endpoint of one target. Immutable; built by `Store`."""
+
+    key: StateKey
+    target: Target
+    address: Address
+    """The configured address that led here."""
+    endpoint: Endpoint | None
+    """None while the address's name does not resolve."""
+    differential: Differential
+    """The last one."""
+    judgement: Judgement
+    """Of the last differential."""
+    since: float
+    """Unix time in seconds since when the verdict is what it is."""
+    last_run: Mapping[HelloKey, float]
+    """Unix time in seconds at which each hello was last started, in the differential's order."""
+    outcomes: Mapping[tuple[HelloKey, Outcome], int]
+    """How often each hello ended how, since this endpoint is watched. Only what happened has an entry."""
+    version: int
+    """Unique over all states of the store and growing: equal versions are the same state."""
+
+
+class Change(NamedTuple):
+    """A verdict that is not what it was. ``previous`` is None the first time that an endpoint is judged."""
+
+    state: EndpointState
+    previous: Verdict | None
+    at: float
+    """Unix time in seconds."""
+
+
+class Store:
+    """The states of all endpoints, by key.
+
+    ``version`` grows with every change of any kind (a record, a removal, a reload), so that a reader can tell by one
+    comparison that nothing at all happened.
+    """
+
+    __slots__ = ("_states", "version")
+
+    def __init__(self) -> None:
+        self._states: dict[StateKey, EndpointState] = {}
+        self.version = 0
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __iter__(self) -> Iterator[EndpointState]:
+        return iter(self._states.values())
+
+    def states(self) -> tuple[EndpointState, ...]:
+        """All states, in an order that stays: an endpoint keeps its place until it is removed."""
+        return tuple(self._states.values())
+
+    def state(self, key: StateKey) -> EndpointState | None:
+        """The state of one endpoint, None when it was never judged."""
+        return self._states.get(key)
+
+    def record(self, target: Target, differential: Differential, judgement: Judgement, now: float) -> Change | None:
+        """Take in one judged differential; a `Change` when its verdict differs from the one before.
+
+        ``now`` is Unix time in seconds. Hellos that the differential does not have any more lose their counters.
+        """
+        key = state_key(differential)
+        before = self._states.get(key)
+        hellos = [(hello_key(handshake), handshake) for handshake in differential.handshakes]
+        outcomes: dict[tuple[HelloKey, Outcome], int] = {}
+        if before is not None:
+            present = {hello for hello, _ in hellos}
+            outcomes = {entry: count for entry, count in before.outcomes.items() if entry[0] in present}
+        for hello, handshake in hellos:
+            entry = (hello, handshake.observation.outcome)
+            outcomes[entry] = outcomes.get(entry, 0) + 1
+        changed = before is None or before.judgement.verdict != judgement.verdict
+        self.version += 1
+        state = EndpointState(
+            key=key,
+            target=target,
+            address=differential.address,
+            endpoint=differential.endpoint,
+            differential=differential,
+            judgement=judgement,
+            since=now if changed or before is None else before.since,
+            last_run={hello: handshake.started for hello, handshake in hellos},
+            outcomes=outcomes,
+            version=self.version,
+        )
+        self._states[key] = state
+        if not changed:
+            return None
+        return Change(state, None if before is None else before.judgement.verdict, now)
+
+    def retain(self, keep: Callable[[StateKey], bool]) -> tuple[EndpointState, ...]:
+        """Drop the endpoints that are watched no more; those dropped are returned."""
+        gone = tuple(state for key, state in self._states.items() if not keep(key))
+        for state in gone:
+            del self._states[state.key]
+        if gone:
+            self.version += 1
+        return gone
+
+    def adopt(self, targets: Iterable[Target]) -> None:
+        """After a reload: states of targets that kept their name show the new labels and policy at once."""
+        by_name = {target.name: target for target in targets}
+        for key, state in self._states.items():
+            target = by_name.get(key.target)
+            if target is not None and target != state.target:
+                self.version += 1
+                self._states[key] = state._replace(target=target, version=self.version)
+
+
+class Histogram:
+    """Counts by bucket, not cumulative: ``counts[i]`` observations were at most ``bounds[i]`` and above the bound before.
+
+    The last count is of those above all bounds. A bucket of Prometheus is the sum of the counts up to it.
+    """
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value, in seconds."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def count(self) -> int:
+        """All observations."""
+        return sum(self.counts)
+
+
+class Statistics:
+    """What the service counts about itself (the ``prober_*`` metrics)."""
+
+    __slots__ = (
+        "handshake_seconds",
+        "in_flight",
+        "lateness",
+        "local_errors",
+        "reload_success_timestamp",
+        "reload_successful",
+        "skipped",
+        "started",
+        "targets",
+    )
+
+    def __init__(self, in_flight: Callable[[], int], started: float) -> None:
+        self.in_flight = in_flight
+        """Handshakes in flight now."""
+        self.started = started
+        """Unix time at which the service started."""
+        self.lateness = Histogram(LATENESS_BUCKETS)
+        """Started minus due, one observation a handshake."""
+        self.skipped: dict[str, int] = {"in_flight": 0, "late": 0}
+        """Differentials not run, by reason: the endpoint's last one is still running; the loop came too late for the tick."""
+        self.local_errors: dict[str, int] = {}
+        """Handshakes that this host failed, by errno name (``EMFILE``, ...; ``other`` where there is none)."""
+        self.handshake_seconds: dict[tuple[Sni, Outcome], Histogram] = {}
+        """Duration of whole handshakes, all phases."""
+        self.reload_successful = True
+        self.reload_success_timestamp = started
+        self.targets: dict[str, int] = {}
+        """Targets by source; ``config`` is the configuration file itself."""
+
+    def count_handshake(self, handshake: Handshake) -> None:
+        """Take in one finished handshake of the schedule."""
+        observation = handshake.observation
+        series = (handshake.sni, observation.outcome)
+        histogram = self.handshake_seconds.get(series)
+        if histogram is None:
+            histogram = self.handshake_seconds[series] = Histogram(HANDSHAKE_BUCKETS)
+        histogram.observe(observation.seconds.total)
+        if observation.outcome is Outcome.LOCAL_ERROR:
+            errno = observation.errno or "other"
+            self.local_errors[errno] = self.local_errors.get(errno, 0) + 1
