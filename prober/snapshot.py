@@ -208,12 +208,17 @@ class Statistics:
     """What the service counts about itself (the ``prober_*`` metrics)."""
 
     __slots__ = (
+        "discovery_success",
         "handshake_seconds",
         "in_flight",
         "lateness",
         "local_errors",
+        "notification_queue",
+        "notifications",
         "reload_success_timestamp",
         "reload_successful",
+        "shard",
+        "shards",
         "skipped",
         "started",
         "targets",
@@ -236,6 +241,14 @@ class Statistics:
         self.reload_success_timestamp = started
         self.targets: dict[str, int] = {}
         """Targets by source; ``config`` is the configuration file itself."""
+        self.discovery_success: dict[str, float] = {}
+        """Unix time at which each discovery source last answered."""
+        self.notifications: dict[tuple[str, str], int] = {}
+        """Notifications that were tried, by receiver and result."""
+        self.notification_queue = 0
+        """Notifications that wait for delivery."""
+        self.shard, self.shards = 0, 1
+        """Which part of the targets this prober watches, from 0, and of how many."""
 
     def count_handshake(self, handshake: Handshake) -> None:
         """Take in one finished handshake of the schedule."""
