@@ -1,0 +1,224 @@
+"""The HTTP listener: hypercorn's protocol on sockets and connections that are ours.
+
+hypercorn's own ``serve`` is not used, since it shields every send from cancellation: a client that stops reading in the
+middle of ``/metrics`` would keep the process from ending, for ever. Here each connection has a deadline for its headers and for
+every send, their number is bounded, and closing the socket under a send ends it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from hypercorn.trio.worker_context import WorkerContext
+    from hypercorn.typing import AppWrapper
+
+__all__ = ["GRACE_SECONDS", "HEADER_SECONDS", "MAX_CONNECTIONS", "bind", "serve", "url_of"]
+
+HEADER_SECONDS = 9.0
+"""From the connection, or the answer before, to the end of a request's headers. CONTRACT says 10; not an interval that
+people scrape at, so that an idle connection is not closed in the moment in which it is used again."""
+
+SEND_SECONDS = 10.0
+"""How long one send may wait for a client that does not read."""
+
+GRACE_SECONDS = 1.0
+"""How long requests may go on after a shutdown began."""
+
+MAX_CONNECTIONS = 256
+"""More than a handful of scrapers, balancers and people need; each may hold a descriptor and a response."""
+
+_BACKLOG = 128
+_UNSENT_BYTES = 256 * 1024
+"""Trio wakes a sender at 16 KiB of unsent data; a scrape of megabytes would wake the loop thousands of times."""
+
+_logger = logging.getLogger(__name__)
+
+
+def bind(listen: str) -> tuple[socket.socket, ...]:
+    """Listening sockets for ``IP:PORT``, ``[v6]:PORT``, ``NAME:PORT`` (all its addresses) or ``:PORT`` (all of the host's).
+
+    ``OSError`` says which address cannot be had and what to do. Port 0 lets the kernel choose.
+    """
+    host, colon, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise OSError(errno.EINVAL, f"cannot listen on {listen!r}: write IP:PORT, [IPv6]:PORT or :PORT")
+    try:
+        found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(
+            errno.EADDRNOTAVAIL, f"cannot listen on {listen!r}: {error.strerror}; write an address of this host"
+        ) from None
+    listeners: list[socket.socket] = []
+    for family, kind, protocol, _, (ip, wanted, *scope) in dict.fromkeys(found):
+        listener = socket.socket(family, kind, protocol)
+        listeners.append(listener)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                # Each family has its own socket: the IPv6 one must not take the IPv4 port with it.
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Where the kernel is to choose a port, the other addresses follow its choice for the first.
+            followed = wanted or (0 if listener is listeners[0] else listeners[0].getsockname()[1])
+            listener.bind((ip, followed, *scope))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            if not host and family == socket.AF_INET6 and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+                listeners.pop().close()  # a host without IPv6
+                continue
+            for each in listeners:
+                each.close()
+            raise OSError(error.errno, f"cannot listen on {listen!r}: {_advice(error)}") from None
+        listener.setblocking(False)
+    return tuple(listeners)
+
+
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
+    """``http://127.0.0.1:9859`` of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _advice(error: OSError) -> str:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"{reason}; another process has this port: stop it, or choose another port with listen"
+        case errno.EACCES | errno.EPERM:
+            return f"{reason}; ports below 1024 need a privilege: choose a higher port with listen"
+        case errno.EADDRNOTAVAIL:
+            return f"{reason}; no interface of this host has the address"
+        case _:
+            return reason
+
+
+async def serve(
+    app: Callable[..., Any],
+    listeners: tuple[socket.socket, ...],
+    *,
+    shutdown: trio.Event,
+    tls: Callable[[], ssl.SSLContext] | None = None,
+    task_status: trio.TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve an ASGI application on sockets from `bind`, until ``shutdown`` is set and the requests under way are done.
+
+    The sockets are closed in any case. ``tls`` is asked for a context at each connection, so that renewed certificates count
+    at once. ``task_status`` gets the URLs.
+    """
+    from hypercorn.trio.worker_context import WorkerContext
+    from hypercorn.utils import wrap_app
+
+    context = WorkerContext(None)
+    clients = _Connections(wrap_app(app, 0, "asgi"), context, tls)
+    accepting = [trio.SocketListener(trio.socket.from_stdlib_socket(listener)) for listener in listeners]
+    urls = tuple(url_of(listener, tls=tls is not None) for listener in listeners)
+    try:
+        async with trio.open_nursery() as connections:
+            try:
+                async with trio.open_nursery() as acceptors:
+                    await acceptors.start(partial(trio.serve_listeners, clients.receive, accepting, handler_nursery=connections))
+                    task_status.started(urls)
+                    await shutdown.wait()
+                    acceptors.cancel_scope.cancel()
+                await context.terminated.set()  # idle connections close now, the others after their answer
+                connections.cancel_scope.deadline = trio.current_time() + GRACE_SECONDS
+                await clients.empty()
+            finally:
+                clients.close()
+    finally:
+        for listener in accepting:
+            listener.socket.close()
+
+
+class _Connections:
+    """The connections that are open."""
+
+    def __init__(self, app: AppWrapper, context: WorkerContext, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        from hypercorn import Config
+
+        self._app = app
+        self._context = context
+        self._tls = tls
+        self._open: set[_BoundedStream] = set()
+        self._left = trio.Event()
+        self._config = Config()
+        self._config.accesslog = None
+        self._config.errorlog = _logger
+        self._config.include_server_header = False
+        self._config.keep_alive_timeout = HEADER_SECONDS
+        self._config.ssl_handshake_timeout = HEADER_SECONDS
+
+    async def receive(self, stream: trio.SocketStream) -> None:
+        """Serve one connection to its end; one above the limit is closed."""
+        from hypercorn.trio.tcp_server import TCPServer
+        from hypercorn.typing import ConnectionState
+
+        if len(self._open) >= MAX_CONNECTIONS:
+            return
+        bounded = _BoundedStream(stream)
+        self._open.add(bounded)
+        try:
+            served: Any = bounded
+            if self._tls is not None:
+                served = trio.SSLStream(bounded, self._tls(), server_side=True, https_compatible=True)
+            await TCPServer(self._app, self._config, self._context, ConnectionState({}), served).run()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the client has gone, or we have closed under a request that took longer than the grace
+        finally:
+            self._open.discard(bounded)
+            self._left.set()
+
+    async def empty(self) -> None:
+        """Wait until the last connection is closed."""
+        while self._open:
+            self._left = trio.Event()
+            await self._left.wait()
+
+    def close(self) -> None:
+        """Close all connections, also under a shielded send."""
+        for stream in self._open:
+            stream.socket.close()
+
+
+class _BoundedStream(trio.abc.HalfCloseableStream):
+    """A socket stream whose sends have a deadline, so that a client that does not read cannot hold a response for ever."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.socket = stream.socket
+        if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
+            stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything, or fail when the client does not read for `SEND_SECONDS`."""
+        with trio.move_on_after(SEND_SECONDS) as scope:
+            await self._stream.send_all(data)
+        if scope.cancelled_caught:
+            self.socket.close()
+            raise trio.BrokenResourceError(f"the client has not read for {SEND_SECONDS:g} s")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As the socket stream."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        """As the socket stream."""
+        await self._stream.send_eof()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """As the socket stream."""
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        """As the socket stream."""
+        await self._stream.aclose()
