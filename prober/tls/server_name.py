@@ -1,0 +1,87 @@
+"""Server names as they go on the wire (RFC 6066 §3): ASCII, A-labels for international names, no trailing dot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+
+__all__ = ["BadServerName", "ServerNameForm", "canary_name", "encode_server_name", "host_name"]
+
+
+class BadServerName(ValueError):
+    """A name that cannot be a server name; the text says why."""
+
+
+class ServerNameForm(StrEnum):
+    """How a profile writes the name that it is given. Only ``host_name`` is what RFC 6066 §3 asks for."""
+
+    HOST_NAME = "host_name"
+    IP_LITERAL = "ip_literal"
+    """An address of the documentation range instead of the name: what some old stacks send to an IP target."""
+    TRAILING_DOT = "trailing_dot"
+    """The name with the DNS root's dot."""
+
+
+# Most names are this already: letters, digits, hyphens and underscores (seen in real virtual hosts) in labels of 1 to 63,
+# the last not of digits alone, since that is an IPv4 address.
+_PLAIN = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*(?![0-9]+\Z)[A-Za-z0-9_-]{1,63}").fullmatch
+
+
+def encode_server_name(name: str) -> bytes:
+    """``name`` as the bytes of a ``HostName``; BadServerName (a ValueError) when it cannot be one.
+
+    International names become A-labels (IDNA). One trailing dot is dropped, as RFC 6066 §3 says.
+    """
+    if _PLAIN(name) is not None:
+        return name.encode("ascii")
+    bare = name.removesuffix(".")
+    if not bare:
+        raise BadServerName("the server name is empty; to send no name, use the hello `none`")
+    labels = bare.replace("\u3002", ".").split(".")
+    if not all(labels):
+        raise BadServerName(f"{_shown(name)} has an empty label; remove the extra dot")
+    encoded = ".".join(_a_label(label, name) for label in labels)
+    if len(encoded) > 253:
+        raise BadServerName(f"{_shown(name)} has {len(encoded)} bytes on the wire; a DNS name has at most 253")
+    if _PLAIN(encoded) is None:
+        odd = re.search(r"[^A-Za-z0-9_.-]", encoded)
+        if odd is None or ":" in encoded:
+            raise BadServerName(
+                f"{_shown(name)} looks like an IP address, which is no server name (RFC 6066 section 3); "
+                "to send one all the same, use the profile sni-ip-literal"
+            )
+        raise BadServerName(f"{_shown(name)} contains {odd[0]!r}, which no host name has")
+    return encoded.encode("ascii")
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 80 else f"{name[:77]}...")
+
+
+def _a_label(label: str, name: str) -> str:
+    if label.isascii():
+        if len(label) > 63:
+            raise BadServerName(f"{_shown(name)} has a label of {len(label)} bytes; a label has at most 63")
+        return label
+    # Imported here: its tables take 10 ms to load, and few names are international.
+    import idna
+
+    try:
+        return idna.encode(label, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise BadServerName(f"{_shown(name)} is no valid international name: {error}") from error
+
+
+def host_name(form: ServerNameForm, name: str) -> bytes:
+    """``name`` as a profile of ``form`` writes it; BadServerName as `encode_server_name`."""
+    if form is ServerNameForm.HOST_NAME:
+        return encode_server_name(name)
+    if form is ServerNameForm.TRAILING_DOT:
+        return encode_server_name(name) + b"."
+    return b"192.0.2.1"
+
+
+def canary_name(entropy: Callable[[int], bytes]) -> str:
+    """A name that nobody can serve (RFC 2606 §2), and that can be found again in an ingress's access log."""
+    return f"probe-{entropy(8).hex()}.invalid"
