@@ -1,0 +1,12 @@
+"""YAML text -> frozen model values. What travels further is a `prober.model.Target`, never an object called config.
+
+The text is read as nodes (`nodes`), not as Python values, so that every complaint names file, line and path, and so that
+``tls: 1.0`` keeps its zero. A reader (`readers`, `targets`, ...) turns one node into one value or raises `Wrong`; the complaints
+of all readers are collected and raised together as one `ConfigError`. Environment variables and ``~`` are not expanded: a file
+means the same wherever it is read. Relative paths are relative to the file that names them.
+"""
+
+from prober.config.document import Config, Listen, load
+from prober.config.problems import ConfigError, Problem
+
+__all__ = ["Config", "ConfigError", "Listen", "Problem", "load"]

@@ -1,0 +1,121 @@
+"""The configuration file as a whole (CONTRACT section 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prober.addresses import parse_address
+from prober.config.allow import AllowRule, probe_allow
+from prober.config.modules import SHORTEST_TIMEOUT, default_timeout, modules
+from prober.config.nodes import Fields, Value, document, read_text
+from prober.config.problems import Problems, Wrong, near_miss
+from prober.config.readers import duration, optional, word
+from prober.config.targets import SHORTEST_INTERVAL, TargetDefaults, not_below, targets
+from prober.model import Module, Target
+
+__all__ = ["DEFAULT_LISTEN", "Config", "Listen", "load", "parse_listen"]
+
+KEYS = ("listen", "interval", "timeout", "modules", "targets", "probe_allow")
+# Promised keys whose part of the service does not exist yet: to ignore them would be to promise alerts that never come.
+NOT_YET = {
+    "alerting": "this version raises no alerts itself; use the Prometheus rules, and remove the key",
+    "discovery": "this version discovers no targets; list them under targets, and remove the key",
+    "state": "this version keeps no state on disk; remove the key",
+    "web_config_file": "this version serves neither TLS nor passwords; listen on loopback behind a proxy, and remove the key",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the HTTP server listens. An empty host is every address; port 0 is one that is free."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+DEFAULT_LISTEN = Listen("127.0.0.1", 9859)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration that can be used."""
+
+    file: str
+    listen: Listen
+    interval: float
+    """Seconds; default of the targets."""
+    timeout: float
+    """Seconds; default of the targets and modules."""
+    modules: Mapping[str, Module]
+    """By name, timeouts filled in."""
+    targets: tuple[Target, ...]
+    probe_allow: tuple[AllowRule, ...]
+
+
+def load(path: str | Path) -> Config:
+    """Read a configuration file; `ConfigError` with everything that is wrong with it."""
+    path = Path(path)
+    problems = Problems(str(path))
+    config = _read(document(read_text(path), problems), str(path))
+    problems.raise_if_any()
+    return config
+
+
+def parse_listen(text: str) -> Listen:
+    """Read ``host:port``, ``:port`` (every address) or ``[v6]:port``; ``ValueError`` says what is wrong."""
+    if text.startswith(":"):
+        host, port = "", text[1:]
+    elif text.endswith(":0"):
+        host, port = parse_address(text[:-2] + ":1").host, "0"
+    else:
+        address = parse_address(text)
+        if not text.endswith(f":{address.port}"):
+            raise ValueError(f"{text!r} has no port; write HOST:PORT, for example {DEFAULT_LISTEN}")
+        host, port = address.host, str(address.port)
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError(f"{port!r} is no port; write a number from 1 to 65535")
+    return Listen(host, int(port))
+
+
+def _read(value: Value, file: str) -> Config:
+    fields = value.read(_fields, Fields(value, {}))
+    interval = fields.read("interval", duration(at_least=SHORTEST_INTERVAL), 15.0)
+    written = fields.read("timeout", optional(duration(at_least=SHORTEST_TIMEOUT)), None)
+    timeout = default_timeout(interval) if written is None else written
+    if timeout >= interval and not fields.failed:
+        fields.at("timeout").complain(not_below(timeout, interval))
+    by_name = fields.read("modules", modules, {"default": Module()})
+    defaults = TargetDefaults(interval, written, by_name)
+    return Config(
+        file=file,
+        listen=fields.read("listen", _listen, DEFAULT_LISTEN),
+        interval=interval,
+        timeout=timeout,
+        modules={
+            name: module if module.timeout is not None else replace(module, timeout=timeout) for name, module in by_name.items()
+        },
+        targets=fields.read("targets", lambda value: targets(value, defaults), ()),
+        probe_allow=fields.read("probe_allow", probe_allow, ()),
+    )
+
+
+def _fields(value: Value) -> Fields:
+    entries = value.entries()
+    for key, entry in entries.items():
+        if key in NOT_YET:
+            entry.complain(f"is not built yet; {NOT_YET[key]}")
+        elif key not in KEYS and not key.startswith("x-"):
+            entry.complain(f"unknown key; {near_miss(key, (*KEYS, *NOT_YET))}")
+    return Fields(value, entries)
+
+
+def _listen(value: Value) -> Listen:
+    try:
+        return parse_listen(word(value))
+    except ValueError as error:
+        raise Wrong(str(error)) from None

@@ -1,0 +1,63 @@
+"""The running configuration as YAML, for ``/config``: what was written and what was filled in; secrets are never in it.
+
+Secrets come from files that the configuration names; their paths are shown, their contents were never in `Config`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from prober.config.allow import EVERY_PORT, AllowRule
+from prober.config.document import Config
+from prober.config.durations import format_duration
+from prober.model import Module, Target
+
+__all__ = ["show"]
+
+
+def show(config: Config) -> str:
+    """YAML that `load` reads back as the same configuration."""
+    whole: dict[str, Any] = {
+        "listen": str(config.listen),
+        "interval": format_duration(config.interval),
+        "timeout": format_duration(config.timeout),
+        "modules": {name: _module(module) for name, module in config.modules.items()},
+        "targets": [_target(target) for target in config.targets],
+    }
+    if config.probe_allow:
+        whole["probe_allow"] = [_rule(rule) for rule in config.probe_allow]
+    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _module(module: Module) -> dict[str, Any]:
+    return {
+        "hello": module.hello,
+        "tls": str(module.tls),
+        "depth": str(module.depth),
+        "sni": [str(sni) for sni in module.sni],
+        "timeout": None if module.timeout is None else format_duration(module.timeout),
+        "ca_file": module.ca_file,
+        "proxy_protocol": module.proxy_protocol,
+    }
+
+
+def _target(target: Target) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "addresses": [str(address) for address in target.addresses],
+        "server_names": list(target.server_names),
+        "module": target.module.name,
+        "interval": format_duration(target.interval),
+        "timeout": format_duration(target.timeout),
+        "expect": {"non_sni": str(target.non_sni)},
+        "labels": dict(target.labels),
+    }
+
+
+def _rule(rule: AllowRule) -> dict[str, Any]:
+    shown: dict[str, Any] = {"networks": [str(network) for network in rule.networks]}
+    if rule.ports != (EVERY_PORT,):
+        shown["ports"] = [low if low == high else f"{low}-{high}" for low, high in rule.ports]
+    return shown

@@ -1,0 +1,138 @@
+"""``targets``: what to probe. The same reader serves the configuration file and files of targets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prober.addresses import parse_address, parse_server_name
+from prober.config.durations import format_duration
+from prober.config.modules import SHORTEST_TIMEOUT, default_timeout
+from prober.config.nodes import Fields, Value
+from prober.config.problems import Wrong, near_miss
+from prober.config.readers import duration, each, filled, member, no_repeats, parsed, text, word
+from prober.model import Module, NonSniPolicy, Target
+
+__all__ = ["SHORTEST_INTERVAL", "TargetDefaults", "not_below", "targets"]
+
+KEYS = ("name", "addresses", "server_names", "module", "interval", "timeout", "expect", "labels")
+# The hellos of one differential are spread over 250 ms.
+SHORTEST_INTERVAL = 0.25
+
+# Labels that prober's own series and alerts carry; a configured label of the same name would make two of one series.
+RESERVED_LABELS = frozenset(
+    {
+        *(
+            "address",
+            "alertname",
+            "cipher",
+            "errno",
+            "fingerprint_sha256",
+            "issuer",
+            "le",
+            "outcome",
+            "phase",
+            "quantile",
+            "reason",
+        ),
+        *("serialnumber", "server_name", "severity", "sni", "stage", "subject", "subjectalternative", "target", "tls_alert"),
+        *("verdict", "version"),
+    }
+)
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDefaults:
+    """What a target takes from the document around it."""
+
+    interval: float
+    timeout: float | None
+    """None where the document has none: then it depends on the interval."""
+    modules: Mapping[str, Module]
+
+
+def targets(value: Value, defaults: TargetDefaults) -> tuple[Target, ...]:
+    """All targets of a list; complaints are kept, and targets that were complained about are still returned as far as they go."""
+    read: list[Target] = []
+    first: dict[str, Value] = {}
+    for item in value.items():
+        target = item.read(lambda item: _target(item, defaults), None)
+        if target is None:
+            continue
+        if target.name and target.name in first:
+            item.complain(
+                f"the name {target.name!r} is used twice, first in line {first[target.name].line}; names identify targets"
+            )
+        first.setdefault(target.name, item)
+        read.append(target)
+    return tuple(read)
+
+
+def _target(value: Value, defaults: TargetDefaults) -> Target:
+    fields = value.fields(KEYS)
+    module = fields.read("module", lambda value: _module(value, defaults.modules), defaults.modules["default"])
+    hint = "write at least one NAME[:PORT] or IP[:PORT]"
+    addresses = fields.require("addresses", filled(each(parsed(parse_address)), hint), (), hint)
+    interval, timeout = _times(fields, module, defaults)
+    return Target(
+        name=fields.require("name", word, "", "write a name that identifies the target in metrics and alerts"),
+        addresses=no_repeats(addresses),
+        server_names=no_repeats(fields.read("server_names", each(parsed(parse_server_name)), ())),
+        module=module,
+        interval=interval,
+        timeout=timeout,
+        non_sni=fields.read("expect", _expect, NonSniPolicy.CERTIFICATE),
+        labels=fields.read("labels", _labels, {}),
+    )
+
+
+def _module(value: Value, modules: Mapping[str, Module]) -> Module:
+    name = text(value)
+    if name not in modules:
+        raise Wrong(f"there is no module {name!r}; {near_miss(name, tuple(modules))}")
+    return modules[name]
+
+
+def _times(fields: Fields, module: Module, defaults: TargetDefaults) -> tuple[float, float]:
+    """Interval and timeout; the nearest timeout wins: the target's, its module's, the document's."""
+    interval = fields.read("interval", duration(at_least=SHORTEST_INTERVAL), defaults.interval)
+    inherited = defaults.timeout if module.timeout is None else module.timeout
+    written = fields.read("timeout", duration(at_least=SHORTEST_TIMEOUT), inherited)
+    timeout = default_timeout(interval) if written is None else written
+    # What the target only inherits from the document is the document's mistake, and reported there, once.
+    its_own = "interval" in fields or "timeout" in fields or module.timeout is not None
+    if timeout >= interval and its_own and not fields.failed & {"interval", "timeout", "module"}:
+        origin = (
+            "" if "timeout" in fields else f" of the module {module.name!r}" if module.timeout is not None else " of all targets"
+        )
+        fields.at("timeout", "interval", "module").complain(not_below(timeout, interval, origin))
+    return interval, timeout
+
+
+def not_below(timeout: float, interval: float, origin: str = "") -> str:
+    """What is wrong with a timeout that is not below its interval."""
+    return (
+        f"the timeout {format_duration(timeout)}{origin} is not below the interval {format_duration(interval)}; "
+        "a round must end before the next begins, so lower the timeout or raise the interval"
+    )
+
+
+def _expect(value: Value) -> NonSniPolicy:
+    fields = value.fields(("non_sni",))
+    return fields.read("non_sni", member(NonSniPolicy), NonSniPolicy.CERTIFICATE)
+
+
+def _labels(value: Value) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for name, entry in value.entries().items():
+        if not _LABEL_NAME.match(name):
+            entry.complain(f"{name!r} is no label name; write letters, digits and underscores, no digit first")
+        elif name.startswith("__"):
+            entry.complain(f"{name!r} begins with two underscores, which Prometheus keeps for itself; choose another name")
+        elif name in RESERVED_LABELS:
+            entry.complain(f"{name!r} is a label of prober's own series; choose another name, for example {name}_name")
+        else:
+            labels[name] = entry.read(text, "")
+    return labels
