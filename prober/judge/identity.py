@@ -57,12 +57,12 @@ def name_problem(facts: CertificateFacts, names: tuple[str, ...]) -> Problem | N
     wanted = _listed(names, "or")
     certificate = facts.certificate
     if certificate is None:
-        return Problem(ProblemCode.NAME_MISMATCH, f"cannot be read, so it does not cover {wanted}")
+        return Problem(ProblemCode.NAME_MISMATCH, f"the certificate cannot be read, so it does not cover {wanted}")
     if certificate.alternative_names is None:
         said = f" (its common name {facts.common_name!r} does not count, RFC 9525)" if facts.common_name else ""
-        return Problem(ProblemCode.NAME_MISMATCH, f"has no subjectAltName{said}, so it does not cover {wanted}")
+        return Problem(ProblemCode.NAME_MISMATCH, f"the certificate has no subjectAltName{said}, so it does not cover {wanted}")
     presented = _listed(facts.subject_alternative_names, "and") or "no name at all"
-    return Problem(ProblemCode.NAME_MISMATCH, f"covers {presented}, but not {wanted}")
+    return Problem(ProblemCode.NAME_MISMATCH, f"the certificate covers {presented}, but not {wanted}")
 
 
 def _listed(names: tuple[str, ...], last: str) -> str:
