@@ -1,0 +1,54 @@
+"""Sockets for the engine: non-blocking, and closed in the way that the moment asks for."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import suppress
+from typing import Final
+
+from prober.model import Endpoint
+
+__all__ = ["Socket", "close_abortively", "endpoint_of", "open_socket", "socket_address"]
+
+# The C class beneath socket.socket, under its public name: it has every method that is needed here, and making one takes 3.6
+# instead of 5.8 µs.
+Socket = socket.SocketType
+
+# socket(2): on Linux both flags spare a system call; elsewhere they do not exist.
+_FLAGS: Final = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
+_STREAM: Final = socket.SOCK_STREAM | _FLAGS
+
+_ABORT: Final = struct.pack("ii", 1, 0)  # struct linger: on, zero seconds
+
+
+def open_socket(ip: str) -> Socket:
+    """A non-blocking TCP socket of the family of ``ip``; OSError (EMFILE, EAFNOSUPPORT, ...) is this host's fault."""
+    sock = Socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, _STREAM)
+    if not _FLAGS:
+        sock.setblocking(False)
+    return sock
+
+
+def socket_address(endpoint: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:
+    """What connect() wants; OSError when the scope names no interface."""
+    if "%" not in endpoint.ip:
+        return endpoint
+    ip, _, scope = endpoint.ip.partition("%")
+    return (ip, endpoint.port, 0, int(scope) if scope.isdigit() else socket.if_nametoindex(scope))
+
+
+def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
+    """From what getsockname() or getpeername() returns."""
+    return Endpoint(address[0], address[1])
+
+
+def close_abortively(sock: Socket) -> None:
+    """Close with a RST, so that nothing is left behind.
+
+    An orderly close would leave a TIME_WAIT, and at 500 handshakes a second to one address these use up all 28,000 local ports
+    within a minute.
+    """
+    with suppress(OSError):  # macOS refuses options on a socket that is dead already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+    sock.close()
