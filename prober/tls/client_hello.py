@@ -1,106 +1,76 @@
-"""Building ClientHello messages from a profile (RFC 8446 §4.1.2).
-
-Everything that two hellos of one profile have in common is laid out once; an `Offer` then costs a few microseconds.
-"""
+"""ClientHellos to send: a factory for each profile and choice of version, and the offers that it makes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from prober.tls.client_hello_parser import parse_client_hello
 from prober.tls.errors import PeerMisbehaved
-from prober.tls.extensions import BODIES, extension, opaque8, opaque16, u16_list
 from prober.tls.fingerprint import ja4
-from prober.tls.key_exchange import PUBLIC_SIZES, Entropy, KeyShare, KeySharePool
-from prober.tls.profiles import Padding, Profile
-from prober.tls.registry import (
-    CipherSuite,
-    ContentType,
-    ExtensionType,
-    HandshakeType,
-    NamedGroup,
-    ProtocolVersion,
+from prober.tls.hello_layout import (
+    MAX_FRAGMENT,
+    RANDOM_SIZE,
+    RECORD_HEADER_SIZE,
+    HelloLayout,
+    HelloTooLarge,
+    fragmented,
+    reassembled,
 )
-from prober.tls.server_name import host_name
-from prober.tls.version_restriction import restricted
+from prober.tls.key_exchange import PUBLIC_SIZES, Entropy, KeyShare, KeySharePool, require_group, supports
+from prober.tls.profile import Profile
+from prober.tls.registry import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion
+from prober.tls.server_name import encode_server_name, host_name
+from prober.tls.version_restriction import TLS12_GROUPS, restricted
 
-__all__ = ["HelloFactory", "Offer"]
+__all__ = ["HelloFactory", "HelloSummary", "Offer"]
 
-_RANDOM_SIZE = 32
-_RECORD_HEADER_SIZE = 5
+_RANDOM_AT = RECORD_HEADER_SIZE + 4 + 2
+_SESSION_ID_AT = _RANDOM_AT + RANDOM_SIZE + 1
 
-# Where the parts of a hello that are never constant stand in a layout.
-_RANDOM = 1
-_SESSION_ID = 3
-
-
-class _Layout(NamedTuple):
-    """A hello in parts: constants, and empty places for what differs between two hellos."""
-
-    parts: list[bytes]
-    name_at: int
-    """Place of the server name; 0 for none."""
-    shares_at: tuple[int, ...]
-
-    def fill(self, random: bytes, session_id: bytes, name: bytes, shares: Sequence[bytes]) -> bytes:
-        """The whole record."""
-        parts = self.parts.copy()
-        parts[_RANDOM] = random
-        parts[_SESSION_ID] = session_id
-        if self.name_at:
-            parts[self.name_at] = name
-        for place, public in zip(self.shares_at, shares, strict=True):
-            parts[place] = public
-        return b"".join(parts)
-
-
-class _Places:
-    """Collects the parts of a layout, and remembers the places that are left open."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = [b""]
-        self.size = 0
-
-    def constant(self, data: bytes) -> None:
-        self.parts[-1] += data
-        self.size += len(data)
-
-    def open(self, size: int) -> int:
-        self.parts += [b"", b""]
-        self.size += size
-        return len(self.parts) - 2
+_TYPICAL_NAME = b"www.example.com"
 
 
 class Offer:
     """One ClientHello, ready to be sent, and what is needed to understand the answer."""
 
-    __slots__ = ("_ja4_key", "_name", "factory", "key_shares", "random", "server_name", "session_id", "wire")
+    __slots__ = ("_name", "factory", "key_shares", "server_name", "wire")
 
     def __init__(
-        self,
-        factory: HelloFactory,
-        wire: bytes,
-        random: bytes,
-        session_id: bytes,
-        server_name: str | None,
-        name: bytes,
-        key_shares: tuple[KeyShare, ...],
+        self, factory: HelloFactory, wire: bytes, server_name: str | None, name: bytes, key_shares: tuple[KeyShare, ...]
     ) -> None:
         self.factory = factory
         self.wire = wire
-        """The TLS record to send."""
-        self.random = random
-        self.session_id = session_id
+        """The TLS record to send (records, where a server's cookie made the hello longer than 16 KiB)."""
         self.server_name = server_name
-        """The name as it was asked for; None when the hello carries none."""
+        """The name as it was asked for, before the profile wrote it in its way; None when the hello carries none."""
         self.key_shares = key_shares
         self._name = name
+
+    def __repr__(self) -> str:
+        return f"<Offer {self.factory.profile_name} {self.server_name or 'without name'}, {len(self.wire)} bytes>"
+
+    # What few callers ask for is cut out of `wire` when they do: making an offer is the hot path.
 
     @property
     def message(self) -> bytes:
         """The handshake message, its four-byte header included: what goes into the transcript hash."""
-        return self.wire[_RECORD_HEADER_SIZE:]
+        return reassembled(self.wire)
+
+    @property
+    def random(self) -> bytes:
+        """``ClientHello.random``, 32 bytes."""
+        return self.wire[_RANDOM_AT : _RANDOM_AT + RANDOM_SIZE]
+
+    @property
+    def session_id(self) -> bytes:
+        """``ClientHello.legacy_session_id``, which a TLS 1.3 server echoes; empty where the profile sends none."""
+        return self.wire[_SESSION_ID_AT : _SESSION_ID_AT + self.factory.profile.session_id_size]
+
+    @property
+    def extensions(self) -> frozenset[int]:
+        """The extension types that a server may answer to."""
+        return self.factory.extensions if self._name else self.factory.extensions - {ExtensionType.server_name}
 
     @property
     def ja4(self) -> str:
@@ -113,35 +83,68 @@ class Offer:
         PeerMisbehaved when the request asks for nothing, for a group that was not offered, or for one whose share it has
         already (RFC 8446 §4.1.4, §4.2.8). The change_cipher_spec record of RFC 8446 §D.4 is the sender's business.
         """
-        profile = self.factory.profile
-        if ProtocolVersion.TLSv1_3 not in profile.versions:
-            raise PeerMisbehaved("TLS 1.3 was not offered", message="HelloRetryRequest")
-        if group is None and cookie is None:
-            raise PeerMisbehaved("asks for no change of the ClientHello", message="HelloRetryRequest")
+        factory = self.factory
+        if ProtocolVersion.TLSv1_3 not in factory.versions:
+            raise _bad_request("TLS 1.3 was not offered")
+        if group is None and not cookie:
+            raise _bad_request("asks for no change of the ClientHello")
         shares = self.key_shares
         if group is not None:
             named = NamedGroup(group)
-            if group not in self.factory.groups:
-                raise PeerMisbehaved(f"asks for the group {named.name}, which was not offered", message="HelloRetryRequest")
+            if group not in factory.groups or group in TLS12_GROUPS:
+                raise _bad_request(f"asks for the group {named.name}, which was not offered for TLS 1.3")
             if any(share.group == group for share in shares):
-                raise PeerMisbehaved(f"asks for the group {named.name}, whose share was sent", message="HelloRetryRequest")
-            shares = (self.factory.pool.take(named),)
-        # RFC 8446 §5.1: only the first hello may have another record version than 0x0303.
-        layout = self.factory.layout(
-            len(self._name), [share.group for share in shares], cookie=cookie or b"", record_version=ProtocolVersion.TLSv1_2
-        )
-        wire = layout.fill(self.random, self.session_id, self._name, [share.public for share in shares])
-        return Offer(self.factory, wire, self.random, self.session_id, self.server_name, self._name, shares)
+                raise _bad_request(f"asks for the group {named.name}, whose share was sent")
+            shares = (factory.pool.take(named),)
+        try:
+            layout = HelloLayout(
+                factory.profile,
+                len(self._name),
+                [share.group for share in shares],
+                # RFC 8446 §5.1: only the first hello may have another record version.
+                record_version=ProtocolVersion.TLSv1_2,
+                cookie=cookie or b"",
+            )
+        except HelloTooLarge as error:
+            raise _bad_request(f"its cookie cannot be returned: {error}") from error
+        wire = layout.fill(self.random + self.session_id, self._name, shares)
+        if len(wire) > RECORD_HEADER_SIZE + MAX_FRAGMENT:
+            wire = fragmented(wire)
+        return Offer(factory, wire, self.server_name, self._name, shares)
+
+
+def _bad_request(reason: str) -> PeerMisbehaved:
+    return PeerMisbehaved(reason, message="HelloRetryRequest")
+
+
+class _BlankShare(NamedTuple):
+    public: bytes
+
+
+class HelloSummary(NamedTuple):
+    """A profile in one line of ``--hello list``. Sizes are bytes of the whole record."""
+
+    name: str
+    description: str
+    ja4_without_name: str
+    ja4_with_name: str
+    size_without_name: int
+    size_with_name: int
 
 
 class HelloFactory:
-    """Makes the hellos of one profile and one choice of version.
+    """Makes the hellos of one profile and one choice of version; build it once.
 
-    VersionNotInProfile (a ValueError) when the profile cannot offer ``tls`` (``auto``, ``1.0`` ... ``1.3``).
+    VersionNotInProfile when the profile cannot offer ``tls`` (``auto``, ``1.0`` ... ``1.3``), GroupNotSupported when it sends
+    a key share that this installation cannot make; both are ValueErrors for the operator.
     """
 
     def __init__(self, profile: Profile, *, tls: str = "auto", entropy: Entropy, pool: KeySharePool | None = None) -> None:
-        self.profile = restricted(profile, tls)
+        narrowed = restricted(profile, tls)
+        for group in narrowed.key_shares:
+            require_group(group)
+        # A group that only a HelloRetryRequest would bring into play is not worth failing for: it is not offered.
+        self.profile = replace(narrowed, groups=tuple(group for group in narrowed.groups if supports(group)))
         self.profile_name = profile.name
         self.tls = tls
         self.pool = KeySharePool(entropy) if pool is None else pool
@@ -150,111 +153,66 @@ class HelloFactory:
         self.versions: frozenset[int] = frozenset(self.profile.versions)
         self.max_version = self.profile.max_version
         self.alpn = self.profile.alpn
-        extensions: set[int] = set(self.profile.extensions)
+        answerable: set[int] = set(self.profile.extensions)
         if CipherSuite.TLS_EMPTY_RENEGOTIATION_INFO_SCSV in self.cipher_suites:
-            extensions.add(ExtensionType.renegotiation_info)  # RFC 5746 §3.4: the SCSV asks for it too
-        self.extensions: frozenset[int] = frozenset(extensions)
-        """What a server may answer to."""
-        self._entropy = entropy
-        self._form = self.profile.server_name_form
+            answerable.add(ExtensionType.renegotiation_info)  # RFC 5746 §3.4: the SCSV asks for it too
+        self.extensions: frozenset[int] = frozenset(answerable)
+        """The extension types that a server may answer to when a name is sent."""
         self._share_groups = self.profile.key_shares
-        self._entropy_size = _RANDOM_SIZE + self.profile.session_id_size
-        self._layouts: dict[int, _Layout] = {}
+        self._entropy = entropy
+        self._entropy_size = RANDOM_SIZE + self.profile.session_id_size
+        self._plain_name = encode_server_name if self.profile.server_name_form == "host_name" else self._altered_name
+        self._layouts: dict[int, HelloLayout] = {}
         self._ja4: dict[int, str] = {}
+
+    def _altered_name(self, server_name: str) -> bytes:
+        return host_name(self.profile.server_name_form, server_name)
 
     def offer(self, server_name: str | None) -> Offer:
         """A fresh hello with this server name, or with none. BadServerName (a ValueError) for an impossible name."""
-        name = b"" if server_name is None else host_name(self._form, server_name)
+        name = b"" if server_name is None else self._plain_name(server_name)
         layout = self._layouts.get(len(name))
         if layout is None:
-            layout = self._layouts[len(name)] = self.layout(len(name), self._share_groups)
-        entropy = self._entropy(self._entropy_size)
-        random = entropy[:_RANDOM_SIZE]
-        session_id = entropy[_RANDOM_SIZE:]
-        take = self.pool.take
-        shares = tuple([take(group) for group in self._share_groups])
-        wire = layout.fill(random, session_id, name, [share.public for share in shares])
-        return Offer(self, wire, random, session_id, server_name, name, shares)
+            layout = self._lay_out(len(name))
+        shares = tuple(map(self.pool.take, self._share_groups))
+        wire = layout.fill(self._entropy(self._entropy_size), name, shares)
+        return Offer(self, wire, server_name, name, shares)
+
+    def _lay_out(self, name_size: int) -> HelloLayout:
+        """The layout for names of this size (at most 255 of them), made when it is first needed."""
+        profile = self.profile
+        layout = HelloLayout(profile, name_size, profile.key_shares, record_version=profile.record_version)
+        self._layouts[name_size] = layout
+        return layout
 
     def ja4(self, has_sni: bool) -> str:
-        """The JA4 of this factory's hellos with or without a server name (of a usual length: padding counts in JA4)."""
-        return self.ja4_of_name(b"www.example.com" if has_sni else b"")
+        """The JA4 of a hello with a server name of usual length, or with none. `Offer.ja4` is exact for any length."""
+        return self.ja4_of_name(_TYPICAL_NAME if has_sni else b"")
 
     def ja4_of_name(self, name: bytes) -> str:
-        """The JA4 of a hello with this server name on the wire; ``b""`` is none. It depends on the name's length alone."""
+        """The JA4 of a hello with these bytes as server name, ``b""`` for none.
+
+        The length counts where it decides on padding, which is an extension that JA4 counts.
+        """
         found = self._ja4.get(len(name))
         if found is None:
-            found = self._ja4[len(name)] = ja4(parse_client_hello(self._blank(name)))
+            found = self._ja4[len(name)] = ja4(parse_client_hello(self._shape(name)[RECORD_HEADER_SIZE:]))
         return found
 
-    def _blank(self, name: bytes) -> bytes:
-        """The message with zeros for whatever is random: its shape without the price of keys."""
-        layout = self.layout(len(name), self._share_groups)
-        shares = [bytes(PUBLIC_SIZES[group]) for group in self._share_groups]
-        return layout.fill(bytes(_RANDOM_SIZE), bytes(self.profile.session_id_size), name, shares)[_RECORD_HEADER_SIZE:]
-
-    def layout(
-        self, name_size: int, groups: Sequence[NamedGroup], cookie: bytes = b"", record_version: ProtocolVersion | None = None
-    ) -> _Layout:
-        """The places of a hello whose server name has ``name_size`` bytes (0: none), with one share of each of ``groups``."""
-        profile = self.profile
-        hello = _Places()
-        # RFC 8446 §4.1.2
-        hello.constant(profile.legacy_version.to_bytes(2))
-        hello.open(_RANDOM_SIZE)
-        hello.constant(profile.session_id_size.to_bytes(1))
-        hello.open(profile.session_id_size)
-        hello.constant(u16_list(profile.cipher_suites))
-        hello.constant(opaque8(b"\x00"))  # compression: null alone
-        block = _Places()
-        name_at = 0
-        shares_at: list[int] = []
-        for kind in profile.extensions:
-            if kind == ExtensionType.server_name:
-                if name_size:
-                    name_at = self._open_server_name(block, name_size)
-            elif kind == ExtensionType.key_share:
-                shares_at = self._open_key_share(block, groups)
-                if cookie:
-                    block.constant(extension(ExtensionType.cookie, opaque16(cookie)))
-            elif kind != ExtensionType.padding:
-                block.constant(extension(kind, BODIES[kind](profile)))
-        if block.size:
-            block.constant(_padding(profile.padding, 4 + hello.size + 2 + block.size))
-            hello.constant(block.size.to_bytes(2))
-        # The first part of the block continues the last of the hello.
-        shift = len(hello.parts) - 1
-        hello.constant(block.parts[0])
-        parts = hello.parts + block.parts[1:]
-        size = hello.size - len(block.parts[0]) + block.size
-        handshake = HandshakeType.client_hello.to_bytes(1) + size.to_bytes(3)
-        version = profile.record_version if record_version is None else record_version
-        parts[0] = ContentType.handshake.to_bytes(1) + version.to_bytes(2) + (4 + size).to_bytes(2) + handshake + parts[0]
-        return _Layout(parts, name_at + shift if name_at else 0, tuple(place + shift for place in shares_at))
-
-    @staticmethod
-    def _open_server_name(block: _Places, size: int) -> int:
-        # RFC 6066 §3: a list of one host_name
-        head = (
-            ExtensionType.server_name.to_bytes(2) + (size + 5).to_bytes(2) + (size + 3).to_bytes(2) + b"\x00" + size.to_bytes(2)
+    def _shape(self, name: bytes) -> bytes:
+        """A record with zeros for all that is random, so that nobody pays for keys."""
+        layout = self._layouts.get(len(name)) or self._lay_out(len(name))
+        return layout.fill(
+            bytes(self._entropy_size), name, [_BlankShare(bytes(PUBLIC_SIZES[group])) for group in self._share_groups]
         )
-        block.constant(head)
-        return block.open(size)
 
-    @staticmethod
-    def _open_key_share(block: _Places, groups: Sequence[NamedGroup]) -> list[int]:
-        # RFC 8446 §4.2.8
-        total = sum(4 + PUBLIC_SIZES[group] for group in groups)
-        block.constant(ExtensionType.key_share.to_bytes(2) + (total + 2).to_bytes(2) + total.to_bytes(2))
-        places = []
-        for group in groups:
-            block.constant(group.to_bytes(2) + PUBLIC_SIZES[group].to_bytes(2))
-            places.append(block.open(PUBLIC_SIZES[group]))
-        return places
-
-
-def _padding(rule: Padding, size: int) -> bytes:
-    """The padding extension that a message of ``size`` bytes needs. RFC 7685 §3; the arithmetic is OpenSSL's."""
-    if rule is Padding.NONE or not 256 <= size <= 511:
-        return b""
-    return extension(ExtensionType.padding, bytes(max(0, 512 - size - 4)))
+    def describe(self) -> HelloSummary:
+        """What ``--hello list`` prints about this profile."""
+        return HelloSummary(
+            name=self.profile_name,
+            description=self.profile.description,
+            ja4_without_name=self.ja4(False),
+            ja4_with_name=self.ja4(True),
+            size_without_name=len(self._shape(b"")),
+            size_with_name=len(self._shape(_TYPICAL_NAME)),
+        )

@@ -1,17 +1,14 @@
 """Bodies of the ClientHello extensions, as a table from extension type to the function that builds one from a profile.
 
-What differs between two hellos of one profile (server_name, key_share, cookie, padding) is not here but in `client_hello`.
+What differs between two hellos of one profile (server_name, key_share, cookie, padding) is not here but in `hello_layout`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
+from prober.tls.profile import Profile
 from prober.tls.registry import ExtensionType
-
-if TYPE_CHECKING:
-    from prober.tls.profiles import Profile
 
 __all__ = ["BODIES", "extension", "opaque8", "opaque16", "u16_list"]
 

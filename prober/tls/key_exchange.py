@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
@@ -25,6 +26,8 @@ __all__ = [
     "KeyShare",
     "KeySharePool",
     "generate",
+    "require_group",
+    "supports",
 ]
 
 Entropy: TypeAlias = Callable[[int], bytes]
@@ -120,13 +123,14 @@ class _EllipticCurveShare(KeyShare):
         expected = len(self.public)
         if len(peer_public) != expected:
             raise _wrong_length(self.group, expected, len(peer_public))
+        # The library would also decode the hybrid forms 06 and 07, which no RFC of TLS allows.
+        if peer_public[0] != 0x04:
+            raise PeerMisbehaved(f"the share has the point form {peer_public[0]:02x}, not uncompressed", message=MESSAGE)
         try:
-            # This also decodes the hybrid forms 06 and 07, which no RFC of TLS allows.
-            if peer_public[0] != 0x04:
-                raise ValueError(f"point form {peer_public[0]:02x}")
-            return self._private.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(self._curve, peer_public))
+            peer = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, peer_public)
         except ValueError as error:
-            raise PeerMisbehaved(f"the share is no uncompressed point of {self.group.name}", message=MESSAGE) from error
+            raise PeerMisbehaved(f"the share is no point of {self.group.name}", message=MESSAGE) from error
+        return self._private.exchange(ec.ECDH(), peer)
 
 
 class EphemeralDh:
@@ -222,6 +226,23 @@ PUBLIC_SIZES: dict[NamedGroup, int] = {
     NamedGroup.X25519MLKEM768: 1184 + 32,
 }
 """Bytes of `KeyShare.public`, known without making a key."""
+
+
+@cache
+def require_group(group: NamedGroup) -> None:
+    """GroupNotSupported unless `generate` makes shares of this group here."""
+    # Only ML-KEM depends on the library at hand; trying it takes 0.1 ms.
+    if group == NamedGroup.X25519MLKEM768 or group not in SUPPORTED_GROUPS:
+        generate(group, bytes)
+
+
+def supports(group: NamedGroup) -> bool:
+    """Whether `generate` makes shares of this group here."""
+    try:
+        require_group(group)
+    except GroupNotSupported:
+        return False
+    return True
 
 
 def generate(group: NamedGroup, entropy: Entropy) -> KeyShare:

@@ -6,8 +6,7 @@ since an ingress may treat a client by its fingerprint; the tests compare them w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from prober.tls.cipher_suite_lists import (
     GNUTLS_SUITES,
@@ -18,8 +17,10 @@ from prober.tls.cipher_suite_lists import (
     OPENSSL_SUITES,
     PYTHON_SUITES,
 )
-from prober.tls.registry import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme
+from prober.tls.profile import Padding, Profile
+from prober.tls.registry import ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme
 from prober.tls.server_name import ServerNameForm
+from prober.tls.version_restriction import restricted
 
 __all__ = ["PROFILES", "Padding", "Profile"]
 
@@ -27,53 +28,6 @@ X = ExtensionType
 S = SignatureScheme
 G = NamedGroup
 V = ProtocolVersion
-
-
-class Padding(StrEnum):
-    """RFC 7685 padding."""
-
-    NONE = "none"
-    OUT_OF_256_TO_511 = "out_of_256_to_511"
-    """A hello of 256 to 511 bytes is padded to 512: F5 load balancers of old took such a length for SSLv2 and hung (RFC 7685 §1)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """The shape of a ClientHello: everything but random, session id, key shares and server name.
-
-    All sequences are in wire order. Extensions whose content is fixed by RFC have no field of their own.
-    """
-
-    name: str
-    description: str
-    versions: tuple[ProtocolVersion, ...]
-    """In order of preference. ``supported_versions`` is sent where `extensions` has it."""
-    cipher_suites: tuple[CipherSuite, ...]
-    extensions: tuple[ExtensionType, ...]
-    """``server_name`` is left out of a hello without a name, ``padding`` where none is needed."""
-    groups: tuple[NamedGroup, ...] = ()
-    key_shares: tuple[NamedGroup, ...] = ()
-    signature_schemes: tuple[SignatureScheme, ...] = ()
-    record_version: ProtocolVersion = V.TLSv1_0
-    """In the record header of the first hello (RFC 8446 §5.1 wants 0x0301 there)."""
-    session_id_size: int = 32
-    """32 is the middlebox compatibility of RFC 8446 §D.4."""
-    point_formats: tuple[int, ...] = (0, 1, 2)
-    alpn: tuple[str, ...] = ()
-    psk_modes: tuple[int, ...] = (1,)
-    record_size_limit: int = 0x4001
-    padding: Padding = Padding.NONE
-    server_name_form: ServerNameForm = ServerNameForm.HOST_NAME
-
-    @property
-    def max_version(self) -> ProtocolVersion:
-        """The highest version offered."""
-        return max(self.versions)
-
-    @property
-    def legacy_version(self) -> ProtocolVersion:
-        """``ClientHello.legacy_version``: TLS 1.3 calls itself 1.2 there (RFC 8446 §4.1.2)."""
-        return min(self.max_version, V.TLSv1_2)
 
 
 _OPENSSL_GROUPS = (G.x25519, G.secp256r1, G.x448, G.secp521r1, G.secp384r1, *(G(code) for code in range(0x0100, 0x0105)))
@@ -345,5 +299,53 @@ _GNUTLS = Profile(
     psk_modes=(1, 0),
 )
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (_MODERN, _OPENSSL, _CURL, _NODE, _JAVA, _GNUTLS, _PYTHON)}
+_PQ = replace(
+    _MODERN,
+    name="pq",
+    description="modern with an X25519MLKEM768 share: a hello longer than one TCP segment, as browsers send it",
+    groups=(G.X25519MLKEM768, *(group for group in _MODERN.groups if group != G.X25519MLKEM768)),
+    key_shares=(G.X25519MLKEM768, G.x25519),
+)
+
+_LEGACY = Profile(
+    name="legacy-tls10",
+    description="a client of about 2005: TLS 1.0, no elliptic curves, no extension but the server name",
+    versions=(V.TLSv1_0,),
+    cipher_suites=LEGACY_SUITES,
+    extensions=(X.server_name,),
+    session_id_size=0,
+)
+
+_IP_LITERAL = replace(
+    _MODERN,
+    name="sni-ip-literal",
+    description="modern with an IP address as server name, which RFC 6066 forbids and old stacks send",
+    server_name_form=ServerNameForm.IP_LITERAL,
+)
+
+_TRAILING_DOT = replace(
+    _MODERN,
+    name="sni-trailing-dot",
+    description="modern with a dot after the server name, which RFC 6066 forbids and some resolvers' users send",
+    server_name_form=ServerNameForm.TRAILING_DOT,
+)
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        _MODERN,
+        replace(restricted(_MODERN, "1.2"), name="tls12-only", description="modern without TLS 1.3 and without TLS 1.1 and 1.0"),
+        replace(restricted(_MODERN, "1.3"), name="tls13-only", description="modern with TLS 1.3 alone"),
+        _PQ,
+        _OPENSSL,
+        _CURL,
+        _NODE,
+        _JAVA,
+        _GNUTLS,
+        _PYTHON,
+        _LEGACY,
+        _IP_LITERAL,
+        _TRAILING_DOT,
+    )
+}
 """Profiles by the name that ``--hello`` and ``modules[].hello`` take; the first is the default."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 
 __all__ = ["BadServerName", "ServerNameForm", "canary_name", "encode_server_name", "host_name"]
 
@@ -28,6 +29,7 @@ class ServerNameForm(StrEnum):
 _PLAIN = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*(?![0-9]+\Z)[A-Za-z0-9_-]{1,63}").fullmatch
 
 
+@lru_cache(maxsize=4096)
 def encode_server_name(name: str) -> bytes:
     """``name`` as the bytes of a ``HostName``; BadServerName (a ValueError) when it cannot be one.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prober.tls.profiles import Profile
+from prober.tls.profile import Profile
 from prober.tls.registry import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion
 
-__all__ = ["TLS_CHOICES", "VersionNotInProfile", "restricted"]
+__all__ = ["TLS12_GROUPS", "TLS_CHOICES", "VersionNotInProfile", "restricted"]
 
 TLS_CHOICES: dict[str, ProtocolVersion] = {
     "1.0": ProtocolVersion.TLSv1_0,
@@ -40,6 +40,10 @@ _UNTIL_1_2 = frozenset(
         ExtensionType.renegotiation_info,
     }
 )
+
+TLS12_GROUPS = frozenset({NamedGroup.brainpoolP256r1, NamedGroup.brainpoolP384r1, NamedGroup.brainpoolP512r1})
+"""The groups that TLS 1.3 must not use (RFC 8446 §4.2.7 reserves their code points; RFC 8734 §2 gives it new ones)."""
+_TLS13_GROUPS = frozenset({NamedGroup.X25519MLKEM768})
 
 
 class VersionNotInProfile(ValueError):
@@ -85,14 +89,15 @@ def _narrowed(profile: Profile, version: ProtocolVersion) -> Profile:
     suites = tuple(suite for suite in profile.cipher_suites if _may_offer(version, suite))
     if version == ProtocolVersion.TLSv1_3:
         extensions = tuple(kind for kind in profile.extensions if kind not in _UNTIL_1_2)
-        return replace(profile, versions=(version,), cipher_suites=suites, extensions=extensions)
+        groups = tuple(group for group in profile.groups if group not in TLS12_GROUPS)
+        return replace(profile, versions=(version,), cipher_suites=suites, extensions=extensions, groups=groups)
     meaningless = _SINCE_1_3 if version == ProtocolVersion.TLSv1_2 else _SINCE_1_3 | _SINCE_1_2
     return replace(
         profile,
         versions=(version,),
         cipher_suites=suites,
         extensions=tuple(kind for kind in profile.extensions if kind not in meaningless),
-        groups=tuple(group for group in profile.groups if group != NamedGroup.X25519MLKEM768),
+        groups=tuple(group for group in profile.groups if group not in _TLS13_GROUPS),
         key_shares=(),
         record_version=min(profile.record_version, version),
         session_id_size=0,
