@@ -105,7 +105,6 @@ _TABLE = (
         none=cert("api"),
         unknown=cert("api"),
         verdict=Verdict.OK,
-        client_certificate_requested=True,
     ),
     Listener(
         name="client-certificate-required",
@@ -114,7 +113,6 @@ _TABLE = (
         none=cert("api"),
         unknown=cert("api"),
         verdict=Verdict.OK,
-        client_certificate_requested=True,
     ),
     Listener(
         name="accept-proxy-v1",
@@ -141,7 +139,6 @@ _TABLE = (
         none=some_alert,
         unknown=some_alert,
         verdict=Verdict.NON_SNI_REJECTED,
-        versions=("1.2",),
     ),
     Listener(
         name="tls13-only",
@@ -150,7 +147,6 @@ _TABLE = (
         none=cert("api"),
         unknown=cert("api"),
         verdict=Verdict.OK,
-        versions=("1.3",),
     ),
     Listener(
         name="p384-curve",
@@ -159,7 +155,6 @@ _TABLE = (
         none=cert("api"),
         unknown=cert("api"),
         verdict=Verdict.OK,
-        hello_retry_request=True,
     ),
     Listener(
         name="ipv6-strict-sni",
@@ -212,4 +207,4 @@ def haproxy(directory: Path, material: Material) -> Iterator[Fleet]:
         configuration = directory / "haproxy.cfg"
         configuration.write_text("".join(sections))
         with running([program, "-db", "-f", configuration], directory=directory, accepting=endpoints.values()):
-            yield Fleet("haproxy", LISTENERS, endpoints)
+            yield Fleet("haproxy", LISTENERS, endpoints, directory)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from prober.model import Endpoint, Outcome, Sni, Verdict
@@ -62,13 +63,8 @@ class Listener:
     """What the hello ``known`` asks for."""
     proxy_protocol: str | None = None
     """The PROXY header that the client must send: ``v1``, ``v2`` or none."""
-    warning_alerts: tuple[int, ...] = ()
-    """Warning-level alerts that precede the normal handshake of the clients that the server does not know."""
-    client_certificate_requested: bool = False
-    hello_retry_request: bool | None = None
-    """Under TLS 1.3 and the groups that browsers offer; None: the profile decides."""
-    versions: tuple[str, ...] = ("1.2", "1.3")
-    """What the listener speaks: the offers that the matrix makes, besides ``auto``, are these and one that it does not speak."""
+    offers: tuple[str, ...] = ("auto", "1.2", "1.3")
+    """The versions that the matrix offers it, whether it speaks them or not. The three endings above are those of ``auto``."""
     silent: bool = False
     """The deadline decides: probers must not wait long."""
 
@@ -85,3 +81,5 @@ class Fleet:
     listeners: Mapping[str, Listener]
     endpoints: Mapping[str, Endpoint]
     """By the listener's name."""
+    directory: Path
+    """Where the program keeps its files."""

@@ -124,32 +124,30 @@ _HTTP = (
     _only("self-signed", "self-signed", verdict=Verdict.CERTIFICATE_INVALID),
     _only("no-intermediate", "no-intermediate", verdict=Verdict.CERTIFICATE_INVALID),
     _only("long-chain", "long"),
-    _only("tls12-only", "api", _TLS12_ONLY, versions=("1.2",)),
-    _only("tls13-only", "api", "ssl_protocols TLSv1.3;", versions=("1.3",)),
-    _only("p384-group", "api", "ssl_ecdh_curve secp384r1;", hello_retry_request=True),
-    _only("p521-group", "api", "ssl_ecdh_curve secp521r1;", hello_retry_request=True),
-    _only("x25519-group", "api", "ssl_ecdh_curve X25519;", hello_retry_request=False),
+    _only("tls12-only", "api", _TLS12_ONLY),
+    _only("tls13-only", "api", "ssl_protocols TLSv1.3;"),
+    _only("p384-group", "api", "ssl_ecdh_curve secp384r1;"),
+    _only("p521-group", "api", "ssl_ecdh_curve secp521r1;"),
+    _only("x25519-group", "api", "ssl_ecdh_curve X25519;"),
     _only("x448-group", "api", "ssl_ecdh_curve X448;"),
     _only(
         "client-certificate-optional",
         "api",
         "ssl_client_certificate <ca>; ssl_verify_client optional;",
-        client_certificate_requested=True,
     ),
     _only(
         "client-certificate-required",
         "api",
         "ssl_client_certificate <ca>; ssl_verify_client on;",
-        client_certificate_requested=True,
     ),
     _only("rsa", "rsa"),
     _only("p384", "p384"),
     _only("p521", "p521"),
     _only("ed25519", "ed25519"),
-    _only("rsa-key-exchange", "rsa", _TLS12_ONLY, "ssl_ciphers AES128-GCM-SHA256;", versions=("1.2",)),
-    _only("dhe", "rsa", _TLS12_ONLY, "ssl_ciphers DHE-RSA-AES128-GCM-SHA256; ssl_dhparam <dh>;", versions=("1.2",)),
-    _only("cbc", "rsa", _TLS12_ONLY, "ssl_ciphers ECDHE-RSA-AES128-SHA;", versions=("1.2",)),
-    _only("rsa-cbc", "rsa", _TLS12_ONLY, "ssl_ciphers AES256-SHA;", versions=("1.2",)),
+    _only("rsa-key-exchange", "rsa", _TLS12_ONLY, "ssl_ciphers AES128-GCM-SHA256;"),
+    _only("dhe", "rsa", _TLS12_ONLY, "ssl_ciphers DHE-RSA-AES128-GCM-SHA256; ssl_dhparam <dh>;"),
+    _only("cbc", "rsa", _TLS12_ONLY, "ssl_ciphers ECDHE-RSA-AES128-SHA;"),
+    _only("rsa-cbc", "rsa", _TLS12_ONLY, "ssl_ciphers AES256-SHA;"),
     _only(
         "chacha20",
         "api",
@@ -242,7 +240,7 @@ def nginx(directory: Path, material: Material) -> Iterator[Fleet]:
         configuration.write_text(material.fill(_CONFIGURATION, modules=modules, stream=section(_STREAM), http=section(_HTTP)))
         command = [program, "-p", directory, "-c", configuration, "-e", "stderr"]
         with running(command, directory=directory, accepting=endpoints.values()):
-            yield Fleet("nginx", LISTENERS, endpoints)
+            yield Fleet("nginx", LISTENERS, endpoints, directory)
 
 
 def _stream_module(program: str) -> str:
