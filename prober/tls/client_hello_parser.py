@@ -16,7 +16,7 @@ from prober.tls.registry import (
 )
 from prober.tls.wire import Reader
 
-__all__ = ["ClientHello", "parse_client_hello"]
+__all__ = ["ClientHello", "parse_client_hello", "printable"]
 
 NAME = "ClientHello"
 
@@ -34,7 +34,7 @@ class ClientHello(NamedTuple):
     has_extension_block: bool = True
     """False for a hello that ends after the compression methods (RFC 5246 §7.4.1.2)."""
     server_name: str | None = None
-    """The first host_name; bytes that are no ASCII are escaped as ``\\xNN``."""
+    """The first host_name, as `printable` text."""
     alpn: tuple[bytes, ...] = ()
     supported_versions: tuple[ProtocolVersion, ...] = ()
     groups: tuple[NamedGroup, ...] = ()
@@ -106,6 +106,11 @@ def parse_client_hello(message: bytes) -> ClientHello:
     )
 
 
+def printable(text: bytes) -> str:
+    """A peer's bytes as text that is safe on a terminal: all but visible ASCII is escaped as ``\\xNN``."""
+    return "".join([chr(byte) if 0x21 <= byte <= 0x7E else f"\\x{byte:02x}" for byte in text])
+
+
 def _u16s(bodies: dict[ExtensionType, Reader], kind: ExtensionType) -> tuple[int, ...]:
     body = bodies.get(kind)
     if body is None:
@@ -127,7 +132,7 @@ def _server_name(bodies: dict[ExtensionType, Reader]) -> str | None:
         name_type = names.u8("name_type")
         name = names.opaque16("host_name")
         if name_type == 0 and found is None:
-            found = name.decode("ascii", "backslashreplace")
+            found = printable(name)
     return found
 
 
