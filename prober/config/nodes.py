@@ -240,8 +240,10 @@ def _syntax(error: yaml.MarkedYAMLError, mark: yaml.Mark | None) -> str:
     column = f" at column {mark.column + 1}" if mark else ""
     if "document" in what and "expected a single" in (error.context or ""):
         return "a second document begins here; keep one document a file"
-    if "\\t" in what or "cannot start any token" in what:
-        hint = "indent with spaces, and quote values that begin with @, %, ` or a tab"
+    if "tab" in what or "\\t" in what:
+        hint = "indent with spaces"
+    elif "cannot start any token" in what:
+        hint = "put values that begin with @, %, ` or a tab in quotes, and indent with spaces"
     elif "mapping values are not allowed" in what:
         hint = "check the indentation, and quote values that hold ': '"
     elif "undefined alias" in what:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from prober.config.durations import format_duration, parse_duration
 from prober.config.nodes import Value
-from prober.config.problems import Wrong, near_miss
+from prober.config.problems import Wrong
 
 __all__ = ["choice", "duration", "each", "filled", "member", "no_repeats", "optional", "parsed", "readable_file", "text", "word"]
 
@@ -75,7 +75,7 @@ def choice(words: Sequence[str]) -> Callable[[Value], str]:
         if value.is_null and raw not in words:
             raise Wrong(f"is empty; write one of {', '.join(words)}")
         if raw not in words:
-            raise Wrong(f"{raw!r} is not known; {near_miss(raw, words)}")
+            raise Wrong(f"{raw!r} is none of the words that are known here; write one of {', '.join(words)}")
         return raw
 
     return read
