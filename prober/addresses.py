@@ -132,7 +132,7 @@ def _name(text: str) -> str:
             raise ValueError(f"{text!r} cannot be written as an internationalised name ({error}); write its xn-- form") from None
     labels = name.removesuffix(".").split(".")
     if len(name.removesuffix(".")) > _NAME_LIMIT:
-        raise ValueError(f"the name {text[:40]!r}... is longer than {_NAME_LIMIT} characters")
+        raise ValueError(f"the name {text[:40]!r}... is longer than {_NAME_LIMIT} characters; check for a missing line break")
     for label in labels:
         if not _LABEL.match(label):
             what = "an empty label" if not label else f"the label {label!r}"
