@@ -130,13 +130,14 @@ def _start(args: argparse.Namespace) -> int:
             port=args.port,
             control_port=args.control_port,
         )
+        status = 0
         try:
             trio.run(run_lab, options, _announce)
         except* LabError as errors:
-            return _usage(str(errors.exceptions[0]))
+            status = _usage(str(errors.exceptions[0]))
         except* KeyboardInterrupt:
             pass
-    return 0
+    return status
 
 
 def _announce(text: str) -> None:

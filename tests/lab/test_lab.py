@@ -1,0 +1,157 @@
+"""The rehearsal ingress, seen by Python's ssl and by raw sockets: it is what it claims, on the wire."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from prober.lab.behaviours import BEHAVIOURS, find
+
+
+class RunningLab:
+    """A lab in a process of its own, on free ports."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "prober", "lab", "--port", "0", "--control-port", "0", "--directory", str(directory)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if line.startswith("List:"):
+                break
+        rows = [line.split() for line in lines]
+        self.ports = {row[0]: int(row[1].rpartition(":")[2]) for row in rows if len(row) == 4 and row[2] in BEHAVIOURS}
+        self.control_port = int(rows[-1][2].partition("/")[0].rpartition(":")[2])
+
+    def close(self) -> None:
+        """Ask it to end, as Ctrl-C does."""
+        self.process.send_signal(2)
+        assert self.process.wait(10) == 0
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
+    running = RunningLab(tmp_path_factory.mktemp("lab"))
+    yield running
+    running.close()
+
+
+def handshake(lab: RunningLab, listener: str, server_name: str | None) -> str:
+    """What Python's ssl makes of a listener: the certificate's first name, or the error's class and reason."""
+    context = ssl.create_default_context(cafile=lab.directory / "ca.pem")
+    context.check_hostname = False
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", lab.ports[listener]), timeout=3) as connection,
+            context.wrap_socket(connection, server_hostname=server_name) as tls,
+        ):
+            certificate = tls.getpeercert()
+            assert certificate is not None
+            return certificate["subjectAltName"][0][1]
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except ssl.SSLEOFError:
+        return "FIN"
+    except ssl.SSLError as error:
+        return error.reason
+    except OSError as error:
+        return type(error).__name__
+
+
+@pytest.mark.parametrize(
+    ("listener", "server_name", "expected"),
+    [
+        ("healthy", "api.lab.test", "api.lab.test"),
+        ("healthy", None, "api.lab.test"),
+        ("envoy-reset", "api.lab.test", "api.lab.test"),
+        ("envoy-reset", "API.LAB.TEST", "api.lab.test"),
+        ("envoy-reset", None, "ConnectionResetError"),
+        ("envoy-reset", "nobody.invalid", "ConnectionResetError"),
+        ("wrong-certificate", None, "other.lab.test"),
+        ("expired-certificate", "api.lab.test", "certificate has expired"),
+        ("alert-112", None, "TLSV1_UNRECOGNIZED_NAME"),
+        ("alert-40", None, "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+        ("fin", None, "FIN"),
+        ("fin", "api.lab.test", "api.lab.test"),
+        ("silent", "api.lab.test", "api.lab.test"),
+        ("silent", None, "TimeoutError"),
+        ("dribble", None, "TimeoutError"),
+        ("reset-all", "api.lab.test", "ConnectionResetError"),
+        ("plain-http", "api.lab.test", "WRONG_VERSION_NUMBER"),
+        ("refuse", "api.lab.test", "ConnectionRefusedError"),
+    ],
+)
+def test_a_listener_behaves_as_its_name_says(lab: RunningLab, listener: str, server_name: str | None, expected: str) -> None:
+    """Python's ssl sees on each listener what the behaviour promises."""
+    assert expected == handshake(lab, listener, server_name)
+
+
+def test_a_reset_is_sent_without_a_byte_and_without_reading_the_hello(lab: RunningLab) -> None:
+    """A raw client gets ECONNRESET and no data, also when the hello arrives in two segments."""
+    hello = bytes.fromhex((Path(__file__).parent / "hello_without_sni.hex").read_text())
+    with socket.create_connection(("127.0.0.1", lab.ports["envoy-reset"]), timeout=3) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.send(hello[:100])
+        connection.send(hello[100:])
+
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+
+
+def test_a_flip_holds_for_the_next_connection_and_back(lab: RunningLab) -> None:
+    """`prober lab flip` changes a running listener, also to a refused port and back to the same port."""
+
+    def flip(behaviour: str) -> str:
+        command = [sys.executable, "-m", "prober", "lab", "flip", "healthy", behaviour, "--control-port", str(lab.control_port)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
+
+    assert "healthy -> envoy-reset" in flip("envoy-reset")
+    assert handshake(lab, "healthy", None) == "ConnectionResetError"
+    flip("refuse")
+    assert handshake(lab, "healthy", None) == "ConnectionRefusedError"
+    flip("healthy")
+    assert handshake(lab, "healthy", None) == "api.lab.test"
+
+
+def test_a_flip_that_cannot_be_done_says_what_there_is(lab: RunningLab) -> None:
+    """An unknown listener and an unknown behaviour are refused with the list of what exists."""
+
+    def flip(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "prober", "lab", "flip", *words, "--control-port", str(lab.control_port)]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+
+    nowhere = flip("nobody", "fin")
+    nothing = flip("healthy", "explode")
+
+    assert nowhere.returncode == 2
+    assert "there are healthy, envoy-reset" in nowhere.stderr
+    assert nothing.returncode == 2
+    assert "no behaviour is called 'explode'; there are healthy" in nothing.stderr
+
+
+def test_the_lab_writes_a_configuration_that_watches_every_listener(lab: RunningLab) -> None:
+    """prober.yml names each listener's address, and the authority that signs its certificates."""
+    document = yaml.safe_load((lab.directory / "prober.yml").read_text())
+
+    assert {f"127.0.0.1:{port}" for port in lab.ports.values()} == {each["addresses"][0] for each in document["targets"]}
+    assert document["modules"]["default"]["ca_file"] == str(lab.directory / "ca.pem")
+
+
+def test_an_unknown_behaviour_is_a_clear_error() -> None:
+    """`find` lists the behaviours when it does not know one."""
+    with pytest.raises(ValueError, match="no behaviour is called 'resets'; there are healthy, "):
+        find("resets")
