@@ -72,23 +72,27 @@ class Listener:
             async with trio.open_nursery() as nursery:
                 while True:
                     flipped = self._flipped
-                    if self.behaviour.action is Action.REFUSE:
+                    if self._refuses():
                         await flipped.wait()
                         continue
                     sock.listen(1024)
                     with trio.CancelScope() as accepting:
                         nursery.start_soon(_cancel_when, flipped, accepting)
-                        while self.behaviour.action is not Action.REFUSE:
+                        while not self._refuses():
                             stream, _ = await sock.accept()
                             if len(nursery.child_tasks) > _MAX_CONNECTIONS:
                                 stream.close()
                                 continue
                             self.connections += 1
                             nursery.start_soon(self._serve, stream)
-                    if self.behaviour.action is Action.REFUSE:
+                    if self._refuses():
                         sock = self._close_and_rebind(sock)
         finally:
             sock.close()
+
+    def _refuses(self) -> bool:
+        # A call, since `flip` changes the behaviour behind an await.
+        return self.behaviour.action is Action.REFUSE
 
     def _close_and_rebind(self, sock: trio.socket.SocketType) -> trio.socket.SocketType:
         # A listening socket cannot stop listening: it is closed, and the port is taken again at once so that it stays ours.

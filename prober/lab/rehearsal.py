@@ -119,7 +119,7 @@ def _configuration(listeners: dict[str, Listener], ca_file: Path) -> str:
 
 def _announcement(listeners: dict[str, Listener], ca_file: Path, configuration: Path, control_port: int) -> str:
     first = next(iter(listeners.values()))
-    flips = [name for name in ("healthy", "target-000") if name in listeners] or [first.name]
+    flipped = "healthy" if "healthy" in listeners else first.name
     option = "" if control_port == DEFAULT_CONTROL_PORT else f" --control-port {control_port}"
     with suppress(ValueError):
         ca_file = ca_file.relative_to(Path.cwd())
@@ -129,7 +129,7 @@ All listeners serve {" and ".join(SERVER_NAMES)} properly, unless the behaviour 
 
 Try one:   prober once {address(listeners.get("envoy-reset", first))} --server-name {SERVER_NAMES[0]} --ca-file {ca_file}
 Watch all: prober serve --config {configuration}
-Flip one:  prober lab flip {flips[0]} envoy-reset{option}
-           curl -X PUT --data envoy-reset 127.0.0.1:{control_port}/{flips[0]}
+Flip one:  prober lab flip {flipped} envoy-reset{option}
+           curl -X PUT --data envoy-reset 127.0.0.1:{control_port}/{flipped}
 List:      curl 127.0.0.1:{control_port}/   (behaviours: curl 127.0.0.1:{control_port}/behaviours)
 """
