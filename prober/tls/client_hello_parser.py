@@ -107,7 +107,7 @@ def parse_client_hello(message: bytes) -> ClientHello:
 
 
 def printable(text: bytes) -> str:
-    """A peer's bytes as text that is safe on a terminal: all but visible ASCII is escaped as ``\\xNN``."""
+    r"""A peer's bytes as text that is safe on a terminal: all but visible ASCII is escaped as ``\xNN``."""
     return "".join([chr(byte) if 0x21 <= byte <= 0x7E else f"\\x{byte:02x}" for byte in text])
 
 
