@@ -1,0 +1,283 @@
+"""The judgement of one differential: facts in, one verdict and all faults out.
+
+The rules are the table `RULES`, in order of precedence, over a `Case`: what the differential comes to in the terms that
+matter. Three principles stand behind it. What failed on this host says nothing about the ingress. What a client without SNI
+sees means nothing unless clients with a known name are served. And every fault is told, not only the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import NamedTuple
+
+from prober.judge.certificates import CertificateFacts
+from prober.judge.chains import assess
+from prober.judge.problems import Problem, ProblemCode
+from prober.judge.signatures import DefaultCertificate, Signature, behaviour, default_certificate, recognise
+from prober.judge.summaries import Story, summarise
+from prober.judge.trust import TrustStore
+from prober.model import Differential, Handshake, NonSniPolicy, Observation, Outcome, Sni, Verdict
+
+__all__ = ["EXCUSED", "RULES", "Case", "HandshakeJudgement", "Judgement", "NonSni", "judge"]
+
+
+class HandshakeJudgement(NamedTuple):
+    """What one handshake's certificates come to."""
+
+    certificates: tuple[CertificateFacts, ...] = ()
+    """Facts of the presented chain."""
+    problems: tuple[Problem, ...] = ()
+    certificate_valid: bool | None = None
+    """Chain, name and dates hold; None without a certificate. ``none`` and ``unknown`` must cover one of the known names."""
+
+    @property
+    def certificate_problems(self) -> tuple[str, ...]:
+        """The problems as sentences."""
+        return tuple(problem.text for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One verdict on one ingress address."""
+
+    verdict: Verdict
+    faults: tuple[Verdict, ...]
+    """All that hold, in order of precedence; never ``ok`` or ``inconclusive``."""
+    expected: bool
+    """The verdict is what the policy asks for."""
+    at_fault: bool
+    """There is a fault that the policy does not excuse."""
+    summary: str
+    """One sentence with the address, what happens, what it means and what to do next."""
+    inconclusive: str | None
+    """Why nothing certain can be said; None where it can."""
+    non_sni_supported: bool | None
+    """Does a client without SNI get a certificate? None while nothing tells."""
+    handshakes: tuple[HandshakeJudgement, ...]
+    """In the order of the differential's handshakes."""
+    signatures: tuple[Signature, ...] = ()
+    """Whom this behaviour is known of, the most particular one first."""
+
+
+class NonSni(Enum):
+    """What a client without SNI comes to."""
+
+    NOT_ASKED = auto()
+    SERVED = auto()
+    RESET = auto()
+    REJECTED = auto()
+    TIMEOUT = auto()
+    FAILING = auto()
+
+
+class Case(NamedTuple):
+    """A differential in the terms that decide. Hellos that failed on this host are left out of all but the first field."""
+
+    undecided: str | None
+    """Why there is no verdict: no known name, or a hello that is needed failed on this host."""
+    connected: bool
+    """Some hello got a TCP connection."""
+    unconnected: bool
+    """Hellos were sent, and none got a connection."""
+    served: bool
+    """Some hello got a certificate."""
+    known_undecided: bool
+    """A hello with a known name failed on this host."""
+    known_failed: bool
+    """A known name got no certificate."""
+    known_fine: bool
+    """There are known names, and each got a certificate (valid or not)."""
+    known_invalid: bool
+    """A known name's certificate has a problem."""
+    non_sni: NonSni
+    wrong_certificate: bool
+    """The client without SNI got a certificate that is not acceptable."""
+    policy: NonSniPolicy
+
+
+RULES: tuple[tuple[Verdict, Callable[[Case], bool]], ...] = (
+    (Verdict.UNREACHABLE, lambda case: case.unconnected),
+    (Verdict.TLS_FAILING, lambda case: case.connected and not case.served and not case.known_undecided),
+    (Verdict.SNI_FAILING, lambda case: case.known_failed and case.served),
+    (Verdict.CERTIFICATE_INVALID, lambda case: case.known_invalid),
+    (Verdict.NON_SNI_RESET, lambda case: case.known_fine and case.non_sni is NonSni.RESET),
+    (Verdict.NON_SNI_REJECTED, lambda case: case.known_fine and case.non_sni is NonSni.REJECTED),
+    (Verdict.NON_SNI_TIMEOUT, lambda case: case.known_fine and case.non_sni is NonSni.TIMEOUT),
+    (Verdict.NON_SNI_WRONG_CERTIFICATE, lambda case: case.known_fine and case.wrong_certificate),
+    (Verdict.NON_SNI_FAILING, lambda case: case.known_fine and case.non_sni is NonSni.FAILING),
+    (Verdict.NON_SNI_SERVED, lambda case: case.policy is NonSniPolicy.REJECTED and case.non_sni is NonSni.SERVED),
+)
+"""When each fault holds, in order of precedence. Before all of them comes ``inconclusive``, after all of them ``ok``."""
+
+EXCUSED: dict[NonSniPolicy, frozenset[Verdict]] = {
+    NonSniPolicy.CERTIFICATE: frozenset(),
+    # A timeout is no rejection: a client that waits for its own deadline was not told anything.
+    NonSniPolicy.REJECTED: frozenset({Verdict.NON_SNI_RESET, Verdict.NON_SNI_REJECTED}),
+    NonSniPolicy.ANY: frozenset(
+        {
+            Verdict.NON_SNI_RESET,
+            Verdict.NON_SNI_REJECTED,
+            Verdict.NON_SNI_TIMEOUT,
+            Verdict.NON_SNI_WRONG_CERTIFICATE,
+            Verdict.NON_SNI_FAILING,
+        }
+    ),
+}
+"""The faults that are what a policy asks for, or does not mind."""
+
+_NOT_CONNECTED = frozenset({Outcome.REFUSED, Outcome.CONNECT_TIMEOUT, Outcome.UNREACHABLE, Outcome.RESOLVE_FAILED})
+
+# Those by the contract's wording for clients without SNI; every other problem counts where it is theirs alone.
+_ALWAYS_WRONG = frozenset({ProblemCode.NAME_MISMATCH, ProblemCode.EXPIRED, ProblemCode.EMPTY})
+
+
+def judge(differential: Differential, policy: NonSniPolicy, trust: TrustStore, now: datetime) -> Judgement:
+    """Judge one differential. ``now`` is aware; certificates are judged at that time against ``trust``."""
+    known_names = tuple(
+        handshake.server_name for handshake in differential.handshakes if handshake.sni is Sni.KNOWN and handshake.server_name
+    )
+    judged = tuple(_judge_handshake(handshake, known_names, trust, now) for handshake in differential.handshakes)
+    case = _case(differential.handshakes, judged, policy)
+    faults = tuple(verdict for verdict, holds in RULES if holds(case))
+    verdict = Verdict.INCONCLUSIVE if case.undecided else faults[0] if faults else Verdict.OK
+    at_fault = any(not _excused(fault, case) for fault in faults)
+    defaults = tuple(map(_default, judged))
+    signatures = recognise(*(_behaviour(differential.handshakes, sni) for sni in (Sni.KNOWN, Sni.NONE, Sni.UNKNOWN)))
+    return Judgement(
+        verdict=verdict,
+        faults=faults,
+        expected=not at_fault and not case.undecided,
+        at_fault=at_fault,
+        summary=summarise(
+            Story(
+                differential,
+                verdict,
+                faults,
+                at_fault,
+                case.undecided,
+                tuple(one.problems for one in judged),
+                defaults,
+                signatures,
+            )
+        ),
+        inconclusive=case.undecided,
+        non_sni_supported=_supported(differential.handshakes),
+        handshakes=judged,
+        signatures=signatures,
+    )
+
+
+_NOTHING_PRESENTED = HandshakeJudgement()
+
+
+def _judge_handshake(handshake: Handshake, known_names: tuple[str, ...], trust: TrustStore, now: datetime) -> HandshakeJudgement:
+    if handshake.observation.outcome is not Outcome.CERTIFICATE:
+        return _NOTHING_PRESENTED
+    names = known_names
+    if handshake.sni is Sni.KNOWN and handshake.server_name:
+        names = (handshake.server_name,)
+    assessment = assess(handshake.observation.facts.certificates, trust)
+    problems = assessment.problems(names, now)
+    return HandshakeJudgement(assessment.certificates, problems, not problems)
+
+
+def _case(handshakes: tuple[Handshake, ...], judged: tuple[HandshakeJudgement, ...], policy: NonSniPolicy) -> Case:
+    here = [(handshake, one) for handshake, one in zip(handshakes, judged, strict=True) if not _failed_here(handshake)]
+    known = [(handshake.observation.outcome, one) for handshake, one in here if handshake.sni is Sni.KNOWN]
+    outcomes = [handshake.observation.outcome for handshake, _ in here]
+    connected = any(outcome not in _NOT_CONNECTED for outcome in outcomes)
+    known_undecided = any(handshake.sni is Sni.KNOWN and _failed_here(handshake) for handshake in handshakes)
+    known_failed = any(outcome is not Outcome.CERTIFICATE for outcome, _ in known)
+    none = next(((handshake, one) for handshake, one in here if handshake.sni is Sni.NONE), None)
+    return Case(
+        undecided=_undecided(handshakes),
+        connected=connected,
+        unconnected=bool(outcomes) and not connected,
+        served=Outcome.CERTIFICATE in outcomes,
+        known_undecided=known_undecided,
+        known_failed=known_failed,
+        known_fine=bool(known) and not known_failed and not known_undecided,
+        known_invalid=any(one.problems for _, one in known),
+        non_sni=NonSni.NOT_ASKED if none is None else _non_sni(none[0].observation),
+        wrong_certificate=none is not None and _wrong(none[1], [one for _, one in known]),
+        policy=policy,
+    )
+
+
+def _failed_here(handshake: Handshake) -> bool:
+    return handshake.observation.outcome is Outcome.LOCAL_ERROR
+
+
+def _undecided(handshakes: tuple[Handshake, ...]) -> str | None:
+    """Why there can be no verdict. The unknown name is evidence about a default certificate; no verdict needs it."""
+    for handshake in handshakes:
+        if _failed_here(handshake) and handshake.sni is not Sni.UNKNOWN:
+            hello = handshake.server_name or "no server name"
+            return f"this host could not send the hello with {hello} ({handshake.observation.errno or handshake.observation.detail or 'local error'})"
+    if not any(handshake.sni is Sni.KNOWN for handshake in handshakes):
+        return "no known server name was tried to compare with"
+    return None
+
+
+def _non_sni(observation: Observation) -> NonSni:
+    match observation.outcome:
+        case Outcome.CERTIFICATE:
+            return NonSni.SERVED
+        case Outcome.RESET:
+            return NonSni.RESET
+        case Outcome.CLOSED if observation.bytes_received == 0:
+            return NonSni.RESET
+        case Outcome.TLS_ALERT:
+            return NonSni.REJECTED
+        case Outcome.TIMEOUT:
+            return NonSni.TIMEOUT
+        case _:
+            return NonSni.FAILING
+
+
+def _wrong(none: HandshakeJudgement, known: list[HandshakeJudgement]) -> bool:
+    """Is what the client without SNI got unacceptable? What all known names suffer as well is ``certificate_invalid`` alone."""
+    if none.certificate_valid is None:
+        return False
+    codes = {problem.code for problem in none.problems}
+    shared = set.intersection(*({problem.code for problem in one.problems} for one in known)) if known else set()
+    return bool(codes & _ALWAYS_WRONG or codes - shared) or _default(none) is not None
+
+
+def _default(one: HandshakeJudgement) -> DefaultCertificate | None:
+    return default_certificate(one.certificates[0]) if one.certificates else None
+
+
+def _excused(fault: Verdict, case: Case) -> bool:
+    excused = EXCUSED[case.policy]
+    if fault is Verdict.TLS_FAILING and case.undecided and not case.known_failed:
+        # Without a known name, "no hello yields a certificate" says what the client without SNI met, and the policy may want that.
+        return _AS_VERDICT.get(case.non_sni) in excused
+    return fault in excused
+
+
+_AS_VERDICT = {
+    NonSni.RESET: Verdict.NON_SNI_RESET,
+    NonSni.REJECTED: Verdict.NON_SNI_REJECTED,
+    NonSni.TIMEOUT: Verdict.NON_SNI_TIMEOUT,
+    NonSni.FAILING: Verdict.NON_SNI_FAILING,
+}
+
+
+def _supported(handshakes: tuple[Handshake, ...]) -> bool | None:
+    outcomes = [handshake.observation.outcome for handshake in handshakes if handshake.sni is Sni.NONE]
+    if Outcome.CERTIFICATE in outcomes:
+        return True
+    answered = [outcome for outcome in outcomes if outcome not in _NOT_CONNECTED and outcome is not Outcome.LOCAL_ERROR]
+    # A failure tells something about clients without SNI only where a client with SNI is served at the same time.
+    control = any(one.sni is Sni.KNOWN and one.observation.outcome is Outcome.CERTIFICATE for one in handshakes)
+    return False if answered and control else None
+
+
+def _behaviour(handshakes: tuple[Handshake, ...], sni: Sni) -> str | None:
+    """What the hellos of one kind met; None where none was sent or known names differ."""
+    seen = {behaviour(handshake.observation) for handshake in handshakes if handshake.sni is sni and not _failed_here(handshake)}
+    return seen.pop() if len(seen) == 1 else None
