@@ -24,6 +24,7 @@ import trio
 
 from prober.model import Observation
 from prober.probing.attempt import Attempt
+from prober.probing.attention import Attention
 from prober.probing.deadlines import DeadlineQueue
 from prober.probing.descriptors import handshake_ceiling
 from prober.probing.flight import Flight
@@ -62,14 +63,6 @@ class Handle(Protocol):
         """Close now. The sink is not called any more; ``observation`` is a `local_error`. Idempotent."""
 
 
-class _Flight(Flight):
-    __slots__ = ()
-
-    def cancel(self) -> None:
-        self.sink = None
-        self.abandon(CANCELLED)
-
-
 class Engine:
     """Runs handshakes. ``await nursery.start(engine.run)`` first; then `start` or `handshake`, from the same Trio thread.
 
@@ -97,7 +90,9 @@ class Engine:
         self._stopped = False
         self._parked = False
         self._working = False
+        self._attention = Attention()
         self._polled = 0.0
+        """When the poller was last asked, and told everything."""
         self._burst = inf
 
     # -- for callers ---------------------------------------------------------------------------------------------------
@@ -124,12 +119,12 @@ class Engine:
         here, with the `local_error` that everyone else got.
         """
         if self._stopped:
-            handle = _Flight(attempt, None, self)
+            handle = Flight(attempt, None, self)
             sink(self._stillborn(attempt))
             return handle
         if not self._running:
             raise RuntimeError("the engine is not running: await nursery.start(engine.run) first")
-        flight = _Flight(attempt, sink, self)
+        flight = Flight(attempt, sink, self)
         self.in_flight += 1
         if self._tick:
             self._hold(flight)
@@ -155,6 +150,7 @@ class Engine:
         if self._running or self._stopped:
             raise RuntimeError("an engine runs once")
         self._poller = new_poller()
+        trio.lowlevel.add_instrument(self._attention)
         self.clock = ReceiveClock()
         self._polled = perf_counter()
         self._running = True
@@ -169,6 +165,7 @@ class Engine:
             self._running = False
             self._stopped = True
             self._release_all()
+            trio.lowlevel.remove_instrument(self._attention)
             self._poller.close()
             self.clock.close()
 
@@ -213,11 +210,11 @@ class Engine:
         before = perf_counter()
         events = self._poller.poll()
         now = perf_counter()
-        ready, flights, polled = self._ready, self._flights, self._polled
+        ready, flights, heard = self._ready, self._flights, max(self._polled, self._attention.woke)
         for fd, mask in events:
             flight = flights[fd]
             if not flight.events:
-                flight.seen_after = polled
+                flight.seen_after = heard
             flight.events |= mask
             flight.seen = now
             if not flight.queued:

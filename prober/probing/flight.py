@@ -6,10 +6,10 @@
                rest of the server's flight is still wanted.
   LISTENING    the outcome is known; what the peer does next (FIN, RST, nothing) is waited for, briefly
   LEAVING      depth ``finished`` was reached and close_notify sent; the peer may close first
-  OVER         closed, told
+  OVER         closed, and the observation made
 
-A flight never waits: the engine calls `advance` when the poller saw something, `wake` when its alarm went off. It decides once
-(`_decide` stamps the moment) and ends once (`_end` closes and tells).
+A flight never waits: the engine calls `advance` when the poller saw something, or when its alarm went off. Times are
+`time.perf_counter` seconds.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from collections.abc import Callable
 from enum import IntEnum
 from math import inf
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final
 
-from prober.model import Close, Depth, Observation, Outcome, Seconds, Stage
+from prober.model import Close, Depth, Observation, Outcome
 from prober.probing.attempt import Attempt
 from prober.probing.dial import Socket, close_abortively, endpoint_of, open_socket, socket_address
 from prober.probing.errnos import connect_outcome, errno_detail, errno_name, standing_outcome
+from prober.probing.findings import Findings
+from prober.probing.host import Host
 from prober.probing.poller import BROKEN, CLOSING, READABLE, WRITABLE
 from prober.probing.proxy_protocol import PROXY_HEADERS
-from prober.probing.receive_clock import ANCILLARY_SIZE, ReceiveClock
+from prober.probing.receive_clock import ANCILLARY_SIZE
 from prober.tls.client_hello import Offer
 from prober.tls.errors import NotTLS, ProtocolError
 from prober.tls.events import CloseNotifyReceived, Progress
-from prober.tls.facts import NOTHING_SAID, HandshakeFacts
 from prober.tls.handshake import ClientHandshake
 
-__all__ = ["Flight", "Host", "Step"]
+__all__ = ["Flight", "Step"]
 
 GRACE: Final = 0.5
 """Seconds that TLS 1.2 has, after the Certificate, to say the group and whether it wants a client certificate."""
@@ -50,7 +51,7 @@ _CHUNK: Final = 32 * 1024
 _CHUNKS: Final = 8
 """Reads before others get their turn: a flight is at most 256 KiB, and a peer that floods must not delay the rest."""
 
-_FIRST_BYTES: Final = 64
+_NO_STAMPS: Final[list[tuple[int, int, bytes]]] = []
 
 
 class Step(IntEnum):
@@ -64,49 +65,22 @@ class Step(IntEnum):
     OVER = 5
 
 
-class Host(Protocol):
-    """What a flight needs from the engine."""
-
-    ceiling: int
-    """The first descriptor number that a handshake may not have."""
-    clock: ReceiveClock
-
-    def watch(self, flight: Flight, fd: int) -> None:
-        """Call `advance` when ``fd`` changes; OSError when the kernel has no room."""
-
-    def again(self, flight: Flight) -> None:
-        """Call `advance` soon: its events are not dealt with yet."""
-
-    def alarm(self, flight: Flight, time: float) -> None:
-        """Call `wake` at ``time``, and at no other time."""
-
-    def ended(self, flight: Flight, fd: int) -> None:
-        """The flight has its observation; ``fd`` (-1: none) was closed."""
-
-
 class Flight:
-    """One attempt, from connect() to the observation. Times are `time.perf_counter` seconds."""
+    """One attempt, from connect() to the observation."""
 
     __slots__ = (
         "_ancillary",
-        "_bytes_received",
         "_certificate",
         "_changes",
-        "_connected",
         "_deadline",
-        "_decided",
-        "_detail",
-        "_errno",
         "_fd",
+        "_findings",
         "_handshake",
         "_host",
         "_latched",
         "_offer",
-        "_outcome",
-        "_sent",
         "_sock",
         "_stamping",
-        "_uncertainty",
         "_unsent",
         "alarm",
         "attempt",
@@ -116,7 +90,6 @@ class Flight:
         "seen",
         "seen_after",
         "sink",
-        "started",
         "step",
         "woken",
     )
@@ -125,40 +98,37 @@ class Flight:
         self.attempt = attempt
         self.sink = sink
         self.observation: Observation | None = None
+        """What came of it; None while it is in flight."""
         self.step = Step.NEW
-        self.started = 0.0
-        """When connect() was called."""
 
-        # The engine's: what the poller saw since the last `advance`, and the interval in which it happened.
+        # For the engine: what happened since the last `advance`, and the interval in which it did.
         self.events = 0
         self.seen = 0.0
         self.seen_after = 0.0
-        self.queued = False
         self.woken = False
+        self.queued = False
         self.alarm = inf
 
         self._host = host
-        self._changes = 0
-        """The events that `advance` is working on."""
+        self._findings = Findings()
         self._sock: Socket | None = None
         self._fd = -1
         self._deadline = inf
-        self._connected: float | None = None
-        self._sent: float | None = None
-        self._unsent: bytes = b""
-        self._latched = 0
-        """The first errno that the connection gave; the kernel tells it once and then pretends an orderly end."""
-        self._stamping = False
-        self._ancillary: list[tuple[int, int, bytes]] = []
-        self._bytes_received = 0
+        self._changes = 0
+        """The events that `advance` is working on."""
         self._offer: Offer | None = None
         self._handshake: ClientHandshake | None = None
+        self._unsent: bytes = b""
+        self._latched = 0
+        """The first errno that the connection gave: the kernel tells it once, and pretends an orderly end from then on."""
+        self._stamping = False
+        self._ancillary = _NO_STAMPS
         self._certificate = False
-        self._decided = 0.0
-        self._uncertainty: float | None = None
-        self._outcome: Outcome | None = None
-        self._errno: str | None = None
-        self._detail: str | None = None
+
+    @property
+    def started(self) -> float:
+        """When connect() was called; 0.0 before."""
+        return self._findings.started
 
     @property
     def ja4(self) -> str:
@@ -167,7 +137,12 @@ class Flight:
             return self._offer.ja4
         return self.attempt.factory.ja4(self.attempt.server_name is not None)
 
-    # -- called by the engine ------------------------------------------------------------------------------------------
+    def cancel(self) -> None:
+        """Close now. The sink is not called any more; ``observation`` is a `local_error`. Idempotent."""
+        self.sink = None
+        self.abandon("cancelled")
+
+    # -- for the engine ------------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
         """Do what the events ask for. Whatever this raises is a bug of ours."""
@@ -182,7 +157,7 @@ class Flight:
                 self._after_connect()
             else:
                 self._after_change()
-        # Whatever came in time counts, even if this process was late to look: the alarm is heard last.
+        # What came in time counts, also when this process was late to look: therefore the alarm is heard last.
         if self.woken:
             self.woken = False
             self._wake()
@@ -192,35 +167,33 @@ class Flight:
         if self.step is Step.OVER:
             return
         self._handshake = None  # it may be what is broken
-        self._decide(Outcome.LOCAL_ERROR, perf_counter(), None, detail=detail)
+        self._findings.decide(Outcome.LOCAL_ERROR, perf_counter(), 0.0, detail=detail)
         self._end(Close.NONE)
 
     # -- connecting ----------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        attempt = self.attempt
-        self.started = perf_counter()
-        self._deadline = self.started + attempt.timeout - (attempt.resolve_seconds or 0.0)
-        if self._deadline <= self.started:
-            self._decide(
-                Outcome.RESOLVE_FAILED, self.started, None, code="ETIMEDOUT", detail="resolution took all the time there was"
-            )
+        attempt, findings = self.attempt, self._findings
+        now = perf_counter()
+        self._deadline = now + attempt.timeout - (attempt.resolve_seconds or 0.0)
+        if self._deadline <= now:
+            detail = "resolution took all the time that there was"
+            findings.decide(Outcome.RESOLVE_FAILED, now, 0.0, errno="ETIMEDOUT", detail=detail)
             self._end(Close.NONE)
             return
         self.step = Step.CONNECTING
         try:
             address = socket_address(attempt.endpoint)
-            sock = open_socket(attempt.endpoint.ip)
+            self._sock = sock = open_socket(attempt.endpoint.ip)
         except OSError as error:
             # if_nametoindex() sets no errno for an interface that does not exist.
             self._fail(error.errno or errno.ENODEV, Outcome.LOCAL_ERROR)
             return
-        self._sock = sock
         fd = sock.fileno()
         if fd >= self._host.ceiling:
             self._fail(errno.EMFILE, Outcome.LOCAL_ERROR)
             return
-        self.started = perf_counter()
+        findings.started = perf_counter()
         code = sock.connect_ex(address)
         if code not in (errno.EINPROGRESS, 0):
             self._connect_failed(code)
@@ -228,7 +201,7 @@ class Flight:
         try:
             self._host.watch(self, fd)
         except OSError as error:
-            self._fail(error.errno or 0, Outcome.LOCAL_ERROR)
+            self._fail(error.errno or errno.ENOSPC, Outcome.LOCAL_ERROR)
             return
         self._fd = fd
         self._host.alarm(self, self._deadline)
@@ -242,7 +215,7 @@ class Flight:
                 return
         elif not self._changes & WRITABLE:
             return
-        self._connected = self.seen
+        self._findings.connected = self.seen
         self.step = Step.EXCHANGING
         self._send_hello()
 
@@ -251,8 +224,8 @@ class Flight:
         if outcome is not Outcome.RESET:
             self._fail(code, outcome)
             return
-        # The connection stood and was torn down before we looked. What the peer said before is still there to be read.
-        self._connected = self.seen
+        # The connection stood, and was torn down before we looked. What the peer said before that can still be read.
+        self._findings.connected = self.seen or perf_counter()
         self._latched = code
         self.step = Step.EXCHANGING
         self._offer = self.attempt.factory.offer(self.attempt.server_name)
@@ -260,9 +233,9 @@ class Flight:
 
     def _fail(self, code: int, outcome: Outcome) -> None:
         """The connection never stood."""
-        at = self.seen or perf_counter()
         detail = None if outcome is Outcome.REFUSED else errno_detail(code)
-        self._decide(outcome, at, at - self.seen_after if self.seen else 0.0, code=errno_name(code), detail=detail)
+        at, uncertainty = (self.seen, self.seen - self.seen_after) if self.seen else (perf_counter(), 0.0)
+        self._findings.decide(outcome, at, uncertainty, errno=errno_name(code), detail=detail)
         self._end(Close.NONE)
 
     # -- exchanging ----------------------------------------------------------------------------------------------------
@@ -275,12 +248,13 @@ class Flight:
             assert self._sock is not None
             source = endpoint_of(self._sock.getsockname())
             data = PROXY_HEADERS[attempt.proxy_protocol](source, attempt.endpoint) + data
-        self._sent = perf_counter()
+        self._findings.sent = perf_counter()
         self._send(data)
         if self.step is Step.EXCHANGING and self._changes & (READABLE | CLOSING):
             self._read()
 
     def _send(self, data: bytes) -> None:
+        """Send what the kernel takes now; the rest goes when it is writable again."""
         assert self._sock is not None
         try:
             count = self._sock.send(data)
@@ -288,29 +262,26 @@ class Flight:
             count = 0
         except OSError as error:
             self._unsent = b""
-            self._send_failed(error.errno or 0)
+            self._latched = self._latched or error.errno or errno.EPIPE
+            # What the peer said before it tore the connection down decides, if it said anything.
+            self._read()
+            if self.step is Step.EXCHANGING:
+                self._broken(self._latched)
             return
         self._unsent = data[count:]
 
-    def _send_failed(self, code: int) -> None:
-        self._latched = self._latched or code
-        # What the peer said before it tore the connection down decides, if it said anything.
-        self._read()
-        if self.step is Step.EXCHANGING:
-            self._broken(code)
-
     def _after_change(self) -> None:
         if self._unsent and self._changes & WRITABLE:
-            data, self._unsent = self._unsent, b""
-            self._send(data)
+            self._send(self._unsent)
         if self._changes & (READABLE | CLOSING) and self.step is not Step.OVER:
             self._read()
 
     def _read(self) -> None:
+        """Read until the kernel has no more, or the flight is over."""
         sock = self._sock
         assert sock is not None
         if not self._stamping and not self._changes & BROKEN and self._host.clock.available:
-            # Only now, since a connection that is reset never needs it.
+            # Only now: a connection that is reset never needs it.
             self._host.clock.want(sock)
             self._stamping = True
         for _ in range(_CHUNKS):
@@ -322,12 +293,10 @@ class Flight:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._ancillary = []
-                self._broken(error.errno or 0)
+                self._broken(error.errno or errno.ECONNRESET)
                 return
             if not data:
-                self._ancillary = []
-                self._finish_reading()
+                self._peer_closed()
                 return
             if self.step is Step.EXCHANGING:
                 self._take(data)
@@ -341,97 +310,97 @@ class Flight:
         self._host.again(self)
 
     def _take(self, data: bytes) -> None:
-        """Bytes from the peer, while the outcome, or the rest of the flight, is still open."""
-        self._bytes_received += len(data)
+        """Bytes from the peer, while the outcome, or the rest of its flight, is still open."""
+        self._findings.bytes_received += len(data)
+        depth = self.attempt.depth
         handshake = self._handshake
         if handshake is None:
             assert self._offer is not None
             self._handshake = handshake = ClientHandshake(
-                self._offer, depth=self.attempt.depth, transcript=self.attempt.transcript, hello_sent=True
+                self._offer, depth=depth, transcript=self.attempt.transcript, hello_sent=True
             )
         try:
             events = handshake.receive_data(data)
         except ProtocolError as error:
-            self._misbehaved(error)
+            self._findings.decide_misbehaved(error, *self._when())
+            self._listen()
             return
         progress = handshake.progress
         if progress is Progress.ALERT:
             if not self._certificate:
-                self._decide_now(Outcome.TLS_ALERT)
+                # The certificate may have come in the same chunk as the alert.
+                outcome = Outcome.CERTIFICATE if handshake.facts().certificate_read else Outcome.TLS_ALERT
+                self._findings.decide(outcome, *self._when())
             self._listen()
             return
         if progress is not Progress.WANT_MORE and not self._certificate:
             self._certificate = True
-            self._decide_now(Outcome.CERTIFICATE)
-            if progress is Progress.CERTIFICATE and self.attempt.depth is Depth.CERTIFICATE:
+            self._findings.decide(Outcome.CERTIFICATE, *self._when())
+            if progress is Progress.CERTIFICATE and depth is Depth.CERTIFICATE:
                 self._host.alarm(self, min(self._deadline, perf_counter() + GRACE))
         if progress is Progress.DONE:
-            if self.attempt.depth is Depth.CERTIFICATE or handshake.unfinished_reason is not None:
+            if depth is Depth.CERTIFICATE or handshake.unfinished_reason is not None:
                 self._end(Close.NONE)
             else:
-                self._decide_now(Outcome.CERTIFICATE)
                 self._leave()
-            return
-        if any(type(event) is CloseNotifyReceived for event in events):
+        elif any(type(event) is CloseNotifyReceived for event in events):
             if not self._certificate:
-                self._decide_now(Outcome.CLOSED, detail="close_notify before a certificate")
+                self._findings.decide(Outcome.CLOSED, *self._when(), detail="close_notify before a certificate")
             self._listen()
-            return
-        answer = handshake.data_to_send()
-        if answer:
+        elif answer := handshake.data_to_send():
             self._send(self._unsent + answer)
 
-    def _misbehaved(self, error: ProtocolError) -> None:
-        if isinstance(error, NotTLS):
-            guess = error.guess or "unknown protocol"
-            self._decide_now(Outcome.NOT_TLS, detail=f"{guess}: {error.first_bytes[:_FIRST_BYTES]!r}")
-        else:
-            self._decide_now(Outcome.PROTOCOL_ERROR, detail=str(error))
-        self._listen()
-
-    def _finish_reading(self) -> None:
-        """The peer's FIN; or, once an error was latched, the end that the kernel shows after having told it."""
+    def _peer_closed(self) -> None:
+        """The peer's FIN; or, once an error was latched, the end that the kernel shows from then on."""
         if self._latched:
             self._broken(self._latched)
             return
-        if self._outcome is None:
-            self._decide_closed()
+        if self._findings.outcome is None:
+            self._decide_without_answer(Outcome.CLOSED, self.seen, self.seen - self.seen_after)
         self._end(Close.FIN)
-
-    def _decide_closed(self) -> None:
-        outcome, detail = Outcome.CLOSED, None
-        if self._handshake is not None:
-            try:
-                self._handshake.receive_eof()
-            except NotTLS as error:
-                outcome, detail = Outcome.NOT_TLS, f"{error.guess or 'unknown protocol'}: {error.first_bytes[:_FIRST_BYTES]!r}"
-            except ProtocolError as error:
-                detail = str(error)
-        self._decide(outcome, self.seen, self.seen - self.seen_after, detail=detail)
 
     def _broken(self, code: int) -> None:
         """The connection died by ``code``."""
         code = self._latched or code
         outcome = standing_outcome(code)
-        if self._outcome is None:
-            detail = None if outcome is Outcome.RESET else errno_detail(code)
-            self._decide(outcome, self.seen, self.seen - self.seen_after, code=errno_name(code), detail=detail)
+        if self._findings.outcome is None:
+            self._decide_without_answer(outcome, self.seen, self.seen - self.seen_after, code)
         self._end(Close.RST if outcome is Outcome.RESET else Close.TIMEOUT if outcome is Outcome.TIMEOUT else Close.NONE)
+
+    def _decide_without_answer(self, outcome: Outcome, at: float, uncertainty: float, code: int = 0) -> None:
+        """Nothing more will come, and what came was no answer."""
+        name = errno_name(code) if code else None
+        detail = errno_detail(code) if code and outcome is not Outcome.RESET else None
+        if self._handshake is not None:
+            try:
+                self._handshake.receive_eof()
+            except NotTLS as error:
+                self._findings.decide_misbehaved(error, at, uncertainty)
+                return
+            detail = f"while waiting for {self._handshake.waiting_for}"
+        self._findings.decide(outcome, at, uncertainty, errno=name, detail=detail)
+
+    def _when(self) -> tuple[float, float]:
+        """When the chunk that was just read arrived, and by how much that may be late."""
+        if self._ancillary:
+            stamp = self._host.clock.read(self._ancillary, self.seen_after)
+            if stamp is not None:
+                return stamp, 0.0
+        return self.seen, self.seen - self.seen_after
 
     # -- after the decision --------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        assert self._handshake is not None
-        farewell = self._handshake.data_to_send()
+        # Nothing is sent from now on, not even the alert that a client owes: a peer that closes with it unread sends a RST
+        # in the place of its FIN, and that would be our doing.
         self.step = Step.LISTENING
-        if farewell:
-            self._send(farewell)
-        if self.step is Step.LISTENING:
-            self._host.alarm(self, min(self._deadline, perf_counter() + LISTEN))
+        self._unsent = b""
+        self._host.alarm(self, min(self._deadline, perf_counter() + LISTEN))
 
     def _leave(self) -> None:
         """Depth ``finished``: say goodbye, and let the peer close first."""
         assert self._handshake is not None
+        self._findings.decide(Outcome.CERTIFICATE, *self._when())
         self.step = Step.LEAVING
         self._host.alarm(self, min(self._deadline, perf_counter() + LEAVE))
         self._send(self._unsent + self._handshake.data_to_send())
@@ -439,11 +408,11 @@ class Flight:
     def _take_after_finished(self, data: bytes) -> None:
         """Tickets, close_notify, or an alert about our missing client certificate: the outcome stands."""
         assert self._handshake is not None
-        self._bytes_received += len(data)
+        self._findings.bytes_received += len(data)
         try:
             events = self._handshake.receive_data(data)
         except ProtocolError as error:
-            self._detail = f"after the handshake: {error}"
+            self._findings.detail = f"after the handshake: {error}"
             return
         if any(type(event) is CloseNotifyReceived for event in events):
             # RFC 8446 §6.1 lets either side close the transport first, and some servers wait for us to do it.
@@ -452,91 +421,30 @@ class Flight:
     def _wake(self) -> None:
         """The alarm went off."""
         now = perf_counter()
-        late = now >= self._deadline
-        match self.step:
-            case Step.CONNECTING:
-                self._decide(Outcome.CONNECT_TIMEOUT, now, 0.0)
-                self._end(Close.NONE)
-            case Step.EXCHANGING:
-                if self._outcome is None:
-                    self._decide(Outcome.TIMEOUT, now, 0.0)
-                self._end(Close.TIMEOUT if late else Close.NONE)
-            case Step.LISTENING | Step.LEAVING:
-                self._end(Close.NONE)
-            case _:
-                pass
-
-    # -- deciding and ending -------------------------------------------------------------------------------------------
-
-    def _decide_now(self, outcome: Outcome, *, detail: str | None = None) -> None:
-        """The chunk that was just read decided."""
-        stamp = self._host.clock.read(self._ancillary, self.seen_after) if self._ancillary else None
-        if stamp is None:
-            self._decide(outcome, self.seen, self.seen - self.seen_after, detail=detail)
-        else:
-            self._decide(outcome, stamp, 0.0, detail=detail)
-
-    def _decide(
-        self, outcome: Outcome, at: float, uncertainty: float | None, *, code: str | None = None, detail: str | None = None
-    ) -> None:
-        self._outcome = outcome
-        self._decided = at
-        self._uncertainty = uncertainty
-        self._errno = code
-        self._detail = detail
-
-    def _stage(self, facts: HandshakeFacts) -> Stage:
-        if facts.finished:
-            return Stage.FINISHED
-        if facts.certificate_read:
-            return Stage.CERTIFICATE
-        if self._bytes_received:
-            return Stage.SERVER_HELLO
-        if self._connected is not None:
-            return Stage.CLIENT_HELLO
-        return Stage.RESOLVE if self._outcome is Outcome.RESOLVE_FAILED else Stage.CONNECT
-
-    def _seconds(self) -> Seconds:
-        resolve = self.attempt.resolve_seconds
-        # A peer may have answered before it was asked (a greeting, a RST): no time passed then, not a negative one.
-        handshake = None if self._sent is None else max(0.0, self._decided - self._sent)
-        connect = None if self._connected is None else max(0.0, self._connected - self.started)
-        total = (max(0.0, self._decided - self.started) if self.started else 0.0) + (resolve or 0.0)
-        uncertainty = self._uncertainty
-        if uncertainty is not None and handshake is not None:
-            uncertainty = min(uncertainty, handshake)
-        return Seconds(resolve, connect, handshake, total, uncertainty)
+        step = self.step
+        if step is Step.CONNECTING:
+            self._findings.decide(Outcome.CONNECT_TIMEOUT, now, 0.0)
+            self._end(Close.NONE)
+        elif step is Step.EXCHANGING:
+            if self._findings.outcome is None:
+                self._decide_without_answer(Outcome.TIMEOUT, now, 0.0)
+            self._end(Close.TIMEOUT if now >= self._deadline else Close.NONE)
+        elif step is not Step.OVER:
+            self._end(Close.NONE)
 
     def _end(self, close: Close) -> None:
-        """Close the socket as the moment asks for, and tell."""
-        assert self._outcome is not None
-        facts = NOTHING_SAID if self._handshake is None else self._handshake.facts()
-        detail = self._detail
-        transcript = ()
-        if self._handshake is not None:
-            transcript = self._handshake.transcript_entries
-            if detail is None:
-                detail = self._handshake.unfinished_reason
-        self.observation = Observation(
-            self._outcome,
-            self._stage(facts),
-            self._errno,
-            close,
-            self._bytes_received,
-            detail,
-            self._seconds(),
-            facts,
-            transcript,
-        )
-        leaving = self.step is Step.LEAVING
+        """Make the observation, and close the socket as the moment asks for."""
+        self.observation = self._findings.observation(close, self.attempt.resolve_seconds, self._handshake)
+        # The peer is gone, or is to find an orderly end, or was never there: else nothing may be left behind.
+        orderly = close is Close.FIN or close is Close.RST or self.step is Step.LEAVING or self._findings.connected is None
         self.step = Step.OVER
         sock, self._sock = self._sock, None
         if sock is not None:
-            if close is Close.FIN or close is Close.RST or leaving or self._connected is None:
+            if orderly:
                 sock.close()
             else:
                 close_abortively(sock)
         self._handshake = None
         self._unsent = b""
-        self._ancillary = []
+        self._ancillary = _NO_STAMPS
         self._host.ended(self, self._fd)

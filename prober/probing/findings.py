@@ -1,0 +1,101 @@
+"""What one handshake has shown so far, and the observation that comes of it.
+
+Times are `time.perf_counter` seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prober.model import Close, Observation, Outcome, Seconds, Stage
+from prober.tls.errors import NotTLS, ProtocolError
+from prober.tls.facts import NOTHING_SAID, HandshakeFacts
+from prober.tls.handshake import ClientHandshake
+
+__all__ = ["Findings"]
+
+_FIRST_BYTES: Final = 64
+"""Of something that is no TLS, how much is shown."""
+
+
+class Findings:
+    """Collected by a flight; it decides once, or again when the peer goes on to a better or a worse end."""
+
+    __slots__ = ("bytes_received", "connected", "decided", "detail", "errno", "outcome", "sent", "started", "uncertainty")
+
+    def __init__(self) -> None:
+        self.started = 0.0
+        """When connect() was called; 0.0 before."""
+        self.connected: float | None = None
+        """When the connection stood."""
+        self.sent: float | None = None
+        """Immediately before the hello was sent."""
+        self.bytes_received = 0
+        self.outcome: Outcome | None = None
+        self.decided = 0.0
+        """When what decided the outcome arrived."""
+        self.uncertainty = 0.0
+        """Seconds by which ``decided`` may be late."""
+        self.errno: str | None = None
+        self.detail: str | None = None
+
+    def decide(
+        self, outcome: Outcome, at: float, uncertainty: float, *, errno: str | None = None, detail: str | None = None
+    ) -> None:
+        """The outcome is known since ``at``."""
+        self.outcome = outcome
+        self.decided = at
+        self.uncertainty = uncertainty
+        self.errno = errno
+        self.detail = detail
+
+    def decide_misbehaved(self, error: ProtocolError, at: float, uncertainty: float) -> None:
+        """What the peer sent is no TLS, or wrong."""
+        if isinstance(error, NotTLS):
+            detail = f"{error.guess or 'unknown protocol'}: {error.first_bytes[:_FIRST_BYTES]!r}"
+            self.decide(Outcome.NOT_TLS, at, uncertainty, detail=detail)
+        else:
+            self.decide(Outcome.PROTOCOL_ERROR, at, uncertainty, detail=str(error))
+
+    def observation(self, close: Close, resolve_seconds: float | None, handshake: ClientHandshake | None) -> Observation:
+        """The end of it. ``handshake`` is None when no byte was read."""
+        assert self.outcome is not None
+        seconds = self._seconds(resolve_seconds)
+        if handshake is None:
+            return Observation(
+                self.outcome, self._stage(NOTHING_SAID), self.errno, close, self.bytes_received, self.detail, seconds
+            )
+        facts = handshake.facts()
+        return Observation(
+            self.outcome,
+            self._stage(facts),
+            self.errno,
+            close,
+            self.bytes_received,
+            handshake.unfinished_reason if self.detail is None else self.detail,
+            seconds,
+            facts,
+            handshake.transcript_entries,
+        )
+
+    def _stage(self, facts: HandshakeFacts) -> Stage:
+        if facts.finished:
+            return Stage.FINISHED
+        if facts.certificate_read:
+            return Stage.CERTIFICATE
+        if self.bytes_received:
+            return Stage.SERVER_HELLO
+        if self.connected is not None:
+            return Stage.CLIENT_HELLO
+        return Stage.RESOLVE if self.outcome is Outcome.RESOLVE_FAILED else Stage.CONNECT
+
+    def _seconds(self, resolve: float | None) -> Seconds:
+        if not self.started:
+            return Seconds(resolve, total=resolve or 0.0)
+        # A peer may have answered before it was asked (a greeting, a RST): then no time passed, and not a negative one.
+        connect = None if self.connected is None else max(0.0, self.connected - self.started)
+        total = max(0.0, self.decided - self.started) + (resolve or 0.0)
+        if self.sent is None:
+            return Seconds(resolve, connect, None, total, min(self.uncertainty, total))
+        handshake = max(0.0, self.decided - self.sent)
+        return Seconds(resolve, connect, handshake, total, min(self.uncertainty, handshake))
