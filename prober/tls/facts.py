@@ -51,6 +51,8 @@ class HandshakeFacts(NamedTuple):
     """True once a ServerHello or HelloRetryRequest was read."""
     finished: bool = False
     """True once both Finished messages are done (depth ``finished``)."""
+    downgrade_sentinel: bool = False
+    """True if the server's random says that it can do a higher version, which we offered (RFC 8446 §4.1.3)."""
 
 
 NOTHING_SAID = HandshakeFacts()

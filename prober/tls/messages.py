@@ -1,0 +1,147 @@
+"""The server's handshake messages, one NamedTuple each: here what all versions share, the rest in `messages12`, `messages13`.
+
+Each has ``parse``, from a message with its four-byte header, and ``serialise``, back to the same bytes. ``parse`` raises
+DecodeError alone, with the offset from the start of the message. It checks shape, not sense: whether a value was offered
+is the handshake's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Self
+
+from prober.tls.errors import DecodeError
+from prober.tls.registry import ExtensionType, HandshakeType
+from prober.tls.wire import Reader, Writer
+
+__all__ = [
+    "HELLO_RETRY_REQUEST_RANDOM",
+    "ServerHello",
+    "handshake_message",
+    "parse_alpn",
+    "parse_key_share",
+    "read_certificate",
+    "read_extensions",
+    "write_extensions",
+]
+
+# RFC 8446 §4.1.3: SHA-256 of "HelloRetryRequest"
+HELLO_RETRY_REQUEST_RANDOM: Final = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
+
+
+def handshake_message(kind: int, body: bytes) -> bytes:
+    """A handshake message: type, 24-bit length, body (RFC 8446 §4)."""
+    return kind.to_bytes(1) + len(body).to_bytes(3) + body
+
+
+# RFC 8446 §4.2
+def read_extensions(reader: Reader, message: str) -> dict[int, bytes]:
+    """A vector of extensions by type, in the order of the wire; an extension that comes twice is a DecodeError."""
+    extensions: dict[int, bytes] = {}
+    block = reader.vector16("extensions")
+    while block.remaining:
+        offset = block.offset
+        kind = block.u16("extension type")
+        if kind in extensions:
+            raise DecodeError(f"extension {ExtensionType(kind).name} comes twice", message=message, offset=offset)
+        extensions[kind] = block.opaque16(f"extension {kind}")
+    return extensions
+
+
+def write_extensions(writer: Writer, extensions: Mapping[int, bytes]) -> None:
+    """A vector of extensions."""
+    with writer.vector16():
+        for kind, data in extensions.items():
+            writer.u16(kind)
+            with writer.vector16():
+                writer.raw(data)
+
+
+# RFC 8446 §4.1.3; RFC 5246 §7.4.1.3
+class ServerHello(NamedTuple):
+    """A ServerHello of any version, or a HelloRetryRequest. ``extensions`` are in the order of the wire."""
+
+    legacy_version: int
+    random: bytes
+    session_id: bytes
+    cipher_suite: int
+    compression_method: int
+    extensions: Mapping[int, bytes]
+
+    @property
+    def is_hello_retry_request(self) -> bool:
+        """RFC 8446 §4.1.3: told apart by the value of random alone."""
+        return self.random == HELLO_RETRY_REQUEST_RANDOM
+
+    @property
+    def name(self) -> str:
+        """The message's name in errors and transcripts."""
+        return "HelloRetryRequest" if self.is_hello_retry_request else "ServerHello"
+
+    @property
+    def version(self) -> int:
+        """The version that the server selected (RFC 8446 §4.2.1). Raises DecodeError for a malformed supported_versions."""
+        selected = self.extensions.get(ExtensionType.supported_versions)
+        if selected is None:
+            return self.legacy_version
+        if len(selected) != 2:
+            raise DecodeError(f"supported_versions has {len(selected)} bytes, not 2", message=self.name)
+        return int.from_bytes(selected)
+
+    @classmethod
+    def parse(cls, message: bytes) -> Self:
+        """From the whole message; DecodeError."""
+        reader = Reader(message, "ServerHello", 4)
+        legacy_version = reader.u16("legacy_version")
+        random = reader.take(32, "random")
+        session_id = reader.opaque8("session_id")
+        cipher_suite = reader.u16("cipher_suite")
+        compression_method = reader.u8("compression_method")
+        # RFC 5246 §7.4.1.3: the extensions may be absent as a whole, length included.
+        extensions = read_extensions(reader, "ServerHello") if reader.remaining else {}
+        reader.expect_end("ServerHello")
+        return cls(legacy_version, random, session_id, cipher_suite, compression_method, extensions)
+
+    def serialise(self) -> bytes:
+        """The message; without extensions, the field is left out as TLS <= 1.2 allows."""
+        writer = Writer()
+        writer.u16(self.legacy_version)
+        writer.raw(self.random)
+        with writer.vector8():
+            writer.raw(self.session_id)
+        writer.u16(self.cipher_suite)
+        writer.u8(self.compression_method)
+        if self.extensions:
+            write_extensions(writer, self.extensions)
+        return handshake_message(HandshakeType.server_hello, writer.getvalue())
+
+
+# RFC 8446 §4.2.8: KeyShareServerHello
+def parse_key_share(data: bytes) -> tuple[int, bytes]:
+    """The group and the public value of a ServerHello's key_share."""
+    reader = Reader(data, "key_share")
+    group, public = reader.u16("group"), reader.opaque16("key_exchange")
+    reader.expect_end("key_share")
+    return group, public
+
+
+# RFC 7301 §3.1
+def parse_alpn(data: bytes) -> bytes:
+    """The one protocol that a server's ALPN extension names."""
+    reader = Reader(data, "application_layer_protocol_negotiation")
+    names = reader.vector16("protocol_name_list")
+    reader.expect_end("protocol_name_list")
+    name = names.opaque8("protocol_name")
+    names.expect_end("the only protocol_name")
+    if not name:
+        raise DecodeError("protocol_name is empty", message="application_layer_protocol_negotiation", offset=2)
+    return name
+
+
+def read_certificate(chain: Reader) -> bytes:
+    """The next certificate (DER) of a certificate_list."""
+    offset = chain.offset
+    certificate = chain.opaque24("certificate")
+    if not certificate:
+        raise DecodeError("a certificate of no bytes", message="Certificate", offset=offset)
+    return certificate

@@ -1,0 +1,170 @@
+"""ServerHello and HelloRetryRequest: which one it is, and whether it stays within what was offered.
+
+The checks are those that clients in use make; a measuring tool must not call an ingress broken that browsers reach.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+from prober.tls.errors import DecodeError, PeerMisbehaved, ProtocolError
+from prober.tls.events import HelloRetryRequested, ServerHelloReceived
+from prober.tls.key_exchange import GroupNotSupported
+from prober.tls.messages import ServerHello, handshake_message, parse_alpn
+from prober.tls.negotiation import Negotiation
+from prober.tls.registry import AlertDescription, CipherSuite, ExtensionType, HandshakeType, ProtocolVersion
+from prober.tls.suites import TLS13_SUITES, suite_of
+from prober.tls.wire import Reader
+
+__all__ = ["accept_alpn", "accept_server_hello", "check_extensions", "hello_retry_request"]
+
+_TLS_1_2: Final = ProtocolVersion.TLSv1_2.value
+_TLS_1_3: Final = ProtocolVersion.TLSv1_3.value
+_ALPN: Final = ExtensionType.application_layer_protocol_negotiation.value
+_SERVER_NAME: Final = ExtensionType.server_name.value
+
+_UNSOLICITED: Final = frozenset(
+    {
+        ExtensionType.renegotiation_info.value,  # RFC 5746 §3.6: also an answer to the signalling cipher suite
+        ExtensionType.signed_certificate_timestamp.value,  # OpenSSL takes it unasked
+    }
+)
+_REGISTERED: Final = frozenset(kind.value for kind in ExtensionType)
+
+# RFC 8446 §4.1.3: the last eight bytes of random, of a server that can do better
+_DOWNGRADE_SENTINELS: Final = (b"DOWNGRD\x01", b"DOWNGRD\x00")
+
+
+def _version_name(version: int) -> str:
+    return ProtocolVersion(version).label
+
+
+def _accept_choices(n: Negotiation, hello: ServerHello) -> None:
+    """Version, suite and compression: what ServerHello and HelloRetryRequest have in common."""
+    name = hello.name
+    factory = n.offer.factory
+    version = hello.version
+    # RFC 8446 §4.2.1: supported_versions is for TLS 1.3 alone, and TLS 1.3 is selected by it alone.
+    if version not in factory.versions or (version >= _TLS_1_3) != (ExtensionType.supported_versions in hello.extensions):
+        offered = ", ".join(_version_name(offer) for offer in sorted(factory.versions))
+        raise PeerMisbehaved(
+            f"the server chose {_version_name(version)}, offered were {offered}",
+            message=name,
+            implies=AlertDescription.protocol_version,
+        )
+    code = hello.cipher_suite
+    if code not in factory.cipher_suites:
+        raise PeerMisbehaved(f"the server chose {CipherSuite(code).name}, which was not offered", message=name)
+    fits = code in TLS13_SUITES if version == _TLS_1_3 else code not in TLS13_SUITES and suite_of(code).key_exchange
+    if not fits:
+        raise PeerMisbehaved(f"the server chose {CipherSuite(code).name} for {_version_name(version)}", message=name)
+    if hello.compression_method:
+        raise PeerMisbehaved(f"the server chose compression method {hello.compression_method}", message=name)
+    # RFC 8446 §4.1.3. In TLS <= 1.2 an echo would mean resumption, and some servers echo without meaning it.
+    if version == _TLS_1_3 and hello.session_id != n.offer.session_id:
+        raise PeerMisbehaved("the server does not echo our session_id", message=name)
+    if n.hello_retry_request and (version != n.version or code != n.cipher_suite):
+        raise PeerMisbehaved(
+            f"{_version_name(version)} with {CipherSuite(code).name} contradicts the HelloRetryRequest", message=name
+        )
+
+
+def check_extensions(n: Negotiation, extensions: Mapping[int, bytes], message: str) -> None:
+    """PeerMisbehaved (unsupported_extension) for an answer to an extension that was not sent.
+
+    An unregistered extension is tolerated, as OpenSSL and Go do.
+    """
+    unsolicited = extensions.keys() - n.offer.factory.extensions - _UNSOLICITED
+    if n.offer.server_name is None:
+        unsolicited |= extensions.keys() & {_SERVER_NAME}
+    else:
+        unsolicited.discard(_SERVER_NAME)
+    unsolicited &= _REGISTERED
+    if unsolicited:
+        names = ", ".join(ExtensionType(kind).name for kind in sorted(unsolicited))
+        raise PeerMisbehaved(
+            f"the server answers {names}, which was not offered",
+            message=message,
+            implies=AlertDescription.unsupported_extension,
+        )
+
+
+# RFC 7301 §3.1
+def accept_alpn(n: Negotiation, extensions: Mapping[int, bytes], message: str) -> None:
+    """Take the server's choice of application protocol, if it made one."""
+    data = extensions.get(_ALPN)
+    if data is None:
+        return
+    n.alpn = parse_alpn(data).decode("ascii", "backslashreplace")
+    if n.alpn not in n.offer.factory.alpn:
+        raise PeerMisbehaved(f"the server chose the protocol {n.alpn}, which was not offered", message=message)
+
+
+def accept_server_hello(n: Negotiation) -> ServerHello:
+    """Check the ServerHello that was just read and keep its choices; its key_share is left to `handshake13`."""
+    hello = n.server_hello
+    assert hello is not None
+    _accept_choices(n, hello)
+    check_extensions(n, hello.extensions, "ServerHello")
+    n.version = hello.version
+    n.cipher_suite = hello.cipher_suite
+    n.suite = suite_of(hello.cipher_suite)
+    offered = n.offer.factory.max_version
+    # Noted, not refused: who downgrades a probe is a finding, and the certificate is worth reading all the same.
+    n.downgrade_sentinel = n.version < offered and hello.random[24:] in _DOWNGRADE_SENTINELS
+    n.events.append(ServerHelloReceived(n.version, hello.cipher_suite))
+    return hello
+
+
+# RFC 8446 §4.1.4
+def hello_retry_request(n: Negotiation, message: bytes) -> None:
+    """Answer with a second ClientHello."""
+    hello = n.server_hello
+    assert hello is not None
+    name = hello.name
+    _accept_choices(n, hello)
+    allowed = {ExtensionType.supported_versions, ExtensionType.key_share, ExtensionType.cookie}
+    check_extensions(n, {kind: data for kind, data in hello.extensions.items() if kind not in allowed}, name)
+    group = _requested_group(hello)
+    try:
+        second = n.offer.retry(group, _cookie(hello))  # refuses what RFC 8446 §4.1.4 forbids to ask for
+    except GroupNotSupported as error:
+        raise ProtocolError(
+            f"the server asks for a group that prober offers without knowing it: {error}", message=name
+        ) from error
+    n.version = hello.version
+    n.cipher_suite = hello.cipher_suite
+    n.suite = suite = suite_of(hello.cipher_suite)
+    n.hello_retry_request = True
+    first = hashlib.new(suite.prf_hash, n.offer.message).digest()
+    n.offer = second
+    # RFC 8446 §4.4.1: a hash stands for the first ClientHello.
+    n.transcript_head = (handshake_message(HandshakeType.message_hash, first), message, n.offer.message)
+    if n.offer.session_id:
+        n.send_change_cipher_spec()
+    n.send_hello(n.offer)
+    n.events.append(HelloRetryRequested(group))
+
+
+def _requested_group(hello: ServerHello) -> int | None:
+    data = hello.extensions.get(ExtensionType.key_share)
+    if data is None:
+        return None
+    if len(data) != 2:
+        raise DecodeError(f"key_share has {len(data)} bytes, not 2", message=hello.name)
+    return int.from_bytes(data)
+
+
+# RFC 8446 §4.2.2
+def _cookie(hello: ServerHello) -> bytes | None:
+    data = hello.extensions.get(ExtensionType.cookie)
+    if data is None:
+        return None
+    reader = Reader(data, "cookie")
+    cookie = reader.opaque16("cookie")
+    reader.expect_end("cookie")
+    if not cookie:
+        raise DecodeError("the cookie is empty", message="cookie", offset=2)
+    return cookie
