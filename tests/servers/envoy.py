@@ -114,6 +114,8 @@ def _listener(*chains: Json, default: Json | None = None, strings: bool = False,
     return json.dumps(listener)
 
 
+_RSA_SUITE = "ECDHE-RSA-AES128-GCM-SHA256"
+"""Which a chain with an ECDSA certificate cannot use."""
 _API = _chain("api", KNOWN)
 
 _TABLE = (
@@ -243,14 +245,13 @@ _TABLE = (
         verdict=Verdict.CERTIFICATE_INVALID,
     ),
     Listener(
-        name="other-name-too-old",
+        name="default-chain-without-suite",
         config=_listener(
-            _API,
-            default=_chain("wide", tls={"tls_minimum_protocol_version": "TLSv1_0", "tls_maximum_protocol_version": "TLSv1_0"}),
+            _API, default=_chain("wide", tls={"tls_maximum_protocol_version": "TLSv1_2", "cipher_suites": [_RSA_SUITE]})
         ),
         known=cert("api"),
-        none=alert(70),
-        unknown=alert(70),
+        none=alert(40),
+        unknown=alert(40),
         verdict=Verdict.NON_SNI_REJECTED,
     ),
     Listener(

@@ -89,6 +89,7 @@ _TABLE = (
         unknown=TIMEOUT,
         verdict=Verdict.NON_SNI_TIMEOUT,
         silent=True,
+        offers=("auto",),
     ),
     Listener(
         name="rejects-connections",

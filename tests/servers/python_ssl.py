@@ -21,10 +21,10 @@ from tests.servers.ports import IPV4, Endpoint
 
 __all__ = ["LISTENERS", "python_ssl"]
 
-# RFC 8446 §6.2 and the registry; 0 (close_notify) and 90 (user_canceled) are no errors and cannot refuse anybody.
-_ALERTS = (10, 20, 21, 22, 30, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86, 100, 109, 110, 111, 112, 113)
-_ALERTS += (114, 115, 116, 120, 199)
-"""199 is not registered."""
+# RFC 8446 §6.2 and the registry; without those that OpenSSL does not send: 0 and 90, which are no errors, and 41.
+_ALERTS = (10, 20, 21, 22, 30, 40, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86, 100, 109, 110, 111, 112, 113)
+_ALERTS += (114, 115, 116, 120)
+_IN_EVERY_VERSION = (40, 112, 116)
 
 LISTENERS = {
     f"alert-{code}": Listener(
@@ -34,6 +34,7 @@ LISTENERS = {
         none=alert(code),
         unknown=alert(code),
         verdict=Verdict.NON_SNI_REJECTED,
+        offers=("auto", "1.2", "1.3") if code in _IN_EVERY_VERSION else ("auto",),
     )
     for code in _ALERTS
 }

@@ -1,0 +1,1 @@
+"""prober against real server programs, held to what independent clients saw of the same servers."""

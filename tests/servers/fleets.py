@@ -1,0 +1,56 @@
+"""All server programs of the tests by name, each started once, when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Self
+
+from tests.servers import envoy, gnutls, haproxy, nginx, openssl, python_ssl
+from tests.servers.listeners import Fleet, Listener
+from tests.servers.material import Material
+
+__all__ = ["SERVERS", "Fleets"]
+
+_START: dict[str, Callable[[Path, Material], AbstractContextManager[Fleet]]] = {
+    "envoy": envoy.envoy,
+    "nginx": nginx.nginx,
+    "haproxy": haproxy.haproxy,
+    "openssl": openssl.openssl,
+    "gnutls": gnutls.gnutls,
+    "python_ssl": python_ssl.python_ssl,
+}
+SERVERS: Mapping[str, Mapping[str, Listener]] = {
+    "envoy": envoy.LISTENERS,
+    "nginx": nginx.LISTENERS,
+    "haproxy": haproxy.LISTENERS,
+    "openssl": openssl.LISTENERS,
+    "gnutls": gnutls.LISTENERS,
+    "python_ssl": python_ssl.LISTENERS,
+}
+"""The listeners of each server, known without starting it: what test cases are made of."""
+
+
+class Fleets:
+    """The servers that have been asked for; leaving the context ends them."""
+
+    def __init__(self, directory: Path, material: Material) -> None:
+        self.material = material
+        self._directory = directory
+        self._running: dict[str, Fleet] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stack.close()
+
+    def __getitem__(self, server: str) -> Fleet:
+        """The running listeners of ``server``; skips the test when the program is not installed."""
+        if server not in self._running:
+            directory = self._directory / server
+            directory.mkdir(exist_ok=True)
+            self._running[server] = self._stack.enter_context(_START[server](directory, self.material))
+        return self._running[server]
