@@ -13,6 +13,7 @@ from prober.judge.identity import name_problem
 from prober.judge.paths import Path, Search, end_entity_problems, find_paths, path_problems
 from prober.judge.problems import Problem, ProblemCode
 from prober.judge.remembered import Remembered
+from prober.judge.signatures import default_certificate
 from prober.judge.signing import SignatureCheck, check_signature
 from prober.judge.trust import TrustStore
 from prober.judge.x509 import Certificate
@@ -40,6 +41,9 @@ class Assessment:
     def __init__(self, chain: tuple[bytes, ...], trust: TrustStore) -> None:
         self.certificates: tuple[CertificateFacts, ...] = tuple(map(certificate_facts, chain))
         """The facts of each presented certificate, in the presented order."""
+        default = default_certificate(self.certificates[0]) if self.certificates else None
+        self.default_of = None if default is None else default.product
+        """The product whose default certificate it is."""
         self._paths: tuple[tuple[Path, tuple[Problem, ...]], ...] = ()
         self._timeless: tuple[Problem, ...] = ()
         self._told: dict[tuple[str, ...], tuple[datetime, datetime, tuple[Problem, ...]]] = {}

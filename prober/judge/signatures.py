@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prober.judge.certificates import CertificateFacts
 from prober.judge.names import COMMON_NAME, ORGANIZATION, ORGANIZATIONAL_UNIT
-from prober.model import Observation, Outcome
+from prober.model import Outcome
 from prober.tls.registry import AlertDescription
 
 __all__ = [
@@ -18,25 +18,12 @@ __all__ = [
     "SIGNATURES",
     "DefaultCertificate",
     "Signature",
-    "behaviour",
     "default_certificate",
     "recognise",
 ]
 
 ANY = "*"
 """In a row: whatever happened, or the hello was not sent."""
-
-
-def behaviour(observation: Observation) -> str:
-    """How a handshake ended, in the words of the tables below: ``reset``, ``closed``, ``alert 112``, ``certificate``, ...
-
-    ``reset`` and ``closed`` are those without a byte from the server; after half an answer it is ``reset late``, ``closed late``.
-    """
-    if observation.outcome is Outcome.TLS_ALERT and observation.facts.tls_alert is not None:
-        return f"alert {observation.facts.tls_alert.code}"
-    if observation.outcome in {Outcome.RESET, Outcome.CLOSED} and observation.bytes_received:
-        return f"{observation.outcome.value} late"
-    return observation.outcome.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +56,23 @@ _INTERNAL_ERROR = f"alert {AlertDescription.internal_error:d}"
 _HANDSHAKE_FAILURE = f"alert {AlertDescription.handshake_failure:d}"
 _PROTOCOL_VERSION = f"alert {AlertDescription.protocol_version:d}"
 
-_WILDCARD = 'add a wildcard ("*") route; on Apigee hybrid with enableNonSniClient'
-
 SIGNATURES = (
     # The ingress serves known names: what differs is the client without one.
-    Signature("envoy", _CERTIFICATE, _RESET, _RESET, "Envoy, Istio and Apigee hybrid do without a wildcard route", _WILDCARD),
+    Signature(
+        "envoy",
+        _CERTIFICATE,
+        _RESET,
+        _RESET,
+        "Envoy, Istio and Apigee hybrid do without a wildcard route",
+        "add one (on Apigee with enableNonSniClient)",
+    ),
     Signature(
         "reset-without-sni",
         _CERTIFICATE,
         _RESET,
         ANY,
         "a rule against a missing server name does",
-        "look for that rule or add a default certificate",
+        "look for that rule, and add a default certificate",
     ),
     Signature(
         "sni-router",
@@ -88,7 +80,7 @@ SIGNATURES = (
         _CLOSED,
         _CLOSED,
         "SNI routers (HAProxy tcp, nginx stream) and Envoy behind a TCP proxy do",
-        "add a default backend, or on Envoy a wildcard route",
+        "add a default backend or wildcard route",
     ),
     Signature(
         "closed-without-sni",
@@ -96,7 +88,7 @@ SIGNATURES = (
         _CLOSED,
         ANY,
         "a rule against a missing server name does",
-        "look for that rule or add a default backend",
+        "look for that rule, and add a default backend",
     ),
     Signature(
         "strict-sni",
@@ -104,7 +96,7 @@ SIGNATURES = (
         _UNRECOGNIZED_NAME,
         ANY,
         "nginx ssl_reject_handshake, HAProxy strict-sni and Traefik sniStrict do",
-        "configure a default certificate and turn the strict option off",
+        "turn that off there",
     ),
     Signature(
         "caddy",
@@ -112,7 +104,7 @@ SIGNATURES = (
         _INTERNAL_ERROR,
         ANY,
         "Caddy without default_sni and Go servers do",
-        "configure a default certificate (Caddy: default_sni)",
+        "configure a default certificate",
     ),
     Signature(
         "cdn",
@@ -120,7 +112,7 @@ SIGNATURES = (
         _HANDSHAKE_FAILURE,
         ANY,
         "Cloudflare and other CDNs do",
-        "configure a default certificate, or bypass the CDN for these clients",
+        "configure a default certificate, or let these clients bypass the CDN",
     ),
     Signature("caddy-default-sni", _CERTIFICATE, _CERTIFICATE, _INTERNAL_ERROR, "Caddy with default_sni does", ""),
     Signature("default-certificate", _CERTIFICATE, _CERTIFICATE, _CERTIFICATE, "an ingress with a default certificate does", ""),
@@ -130,48 +122,41 @@ SIGNATURES = (
         _RESET,
         _RESET,
         ANY,
-        "servers do that are overloaded, have no backend or expect a PROXY header",
-        "check backends, load balancer and PROXY protocol",
+        "servers do that lack a backend or expect a PROXY header",
+        "check load and backends",
     ),
     Signature(
         "closes-all",
         _CLOSED,
         _CLOSED,
         ANY,
-        "TCP proxies do without a healthy backend, or servers that expect a PROXY header",
-        "check backends, load balancer and PROXY protocol",
+        "TCP proxies do without a healthy backend",
+        "check backends and PROXY protocol",
     ),
-    Signature("no-tls", _NOT_TLS, _NOT_TLS, ANY, "a port without TLS does", "check the port and that TLS is on"),
+    Signature("no-tls", _NOT_TLS, _NOT_TLS, ANY, "a port without TLS does", "check the port, and that TLS is on"),
     Signature(
         "version",
         _PROTOCOL_VERSION,
         _PROTOCOL_VERSION,
         ANY,
         "servers do that allow other TLS versions only",
-        "compare --tls with the server's minimum and maximum",
+        "compare --tls with what the server allows",
     ),
     Signature(
         "handshake-failure",
         _HANDSHAKE_FAILURE,
         _HANDSHAKE_FAILURE,
         ANY,
-        "servers do without a common cipher suite, or without a certificate",
-        "check cipher suites and certificates of the server",
+        "servers do without a certificate or common cipher suite",
+        "check both on the server",
     ),
-    Signature(
-        "silent",
-        _TIMEOUT,
-        _TIMEOUT,
-        ANY,
-        "hung servers and filters do that drop after the connect",
-        "check backends and firewalls",
-    ),
+    Signature("silent", _TIMEOUT, _TIMEOUT, ANY, "hung servers and filters do", "check backends and firewalls"),
 )
 """More particular rows first."""
 
 
 def recognise(known: str | None, none: str | None, unknown: str | None) -> tuple[Signature, ...]:
-    """All rows that describe these behaviours (see `behaviour`), the most particular one first."""
+    """All rows that describe these behaviours (see `Answer.behaviour`), the most particular one first."""
     return tuple(row for row in SIGNATURES if row.matches(known, none, unknown))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from prober.judge.answers import Answer
 from prober.judge.names import printable
-from prober.judge.problems import Problem, ProblemCode
-from prober.judge.signatures import DefaultCertificate, Signature
-from prober.model import Differential, Handshake, Outcome, Sni, Verdict
+from prober.judge.problems import ProblemCode
+from prober.judge.signatures import Signature
+from prober.model import Address, Endpoint, Outcome, Sni, Verdict
 
 __all__ = ["MAX_LENGTH", "Story", "summarise"]
 
@@ -22,41 +23,33 @@ _TEXT = 110
 class Story(NamedTuple):
     """What a sentence can be made of."""
 
-    differential: Differential
+    where: Endpoint | Address
+    answers: tuple[Answer, ...]
     verdict: Verdict
     faults: tuple[Verdict, ...]
     at_fault: bool
     undecided: str | None
-    problems: tuple[tuple[Problem, ...], ...]
-    """Of each handshake."""
-    defaults: tuple[DefaultCertificate | None, ...]
-    """Whose default certificate each handshake got."""
     signatures: tuple[Signature, ...]
 
     @property
-    def where(self) -> str:
+    def subject(self) -> str:
         """The address."""
-        return clip(str(self.differential.endpoint or self.differential.address), 60)
+        return clip(str(self.where), 60)
 
     @property
-    def served(self) -> str:
-        """The known names that got a certificate."""
-        return _names([one for one in self.known if one.observation.outcome is Outcome.CERTIFICATE])
+    def serves(self) -> str:
+        """``It serves a.example.``: the known names that got a certificate."""
+        return f"It serves {_names([answer for answer in self.answers if answer.sni is Sni.KNOWN and answer.served])}."
 
     @property
-    def known(self) -> list[Handshake]:
-        """The hellos with a known name."""
-        return [one for one in self.differential.handshakes if one.sni is Sni.KNOWN]
-
-    @property
-    def none(self) -> Handshake | None:
-        """The hello without a name."""
-        return next((one for one in self.differential.handshakes if one.sni is Sni.NONE), None)
+    def none(self) -> Answer:
+        """The hello without a name, which the sentence is about."""
+        return next(answer for answer in self.answers if answer.sni is Sni.NONE)
 
     @property
     def known_for(self) -> str:
         """``, as Envoy does``, or nothing."""
-        return f", as {self.signatures[0].products}" if self.signatures and self.signatures[0].products else ""
+        return f", as {self.signatures[0].products}" if self.signatures else ""
 
     def advice(self, otherwise: str) -> str:
         """The next step."""
@@ -79,20 +72,17 @@ def clip(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _names(handshakes: list[Handshake]) -> str:
-    names = [clip(one.server_name or "", _NAME) for one in handshakes]
-    if len(names) > 2:
-        return f"{names[0]} and {len(names) - 1} more names"
-    return " and ".join(names) or "known names"
+def _names(answers: list[Answer]) -> str:
+    names = [clip(answer.name or "", _NAME) for answer in answers]
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 2 else " and ".join(names)
 
 
-def _saw(handshake: Handshake) -> str:
+def _saw(answer: Answer) -> str:
     """How a handshake ended, for people."""
-    observation = handshake.observation
-    if observation.outcome is Outcome.TLS_ALERT and observation.facts.tls_alert is not None:
-        return f"alert {observation.facts.tls_alert.code} {observation.facts.tls_alert.description}"
-    late = observation.outcome in {Outcome.RESET, Outcome.CLOSED} and observation.bytes_received > 0
-    return f"{_WORDS[observation.outcome]}{' after half an answer' if late else ''}"
+    if answer.outcome is Outcome.TLS_ALERT and answer.tls_alert is not None:
+        return f"alert {answer.tls_alert.code} {answer.tls_alert.description}"
+    late = answer.late and answer.outcome in {Outcome.RESET, Outcome.CLOSED}
+    return f"{_WORDS[answer.outcome]}{' after half an answer' if late else ''}"
 
 
 _WORDS = {
@@ -112,116 +102,99 @@ _WORDS = {
 
 
 def _ok(story: Story) -> str:
-    if story.none is None:
-        return f"{story.where} serves {story.served}."
-    return f"{story.where} serves {story.served} and clients without SNI."
+    asked = any(answer.sni is Sni.NONE for answer in story.answers)
+    return (
+        f"{story.subject} serves clients without SNI, too. {story.serves}"
+        if asked
+        else f"{story.subject} is fine. {story.serves}"
+    )
 
 
 def _inconclusive(story: Story) -> str:
-    met = ""
-    if story.none is not None and story.none.observation.outcome is not Outcome.LOCAL_ERROR:
-        met = f"; without SNI: {_saw(story.none)}"
-    remedy = "" if story.known else ", give one"
+    met = [f"; without SNI: {_saw(answer)}" for answer in story.answers if answer.sni is Sni.NONE and not answer.failed_here]
     held = f" Still {', '.join(story.faults)}." if story.faults else ""
-    return f"{story.where} cannot be judged: {clip(story.undecided or '', _TEXT)}{remedy}{met}.{held}"
+    return f"{story.subject} cannot be judged: {clip(story.undecided or '', _TEXT)}{''.join(met)}.{held}"
 
 
 def _unreachable(story: Story) -> str:
-    observations = [
-        one.observation for one in story.differential.handshakes if one.observation.outcome is not Outcome.LOCAL_ERROR
-    ]
-    outcomes = {one.outcome for one in observations}
-    errno = next((one.errno for one in observations if one.errno), None) or "no answer"
-    if outcomes == {Outcome.RESOLVE_FAILED}:
-        return f"{clip(story.differential.address.host, 100)} does not resolve ({errno}): check the DNS record and the resolver."
-    if outcomes == {Outcome.REFUSED}:
-        return f"{story.where} refuses connections: nothing listens there; check the load balancer, its Service and endpoints."
-    if outcomes == {Outcome.CONNECT_TIMEOUT}:
-        return f"{story.where} does not answer connection attempts: something drops them; check firewalls, routes and the load balancer."
-    if outcomes == {Outcome.UNREACHABLE}:
-        return (
-            f"{story.where} cannot be reached ({errno}): no route, or a firewall forbids it; check routes and network policies."
-        )
+    answers = [answer for answer in story.answers if not answer.failed_here]
+    outcomes = {answer.outcome for answer in answers}
+    errno = next((answer.errno for answer in answers if answer.errno), "no answer")
+    if len(outcomes) == 1:
+        return _UNREACHABLE[outcomes.pop()].format(subject=story.subject, errno=errno)
     words = ", ".join(sorted(_WORDS[outcome] for outcome in outcomes))
-    return f"{story.where} cannot be connected to ({words}): check the load balancer, its endpoints and firewalls."
+    return f"{story.subject} cannot be connected to ({words}): check the load balancer, its endpoints and firewalls."
+
+
+_UNREACHABLE = {
+    Outcome.RESOLVE_FAILED: "{subject} does not resolve ({errno}): check the DNS record and the resolver.",
+    Outcome.REFUSED: "{subject} refuses connections: nothing listens there; check the load balancer, its Service and endpoints.",
+    Outcome.CONNECT_TIMEOUT: "{subject} does not answer connection attempts: something drops them; check firewalls, routes and the load balancer.",
+    Outcome.UNREACHABLE: "{subject} cannot be reached ({errno}): no route, or a firewall forbids it; check routes and network policies.",
+}
 
 
 def _tls_failing(story: Story) -> str:
-    saw = ", ".join(
-        dict.fromkeys(_saw(one) for one in story.differential.handshakes if one.observation.outcome is not Outcome.LOCAL_ERROR)
-    )
-    advice = story.advice("check that it speaks TLS there and has a certificate")
-    return f"{story.where} accepts connections, but no hello gets a certificate ({saw}){story.known_for}: {advice}."
+    saw = ", ".join(dict.fromkeys(_saw(answer) for answer in story.answers if not answer.failed_here))
+    advice = story.advice("check that it speaks TLS and has a certificate")
+    return f"{story.subject} accepts connections, but no hello gets a certificate ({saw}){story.known_for}: {advice}."
 
 
 def _sni_failing(story: Story) -> str:
-    failed = [one for one in story.known if one.observation.outcome not in {Outcome.CERTIFICATE, Outcome.LOCAL_ERROR}]
+    failed = [answer for answer in story.answers if answer.sni is Sni.KNOWN and not answer.served and not answer.failed_here]
     saw = ", ".join(dict.fromkeys(map(_saw, failed)))
-    others = [one for one in story.differential.handshakes if one.observation.outcome is Outcome.CERTIFICATE]
-    other = {
-        Sni.KNOWN: others[0].server_name or "another name",
-        Sni.NONE: "a client without SNI",
-        Sni.UNKNOWN: "an unknown name",
-    }[others[0].sni]
-    return f"{story.where} fails {_names(failed)} ({saw}), while {clip(other, _NAME)} gets a certificate: check the route and the certificate of that name."
+    other = next(answer for answer in story.answers if answer.served)
+    who = {Sni.KNOWN: clip(other.name or "", _NAME), Sni.NONE: "a client without SNI", Sni.UNKNOWN: "an unknown name"}[other.sni]
+    return f"{story.subject} fails {_names(failed)} ({saw}), while {who} gets a certificate: check that name's route and certificate."
 
 
 def _certificate_invalid(story: Story) -> str:
-    for handshake, problems, default in zip(story.differential.handshakes, story.problems, story.defaults, strict=True):
-        if handshake.sni is Sni.KNOWN and problems:
-            name = clip(handshake.server_name or "", _NAME)
-            if default is not None:
-                return f"{story.where} presents {default.product}'s default certificate for {name}: the certificate configured for that name is missing or not loaded."
-            more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
-            return f"{story.where} presents a bad certificate for {name}: {clip(problems[0].text, _TEXT)}{more}."
-    return f"{story.where} presents a bad certificate."
+    answer = next(answer for answer in story.answers if answer.sni is Sni.KNOWN and answer.problems)
+    name = clip(answer.name or "", _NAME)
+    if answer.default_of is not None:
+        return f"{story.subject} has {answer.default_of}'s default certificate for {name}: the one configured for it is missing or not loaded."
+    more = f" ({len(answer.problems) - 1} more)" if len(answer.problems) > 1 else ""
+    return f"{story.subject} has a bad certificate for {name}: {clip(answer.problems[0].text, _TEXT)}{more}."
 
 
 def _non_sni_reset(story: Story) -> str:
-    closes = story.none is not None and story.none.observation.outcome is Outcome.CLOSED
-    return _refused_without_sni(
-        story, "closes on" if closes else "resets", "", "look for a rule on the server name and add a default certificate"
-    )
+    verb = "closes on" if story.none.outcome is Outcome.CLOSED else "resets"
+    return _refuses(story, f"{verb} clients without SNI", "look for a rule on the server name, and add a default certificate")
 
 
 def _non_sni_rejected(story: Story) -> str:
-    saw = f" ({_saw(story.none)})" if story.none is not None else ""
-    return _refused_without_sni(story, "rejects", saw, "configure a default certificate")
-
-
-def _refused_without_sni(story: Story, verb: str, saw: str, otherwise: str) -> str:
-    if not story.at_fault:
-        return f"{story.where} {verb} clients without SNI{saw}, which its policy accepts, and serves {story.served}."
-    return f"{story.where} {verb} clients without SNI{saw}{story.known_for}; {story.served} is served: {story.advice(otherwise)}."
+    return _refuses(story, f"rejects clients without SNI ({_saw(story.none)})", "configure a default certificate")
 
 
 def _non_sni_timeout(story: Story) -> str:
-    accepted = "" if story.at_fault else ", which its policy accepts"
-    return f"{story.where} leaves clients without SNI without an answer{accepted}; {story.served} is served: look for a filter on the server name, then add a default certificate."
-
-
-def _non_sni_wrong_certificate(story: Story) -> str:
-    what = "an unacceptable certificate"
-    for handshake, problems, default in zip(story.differential.handshakes, story.problems, story.defaults, strict=True):
-        if handshake.sni is Sni.NONE:
-            if default is not None:
-                what = f"{default.product}'s default certificate"
-            elif problems:
-                what = f"a wrong certificate ({clip(_most_telling(problems).text, 90)})"
-    return f"{story.where} gives clients without SNI {what}: make one that covers {story.served} the default."
-
-
-def _most_telling(problems: tuple[Problem, ...]) -> Problem:
-    return next((problem for problem in problems if problem.code is ProblemCode.NAME_MISMATCH), problems[0])
+    return _refuses(
+        story, "leaves clients without SNI unanswered", "look for a filter on the server name, and add a default certificate"
+    )
 
 
 def _non_sni_failing(story: Story) -> str:
-    saw = _saw(story.none) if story.none is not None else "no certificate"
-    return f"{story.where} fails clients without SNI ({saw}), while {story.served} is served: run `prober once --verbose` to see the bytes."
+    return _refuses(story, f"fails clients without SNI ({_saw(story.none)})", "see the bytes with `prober once --verbose`")
+
+
+def _refuses(story: Story, what: str, otherwise: str) -> str:
+    if not story.at_fault:
+        return f"{story.subject} {what}, which its policy accepts. {story.serves}"
+    return f"{story.subject} {what}{story.known_for}: {story.advice(otherwise)}. {story.serves}"
+
+
+def _non_sni_wrong_certificate(story: Story) -> str:
+    answer = story.none
+    if answer.default_of is not None:
+        what = f"{answer.default_of}'s default certificate"
+    else:
+        problem = next((one for one in answer.problems if one.code is ProblemCode.NAME_MISMATCH), answer.problems[0])
+        what = f"a wrong certificate ({clip(problem.text, _TEXT)})"
+    remedy = ": give them one that covers a known name." if story.at_fault else ", which its policy accepts."
+    return f"{story.subject} gives clients without SNI {what}{remedy}"
 
 
 def _non_sni_served(story: Story) -> str:
-    return f"{story.where} serves clients without SNI, which its policy wants rejected: remove the wildcard route or the default certificate."
+    return f"{story.subject} serves clients without SNI, which its policy wants rejected: remove the wildcard route or default certificate."
 
 
 _SENTENCES: dict[Verdict, Callable[[Story], str]] = {

@@ -8,20 +8,21 @@ sees means nothing unless clients with a known name are served. And every fault 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
 
+from prober.judge.answers import NOT_CONNECTED, Answer
 from prober.judge.certificates import CertificateFacts
 from prober.judge.chains import assess
 from prober.judge.problems import Problem, ProblemCode
-from prober.judge.signatures import DefaultCertificate, Signature, behaviour, default_certificate, recognise
+from prober.judge.remembered import Remembered
+from prober.judge.signatures import Signature, recognise
 from prober.judge.summaries import Story, summarise
 from prober.judge.trust import TrustStore
-from prober.model import Differential, Handshake, NonSniPolicy, Observation, Outcome, Sni, Verdict
+from prober.model import Address, Differential, Endpoint, Handshake, NonSniPolicy, Outcome, Sni, Verdict
 
-__all__ = ["EXCUSED", "RULES", "Case", "HandshakeJudgement", "Judgement", "NonSni", "judge"]
+__all__ = ["EXCUSED", "RULES", "Case", "HandshakeJudgement", "Judgement", "NonSni", "Opinion", "judge"]
 
 
 class HandshakeJudgement(NamedTuple):
@@ -32,6 +33,8 @@ class HandshakeJudgement(NamedTuple):
     problems: tuple[Problem, ...] = ()
     certificate_valid: bool | None = None
     """Chain, name and dates hold; None without a certificate. ``none`` and ``unknown`` must cover one of the known names."""
+    default_of: str | None = None
+    """The product whose default certificate it is."""
 
     @property
     def certificate_problems(self) -> tuple[str, ...]:
@@ -39,9 +42,21 @@ class HandshakeJudgement(NamedTuple):
         return tuple(problem.text for problem in self.problems)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """One verdict on one ingress address."""
+class Opinion(NamedTuple):
+    """The part of a judgement that equal answers have in common."""
+
+    verdict: Verdict
+    faults: tuple[Verdict, ...]
+    expected: bool
+    at_fault: bool
+    summary: str
+    inconclusive: str | None
+    non_sni_supported: bool | None
+    signatures: tuple[Signature, ...]
+
+
+class Judgement(NamedTuple):
+    """One verdict on one ingress address. Begins with the fields of `Opinion`."""
 
     verdict: Verdict
     faults: tuple[Verdict, ...]
@@ -56,10 +71,10 @@ class Judgement:
     """Why nothing certain can be said; None where it can."""
     non_sni_supported: bool | None
     """Does a client without SNI get a certificate? None while nothing tells."""
+    signatures: tuple[Signature, ...]
+    """Whom this behaviour is known of, the most particular one first."""
     handshakes: tuple[HandshakeJudgement, ...]
     """In the order of the differential's handshakes."""
-    signatures: tuple[Signature, ...] = ()
-    """Whom this behaviour is known of, the most particular one first."""
 
 
 class NonSni(Enum):
@@ -128,47 +143,26 @@ EXCUSED: dict[NonSniPolicy, frozenset[Verdict]] = {
 }
 """The faults that are what a policy asks for, or does not mind."""
 
-_NOT_CONNECTED = frozenset({Outcome.REFUSED, Outcome.CONNECT_TIMEOUT, Outcome.UNREACHABLE, Outcome.RESOLVE_FAILED})
-
 # Those by the contract's wording for clients without SNI; every other problem counts where it is theirs alone.
 _ALWAYS_WRONG = frozenset({ProblemCode.NAME_MISMATCH, ProblemCode.EXPIRED, ProblemCode.EMPTY})
 
 
 def judge(differential: Differential, policy: NonSniPolicy, trust: TrustStore, now: datetime) -> Judgement:
     """Judge one differential. ``now`` is aware; certificates are judged at that time against ``trust``."""
-    known_names = tuple(
-        handshake.server_name for handshake in differential.handshakes if handshake.sni is Sni.KNOWN and handshake.server_name
-    )
-    judged = tuple(_judge_handshake(handshake, known_names, trust, now) for handshake in differential.handshakes)
-    case = _case(differential.handshakes, judged, policy)
-    faults = tuple(verdict for verdict, holds in RULES if holds(case))
-    verdict = Verdict.INCONCLUSIVE if case.undecided else faults[0] if faults else Verdict.OK
-    at_fault = any(not _excused(fault, case) for fault in faults)
-    defaults = tuple(map(_default, judged))
-    signatures = recognise(*(_behaviour(differential.handshakes, sni) for sni in (Sni.KNOWN, Sni.NONE, Sni.UNKNOWN)))
-    return Judgement(
-        verdict=verdict,
-        faults=faults,
-        expected=not at_fault and not case.undecided,
-        at_fault=at_fault,
-        summary=summarise(
-            Story(
-                differential,
-                verdict,
-                faults,
-                at_fault,
-                case.undecided,
-                tuple(one.problems for one in judged),
-                defaults,
-                signatures,
-            )
-        ),
-        inconclusive=case.undecided,
-        non_sni_supported=_supported(differential.handshakes),
-        handshakes=judged,
-        signatures=signatures,
-    )
+    handshakes = differential.handshakes
+    known_names = tuple(handshake.server_name for handshake in handshakes if handshake.sni is Sni.KNOWN and handshake.server_name)
+    judged = tuple(_judge_handshake(handshake, known_names, trust, now) for handshake in handshakes)
+    answers = tuple(map(_answer, handshakes, judged))
+    # An address, where the name behind it does not resolve.
+    where = differential.endpoint or differential.address
+    opinion = _opinions.get((where, policy, answers))
+    if opinion is None:
+        opinion = _opinions.keep((where, policy, answers), _opinion(where, policy, answers))
+    return Judgement(*opinion, handshakes=judged)
 
+
+_MAX_OPINIONS = 100_000
+_opinions: Remembered[tuple[Endpoint | Address, NonSniPolicy, tuple[Answer, ...]], Opinion] = Remembered(_MAX_OPINIONS)
 
 _NOTHING_PRESENTED = HandshakeJudgement()
 
@@ -181,54 +175,81 @@ def _judge_handshake(handshake: Handshake, known_names: tuple[str, ...], trust: 
         names = (handshake.server_name,)
     assessment = assess(handshake.observation.facts.certificates, trust)
     problems = assessment.problems(names, now)
-    return HandshakeJudgement(assessment.certificates, problems, not problems)
+    return HandshakeJudgement(assessment.certificates, problems, not problems, assessment.default_of)
 
 
-def _case(handshakes: tuple[Handshake, ...], judged: tuple[HandshakeJudgement, ...], policy: NonSniPolicy) -> Case:
-    here = [(handshake, one) for handshake, one in zip(handshakes, judged, strict=True) if not _failed_here(handshake)]
-    known = [(handshake.observation.outcome, one) for handshake, one in here if handshake.sni is Sni.KNOWN]
-    outcomes = [handshake.observation.outcome for handshake, _ in here]
-    connected = any(outcome not in _NOT_CONNECTED for outcome in outcomes)
-    known_undecided = any(handshake.sni is Sni.KNOWN and _failed_here(handshake) for handshake in handshakes)
-    known_failed = any(outcome is not Outcome.CERTIFICATE for outcome, _ in known)
-    none = next(((handshake, one) for handshake, one in here if handshake.sni is Sni.NONE), None)
+def _answer(handshake: Handshake, judged: HandshakeJudgement) -> Answer:
+    observation = handshake.observation
+    return Answer(
+        handshake.sni,
+        handshake.server_name if handshake.sni is Sni.KNOWN else None,
+        observation.outcome,
+        observation.bytes_received > 0,
+        observation.errno,
+        observation.facts.tls_alert,
+        judged.problems,
+        judged.default_of,
+    )
+
+
+def _opinion(where: Endpoint | Address, policy: NonSniPolicy, answers: tuple[Answer, ...]) -> Opinion:
+    case = _case(answers, policy)
+    faults = tuple(verdict for verdict, holds in RULES if holds(case))
+    verdict = Verdict.INCONCLUSIVE if case.undecided else faults[0] if faults else Verdict.OK
+    at_fault = any(not _excused(fault, case) for fault in faults)
+    signatures = recognise(*(_behaviour(answers, sni) for sni in (Sni.KNOWN, Sni.NONE, Sni.UNKNOWN)))
+    summary = summarise(Story(where, answers, verdict, faults, at_fault, case.undecided, signatures))
+    return Opinion(
+        verdict=verdict,
+        faults=faults,
+        expected=not at_fault and not case.undecided,
+        at_fault=at_fault,
+        summary=summary,
+        inconclusive=case.undecided,
+        non_sni_supported=_supported(answers),
+        signatures=signatures,
+    )
+
+
+def _case(answers: tuple[Answer, ...], policy: NonSniPolicy) -> Case:
+    here = [answer for answer in answers if not answer.failed_here]
+    known = [answer for answer in here if answer.sni is Sni.KNOWN]
+    none = next((answer for answer in here if answer.sni is Sni.NONE), None)
+    connected = any(answer.outcome not in NOT_CONNECTED for answer in here)
+    known_failed = any(not answer.served for answer in known)
+    known_undecided = any(answer.sni is Sni.KNOWN and answer.failed_here for answer in answers)
     return Case(
-        undecided=_undecided(handshakes),
+        undecided=_undecided(answers),
         connected=connected,
-        unconnected=bool(outcomes) and not connected,
-        served=Outcome.CERTIFICATE in outcomes,
+        unconnected=bool(here) and not connected,
+        served=any(answer.served for answer in here),
         known_undecided=known_undecided,
         known_failed=known_failed,
         known_fine=bool(known) and not known_failed and not known_undecided,
-        known_invalid=any(one.problems for _, one in known),
-        non_sni=NonSni.NOT_ASKED if none is None else _non_sni(none[0].observation),
-        wrong_certificate=none is not None and _wrong(none[1], [one for _, one in known]),
+        known_invalid=any(answer.problems for answer in known),
+        non_sni=NonSni.NOT_ASKED if none is None else _non_sni(none),
+        wrong_certificate=none is not None and _wrong(none, known),
         policy=policy,
     )
 
 
-def _failed_here(handshake: Handshake) -> bool:
-    return handshake.observation.outcome is Outcome.LOCAL_ERROR
-
-
-def _undecided(handshakes: tuple[Handshake, ...]) -> str | None:
+def _undecided(answers: tuple[Answer, ...]) -> str | None:
     """Why there can be no verdict. The unknown name is evidence about a default certificate; no verdict needs it."""
-    for handshake in handshakes:
-        if _failed_here(handshake) and handshake.sni is not Sni.UNKNOWN:
-            hello = handshake.server_name or "no server name"
-            return f"this host could not send the hello with {hello} ({handshake.observation.errno or handshake.observation.detail or 'local error'})"
-    if not any(handshake.sni is Sni.KNOWN for handshake in handshakes):
-        return "no known server name was tried to compare with"
+    for answer in answers:
+        if answer.failed_here and answer.sni is not Sni.UNKNOWN:
+            return f"this host could not send the hello with {answer.name or 'no server name'} ({answer.errno or 'local error'})"
+    if not any(answer.sni is Sni.KNOWN for answer in answers):
+        return "no known server name to compare with was given"
     return None
 
 
-def _non_sni(observation: Observation) -> NonSni:
-    match observation.outcome:
+def _non_sni(answer: Answer) -> NonSni:
+    match answer.outcome:
         case Outcome.CERTIFICATE:
             return NonSni.SERVED
         case Outcome.RESET:
             return NonSni.RESET
-        case Outcome.CLOSED if observation.bytes_received == 0:
+        case Outcome.CLOSED if not answer.late:
             return NonSni.RESET
         case Outcome.TLS_ALERT:
             return NonSni.REJECTED
@@ -238,17 +259,11 @@ def _non_sni(observation: Observation) -> NonSni:
             return NonSni.FAILING
 
 
-def _wrong(none: HandshakeJudgement, known: list[HandshakeJudgement]) -> bool:
+def _wrong(none: Answer, known: list[Answer]) -> bool:
     """Is what the client without SNI got unacceptable? What all known names suffer as well is ``certificate_invalid`` alone."""
-    if none.certificate_valid is None:
-        return False
     codes = {problem.code for problem in none.problems}
-    shared = set.intersection(*({problem.code for problem in one.problems} for one in known)) if known else set()
-    return bool(codes & _ALWAYS_WRONG or codes - shared) or _default(none) is not None
-
-
-def _default(one: HandshakeJudgement) -> DefaultCertificate | None:
-    return default_certificate(one.certificates[0]) if one.certificates else None
+    shared = set.intersection(*({problem.code for problem in answer.problems} for answer in known)) if known else set()
+    return bool(codes & _ALWAYS_WRONG or codes - shared) or none.default_of is not None
 
 
 def _excused(fault: Verdict, case: Case) -> bool:
@@ -267,17 +282,16 @@ _AS_VERDICT = {
 }
 
 
-def _supported(handshakes: tuple[Handshake, ...]) -> bool | None:
-    outcomes = [handshake.observation.outcome for handshake in handshakes if handshake.sni is Sni.NONE]
-    if Outcome.CERTIFICATE in outcomes:
+def _supported(answers: tuple[Answer, ...]) -> bool | None:
+    none = [answer for answer in answers if answer.sni is Sni.NONE]
+    if any(answer.served for answer in none):
         return True
-    answered = [outcome for outcome in outcomes if outcome not in _NOT_CONNECTED and outcome is not Outcome.LOCAL_ERROR]
+    answered = any(answer.outcome not in NOT_CONNECTED and not answer.failed_here for answer in none)
     # A failure tells something about clients without SNI only where a client with SNI is served at the same time.
-    control = any(one.sni is Sni.KNOWN and one.observation.outcome is Outcome.CERTIFICATE for one in handshakes)
-    return False if answered and control else None
+    return False if answered and any(answer.sni is Sni.KNOWN and answer.served for answer in answers) else None
 
 
-def _behaviour(handshakes: tuple[Handshake, ...], sni: Sni) -> str | None:
-    """What the hellos of one kind met; None where none was sent or known names differ."""
-    seen = {behaviour(handshake.observation) for handshake in handshakes if handshake.sni is sni and not _failed_here(handshake)}
+def _behaviour(answers: tuple[Answer, ...], sni: Sni) -> str | None:
+    """What the hellos of one kind met; None where none was sent, or where known names differ."""
+    seen = {answer.behaviour for answer in answers if answer.sni is sni and not answer.failed_here}
     return seen.pop() if len(seen) == 1 else None
