@@ -36,7 +36,7 @@ def judge_chain(chain: tuple[bytes, ...], names: tuple[str, ...], trust: TrustSt
 class Assessment:
     """A chain under a trust store: the paths that it allows, and what was said about it last."""
 
-    __slots__ = ("_paths", "_timeless", "_told", "certificates")
+    __slots__ = ("_paths", "_timeless", "_told", "certificates", "default_of")
 
     def __init__(self, chain: tuple[bytes, ...], trust: TrustStore) -> None:
         self.certificates: tuple[CertificateFacts, ...] = tuple(map(certificate_facts, chain))
