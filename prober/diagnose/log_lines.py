@@ -146,11 +146,12 @@ class _Reader:
         self._depth += line.count("{") - line.count("}")
         # Joined with nothing: between the lines of a printed object white space means nothing, and a long line may come in pieces.
         buffer = self._object + line
-        if self._depth > 0 and not line.startswith("}") and len(line) < _WORTH_TRYING and len(buffer) <= MAX_PENDING:
+        restarting = bool(self._object) and line.startswith("{") and len(line) > 2
+        hopeless = self._depth > 0 and not line.startswith("}") and len(line) < _WORTH_TRYING and len(buffer) <= MAX_PENDING
+        if hopeless and not restarting:
             # Decoding what cannot be whole, line by line, would cost the square of the object's length.
-            if not (self._object and line.startswith("{") and len(line) > 2):
-                self._object = buffer
-                return
+            self._object = buffer
+            return
         position = _after_separators(buffer, 0)
         while position < len(buffer):
             try:

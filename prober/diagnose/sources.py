@@ -33,7 +33,7 @@ _RANGES = (
     _row("209.85.204.0/22", "Google Cloud network load balancer's health check", load_balancer=True),
     _row("2600:2d00:1:b029::/64", "Google Cloud load balancer or health check", load_balancer=True),
     _row("2600:2d00:1:1::/64", "Google Cloud load balancer", load_balancer=True),
-    # Azure: "What is IP address 168.63.129.16"
+    # Azure, "What is IP address 168.63.129.16": the platform's own address
     _row("168.63.129.16/32", "Azure load balancer's health probe", load_balancer=True),
     _row("127.0.0.0/8", "this host (loopback)"),
     _row("::1/128", "this host (loopback)"),
