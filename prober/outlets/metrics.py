@@ -60,7 +60,7 @@ TARGET_METRICS: tuple[Metric, ...] = (
         "probe_non_sni_supported",
         "gauge",
         (),
-        "Whether a client that sends no server name gets an acceptable certificate (1) or not (0); absent while unknown.",
+        "Whether a client that sends no server name gets a certificate (1) or not (0); absent while nothing tells.",
     ),
     Metric("probe_verdict_info", "gauge", ("verdict",), "The current verdict about the endpoint; value 1."),
     Metric(
@@ -167,7 +167,7 @@ PROBE_METRICS: tuple[Metric, ...] = (
         "probe_non_sni_supported",
         "gauge",
         (),
-        "Whether a client that sends no server name gets an acceptable certificate (1) or not (0); absent while unknown.",
+        "Whether a client that sends no server name gets a certificate (1) or not (0); absent while nothing tells.",
     ),
     Metric("probe_verdict_info", "gauge", ("verdict",), "The verdict; value 1."),
 )

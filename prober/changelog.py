@@ -1,0 +1,65 @@
+"""What the verdicts were before: the form in which readers see it, and the short memory that a service without a state directory has.
+
+Pure: a change carries its own time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from prober.model import Verdict
+from prober.snapshot import Change
+
+__all__ = ["ChangeLog", "RecentChanges", "VerdictChange"]
+
+
+class VerdictChange(NamedTuple):
+    """One endpoint's verdict became another one."""
+
+    target: str
+    address: str
+    """IP address without brackets; the configured name while it does not resolve."""
+    port: int
+    previous: Verdict | None
+    """None when the endpoint was judged for the first time."""
+    verdict: Verdict
+    at: float
+    """Unix time in seconds."""
+
+    @classmethod
+    def of(cls, change: Change) -> VerdictChange:
+        """What is kept of a change: no reference to the state, which holds a whole differential."""
+        state = change.state
+        host, port = state.endpoint or (state.address.host, state.address.port)
+        return cls(state.key.target, host, port, change.previous, state.judgement.verdict, change.at)
+
+
+class ChangeLog(Protocol):
+    """Where readers get the changes from: memory, or a database (which is why reading awaits)."""
+
+    async def changes(self, target: str | None = None, *, limit: int = 1000) -> Sequence[VerdictChange]:
+        """The last ``limit`` changes, of one target or of all, newest first."""
+
+
+class RecentChanges:
+    """The changes since the service started, as many as ``capacity``; older ones are forgotten."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._changes: deque[VerdictChange] = deque(maxlen=capacity)
+
+    def add(self, change: Change) -> None:
+        """Take in one change; changes come in the order of time."""
+        self._changes.append(VerdictChange.of(change))
+
+    async def changes(self, target: str | None = None, *, limit: int = 1000) -> Sequence[VerdictChange]:
+        """As `ChangeLog` says."""
+        newest_first = reversed(self._changes)
+        found: list[VerdictChange] = []
+        for change in newest_first:
+            if len(found) == limit:
+                break
+            if target is None or change.target == target:
+                found.append(change)
+        return found

@@ -1,0 +1,103 @@
+"""The JSON API: targets with their last differentials, and the changes of verdicts.
+
+A fleet's answer is written target by target, so that ten thousand of them neither stall the loop nor stand in memory at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from time import perf_counter
+
+import trio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from prober.changelog import ChangeLog, VerdictChange
+from prober.model import Target
+from prober.operations import Operations
+from prober.outlets.streaming import streamed
+from prober.outlets.wording import rfc3339_seconds
+from prober.report import Json, address_object
+from prober.snapshot import EndpointState
+
+__all__ = ["Api", "change_object", "target_object"]
+
+HISTORY_LIMIT = 1000
+"""Changes in one answer unless ``limit=`` asks for fewer."""
+
+_SLICE_SECONDS = 0.0005
+
+
+class Api:
+    """``/api/v1/...``."""
+
+    def __init__(self, operations: Operations, changes: ChangeLog) -> None:
+        self._operations = operations
+        self._changes = changes
+
+    async def targets(self, request: Request) -> Response:
+        """All targets, in the configuration's order."""
+        return streamed(
+            self._all_targets(),
+            content_type="application/json",
+            accept_encoding=request.headers.get("accept-encoding", ""),
+        )
+
+    async def target(self, request: Request) -> Response:
+        """One target."""
+        name = request.path_params["name"]
+        for target in self._operations.targets:
+            if target.name == name:
+                states = [state for state in self._operations.store.states() if state.key.target == name]
+                return JSONResponse(target_object(target, states))
+        return _error(404, f"there is no target {name!r}")
+
+    async def history(self, request: Request) -> Response:
+        """Changes of one target's verdicts or of all, newest first."""
+        limit = request.query_params.get("limit", str(HISTORY_LIMIT))
+        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= HISTORY_LIMIT:
+            return _error(400, f"limit is a number from 1 to {HISTORY_LIMIT}")
+        changes = await self._changes.changes(request.query_params.get("target") or None, limit=int(limit))
+        return JSONResponse({"changes": [change_object(change) for change in changes]})
+
+    async def _all_targets(self) -> AsyncIterator[bytes]:
+        by_target: dict[str, list[EndpointState]] = {}
+        for state in self._operations.store.states():
+            by_target.setdefault(state.key.target, []).append(state)
+        separator = '{"targets": [\n'
+        until = perf_counter() + _SLICE_SECONDS
+        for target in self._operations.targets:
+            text = json.dumps(target_object(target, by_target.get(target.name, ())), ensure_ascii=False)
+            yield (separator + text).encode("utf-8", "replace")
+            separator = ",\n"
+            if perf_counter() > until:
+                await trio.lowlevel.checkpoint()
+                until = perf_counter() + _SLICE_SECONDS
+        yield b"\n]}\n" if separator == ",\n" else b'{"targets": []}\n'
+
+
+def target_object(target: Target, states: Sequence[EndpointState]) -> dict[str, Json]:
+    """One target: addresses that were judged, each with its last differential."""
+    return {"name": target.name, "labels": dict(target.labels), "addresses": [_address_object(state) for state in states]}
+
+
+def _address_object(state: EndpointState) -> Json:
+    return address_object(state.differential, state.judgement, datetime.fromtimestamp(state.since, UTC))
+
+
+def change_object(change: VerdictChange) -> dict[str, Json]:
+    """``from`` is null for the first verdict about an endpoint."""
+    return {
+        "target": change.target,
+        "address": change.address,
+        "port": change.port,
+        "from": change.previous,
+        "to": change.verdict,
+        "at": rfc3339_seconds(change.at),
+    }
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status)

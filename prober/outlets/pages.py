@@ -1,0 +1,280 @@
+"""The pages: what the templates show, as plain values, and the environment that renders them.
+
+Everything that a peer or a configuration said reaches a page through jinja2's escaping, and nothing is marked as safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import quote
+
+import jinja2
+
+from prober.changelog import VerdictChange
+from prober.judge.certificates import CertificateFacts
+from prober.judge.verdicts import HandshakeJudgement
+from prober.model import Handshake, NonSniPolicy, Outcome, Sni, Target, Verdict
+from prober.outlets.opinions import HelloTone, Tone, endpoint_tone, hello_tone
+from prober.outlets.wording import SNI_TITLES, VERDICT_TITLES, age, duration, outcome_words, rfc3339_seconds
+from prober.snapshot import EndpointState
+from prober.version import __version__
+
+__all__ = [
+    "REFRESH_SECONDS",
+    "ChangeLine",
+    "EndpointRow",
+    "change_lines",
+    "endpoint_row",
+    "environment",
+    "target_facts",
+    "target_url",
+]
+
+REFRESH_SECONDS = 10
+
+CONTENT_NAME_LIMIT = 12
+"""Names that a certificate's details list; the others are counted."""
+
+
+def environment() -> jinja2.Environment:
+    """Escapes everything; a name that a template does not get is an error, not an empty string."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("prober.outlets"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["version"] = __version__
+    made.globals["refresh_seconds"] = 0
+    made.globals["here"] = ""
+    return made
+
+
+def target_url(name: str) -> str:
+    """The path of a target's page."""
+    return f"/targets/{quote(name, safe='')}"
+
+
+class Moment(NamedTuple):
+    """A time, for machines and as how long ago it was."""
+
+    iso: str
+    ago: str
+
+    @classmethod
+    def at(cls, moment: float, now: float) -> Moment:
+        """Both are Unix times in seconds."""
+        return cls(rfc3339_seconds(moment), age(now - moment))
+
+
+Details = tuple[tuple[str, str], ...]
+"""Terms and what they are."""
+
+
+class CertificateCard(NamedTuple):
+    """One certificate of a presented chain."""
+
+    subject: str
+    details: Details
+
+
+class TranscriptLine(NamedTuple):
+    """One message of a handshake."""
+
+    side: str
+    """``sent`` or ``received``."""
+    name: str
+    size: int
+    lines: str
+
+
+class HelloView(NamedTuple):
+    """One hello and what came of it."""
+
+    tone: HelloTone
+    title: str
+    words: str
+    time: str
+    server_name: str | None
+    name_shown: str
+    """Beside the chip: the known name; a canary and no name are not worth the room."""
+    details: Details
+    problems: tuple[str, ...] = ()
+    certificates: tuple[CertificateCard, ...] = ()
+    transcript: tuple[TranscriptLine, ...] = ()
+
+
+class Column(NamedTuple):
+    """The hellos of one kind."""
+
+    sni: Sni
+    title: str
+    hellos: tuple[HelloView, ...]
+
+
+class EndpointRow(NamedTuple):
+    """One ingress address."""
+
+    tone: Tone
+    target: str
+    url: str
+    address: str
+    configured: str
+    """The configured name that led to the address, where it was a name."""
+    labels: tuple[str, ...]
+    verdict: Verdict
+    title: str
+    since: Moment
+    summary: str
+    expected_note: str
+    other_faults: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+def endpoint_row(state: EndpointState, now: float, *, full: bool = False) -> EndpointRow:
+    """What a page shows of one endpoint; ``full`` adds certificates, problems and transcripts."""
+    judgement = state.judgement
+    handshakes = list(enumerate(state.differential.handshakes))
+    tone = endpoint_tone(judgement)
+    return EndpointRow(
+        tone=tone,
+        target=state.key.target,
+        url=target_url(state.key.target),
+        address=state.key.address,
+        configured="" if state.endpoint is None or state.address.host == state.endpoint.ip else str(state.address),
+        labels=tuple(f"{name}={value}" for name, value in state.target.labels.items()),
+        verdict=judgement.verdict,
+        title=VERDICT_TITLES[judgement.verdict],
+        since=Moment.at(state.since, now),
+        summary=judgement.summary,
+        expected_note="as the policy asks" if tone == "ok" and judgement.verdict is not Verdict.OK else "",
+        other_faults=tuple(judgement.faults) if len(judgement.faults) > 1 else (),
+        columns=tuple(
+            Column(sni, title, tuple(_hello(state, index, each, now, full=full) for index, each in handshakes if each.sni is sni))
+            for sni, title in SNI_TITLES.items()
+        ),
+    )
+
+
+def _hello(state: EndpointState, index: int, handshake: Handshake, now: float, *, full: bool) -> HelloView:
+    observation = handshake.observation
+    judged = state.judgement.handshakes[index]
+    return HelloView(
+        tone=hello_tone(state, index),
+        title=SNI_TITLES[handshake.sni],
+        words=outcome_words(observation),
+        time="" if observation.outcome is Outcome.LOCAL_ERROR else duration(observation.seconds.total),
+        server_name=handshake.server_name,
+        name_shown=(handshake.server_name or "") if handshake.sni is Sni.KNOWN else "",
+        details=_details(handshake, judged, now, full=full),
+        problems=judged.certificate_problems,
+        certificates=tuple(_card(facts, now) for facts in (judged.certificates if full else ())),
+        transcript=tuple(
+            TranscriptLine("sent" if entry.direction == ">" else "received", entry.name, entry.size, "\n".join(entry.lines))
+            for entry in (observation.transcript if full else ())
+        ),
+    )
+
+
+def _details(handshake: Handshake, judged: HandshakeJudgement, now: float, *, full: bool) -> Details:
+    """What a chip tells when one points at it, and a card always."""
+    observation = handshake.observation
+    facts, seconds = observation.facts, observation.seconds
+    alert = facts.tls_alert
+    rows: list[tuple[str, str | None]] = [
+        ("Outcome", f"{observation.outcome} at {observation.stage}"),
+        ("TLS alert", f"{alert.description} ({alert.code})" if alert else None),
+        ("Warnings", ", ".join(warning.description for warning in facts.warning_alerts) or None),
+        ("errno", observation.errno),
+        ("Then", None if observation.close == "none" else str(observation.close)),
+        ("TLS", _joined(facts.tls_version, facts.cipher_suite, facts.group)),
+        ("ALPN", facts.alpn),
+        ("Client certificate", "requested" if facts.client_certificate_requested else None),
+        ("Retry", "HelloRetryRequest" if facts.hello_retry_request else None),
+    ]
+    if judged.certificates:
+        leaf = judged.certificates[0]
+        rows.append(("Certificate", leaf.subject or "no subject"))
+        if leaf.not_after is not None:
+            rows.append(("Expires", _expiry(leaf.not_after.timestamp(), now)))
+    phases = (("resolve", seconds.resolve), ("connect", seconds.connect), ("handshake", seconds.handshake))
+    rows.append(("Took", ", ".join(f"{phase} {duration(value)}" for phase, value in phases if value is not None) or None))
+    rows.append(("Received", f"{observation.bytes_received:,} bytes"))
+    rows.append(("Detail", observation.detail))
+    if full:
+        rows.append(("Hello", f"{handshake.profile} {handshake.ja4}"))
+        rows.append(("Sent at", rfc3339_seconds(handshake.started)))
+    return tuple((term, value) for term, value in rows if value is not None)
+
+
+def _card(facts: CertificateFacts, now: float) -> CertificateCard:
+    names = facts.subject_alternative_names
+    listed = ", ".join(names[:CONTENT_NAME_LIMIT]) + (
+        f" and {len(names) - CONTENT_NAME_LIMIT} more" if len(names) > CONTENT_NAME_LIMIT else ""
+    )
+    rows = [
+        ("Subject", facts.subject),
+        ("Issuer", facts.issuer),
+        ("Names", listed),
+        ("Valid from", rfc3339_seconds(facts.not_before.timestamp()) if facts.not_before else ""),
+        ("Expires", _expiry(facts.not_after.timestamp(), now) if facts.not_after else ""),
+        ("Serial number", facts.serial_number),
+        ("SHA-256", facts.sha256),
+        ("Unreadable", "; ".join(facts.problems)),
+    ]
+    return CertificateCard(facts.subject or "no subject", tuple((term, value) for term, value in rows if value))
+
+
+def _expiry(at: float, now: float) -> str:
+    return f"{rfc3339_seconds(at)}, {'in ' + age(at - now) if at > now else age(now - at) + ' ago'}"
+
+
+def _joined(*parts: str | None) -> str | None:
+    return ", ".join(part for part in parts if part) or None
+
+
+_POLICIES = {
+    NonSniPolicy.CERTIFICATE: "must get a certificate",
+    NonSniPolicy.REJECTED: "must be rejected",
+    NonSniPolicy.ANY: "may get anything",
+}
+
+
+def target_facts(target: Target) -> Details:
+    """What is configured for a target, for the top of its page."""
+    rows = (
+        ("Server names", ", ".join(target.server_names)),
+        ("Clients without SNI", _POLICIES[target.non_sni]),
+        ("Configured addresses", ", ".join(map(str, target.addresses))),
+        ("Every", duration(target.interval)),
+        ("Deadline", duration(target.timeout)),
+        ("Module", f"{target.module.name} (hello {target.module.hello}, TLS {target.module.tls}, to {target.module.depth})"),
+        ("Labels", ", ".join(f"{name}={value}" for name, value in target.labels.items())),
+    )
+    return tuple((term, value) for term, value in rows if value)
+
+
+class ChangeLine(NamedTuple):
+    """One line of a target's history."""
+
+    tone: Tone
+    text: str
+    address: str
+    at: Moment
+
+
+def change_lines(changes: Sequence[VerdictChange], now: float) -> tuple[ChangeLine, ...]:
+    """Newest first, as they come."""
+    return tuple(
+        ChangeLine(
+            "ok" if change.verdict is Verdict.OK else "unsure" if change.verdict is Verdict.INCONCLUSIVE else "fault",
+            VERDICT_TITLES[change.verdict]
+            if change.previous is None
+            else f"{VERDICT_TITLES[change.previous]} → {VERDICT_TITLES[change.verdict]}",
+            f"[{change.address}]:{change.port}" if ":" in change.address else f"{change.address}:{change.port}",
+            Moment.at(change.at, now),
+        )
+        for change in changes
+    )

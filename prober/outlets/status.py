@@ -1,0 +1,199 @@
+"""The status page and the targets' pages: which request shows what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from prober.changelog import ChangeLog
+from prober.operations import Operations
+from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO, Listing, Shown, list_endpoints
+from prober.outlets.opinions import Tone
+from prober.outlets.pages import REFRESH_SECONDS, change_lines, endpoint_row, target_facts
+from prober.outlets.wording import age
+
+if TYPE_CHECKING:
+    import jinja2
+
+__all__ = ["StatusPages"]
+
+_SHOW: Mapping[str, frozenset[Tone]] = {
+    "all": frozenset(("fault", "unsure", "ok")),
+    "attention": frozenset(("fault", "unsure")),
+    "fault": frozenset(("fault",)),
+    "unsure": frozenset(("unsure",)),
+    "ok": frozenset(("ok",)),
+}
+_TILES: tuple[tuple[Tone, str], ...] = (("fault", "at fault"), ("unsure", "inconclusive"), ("ok", "as expected"))
+
+QUERY_LIMIT = 200
+CHANGES_SHOWN = 30
+ENDPOINTS_SHOWN = 50
+
+
+class StatusPages:
+    """``/`` and ``/targets/NAME``."""
+
+    def __init__(self, operations: Operations, changes: ChangeLog, templates: jinja2.Environment) -> None:
+        self._operations = operations
+        self._changes = changes
+        self._status = templates.get_template("status.html")
+        self._target = templates.get_template("target.html")
+
+    async def status(self, request: Request) -> Response:
+        """Every ingress address, those at fault first."""
+        wish = _Wish.of(request.query_params, total=len(self._operations.store))
+        states = self._operations.store.states()
+        listing = await list_endpoints(states, self._operations.targets, Shown(_SHOW[wish.show], wish.query, wish.page))
+        now = time()
+        return _page(
+            self._status.render(
+                here="status",
+                refresh_seconds=REFRESH_SECONDS,
+                total=len(states),
+                watched=len(self._operations.targets),
+                headline=_headline(listing, len(states), now),
+                notices=self._notices(),
+                tiles=[
+                    {
+                        "tone": tone,
+                        "label": label,
+                        "count": listing.counts[tone],
+                        "selected": wish.show == tone,
+                        "url": wish.url(show=tone),
+                    }
+                    for tone, label in _TILES
+                ],
+                query=wish.query,
+                show=wish.show,
+                rows=[endpoint_row(state, now) for state in listing.states],
+                pages=_pages(listing, wish),
+                hidden=_hidden(listing, wish),
+                empty=_empty(wish),
+            )
+        )
+
+    async def target(self, request: Request) -> Response:
+        """One target with everything that is known about it."""
+        name = request.path_params["name"]
+        target = next((each for each in self._operations.targets if each.name == name), None)
+        if target is None:
+            raise HTTPException(404)
+        states = [state for state in self._operations.store.states() if state.key.target == name]
+        changes = await self._changes.changes(name, limit=CHANGES_SHOWN)
+        now = time()
+        more = len(states) - ENDPOINTS_SHOWN
+        return _page(
+            self._target.render(
+                refresh_seconds=REFRESH_SECONDS,
+                target={"name": target.name, "facts": target_facts(target)},
+                rows=[endpoint_row(state, now, full=True) for state in states[:ENDPOINTS_SHOWN]],
+                more=f"{more} more addresses are on the status page and in the API." if more > 0 else "",
+                changes=change_lines(changes, now),
+            )
+        )
+
+    def _notices(self) -> list[str]:
+        """What is wrong with the service itself, so that a calm page is not believed for the wrong reason."""
+        notices = []
+        if not self._operations.statistics.reload_successful:
+            notices.append(
+                "The last reload found errors in the configuration; the one before is still running. The log has them."
+            )
+        if not self._operations.ready and len(self._operations.store):
+            notices.append("The first round is under way: some addresses have not been judged yet.")
+        return notices
+
+
+class _Wish(NamedTuple):
+    """What the address line asks for."""
+
+    show: str
+    query: str
+    page: int
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str], *, total: int) -> _Wish:
+        """Nonsense is read as the default."""
+        query = parameters.get("q", "")[:QUERY_LIMIT].strip()
+        show = parameters.get("show", "")
+        if show not in _SHOW:
+            show = "all" if query or total <= SHOW_ALL_UP_TO else "attention"
+        page = parameters.get("page", "1")
+        return cls(show, query, int(page[:6]) if page.isascii() and page.isdigit() else 1)
+
+    def url(self, **changed: object) -> str:
+        """The same wish with something changed, from its first page on."""
+        parameters = {"q": self.query, "show": self.show, "page": 1, **changed}
+        return "/?" + urlencode({name: value for name, value in parameters.items() if value not in {"", 1}})
+
+
+def _headline(listing: Listing, total: int, now: float) -> dict[str, Any]:
+    fault, unsure = listing.counts["fault"], listing.counts["unsure"]
+    addresses = "ingress address" if total == 1 else "ingress addresses"
+    lede = f"The last handshake was {age(now - listing.last_run)} ago." if listing.last_run else ""
+    if not total:
+        return {"tone": "unsure", "text": "Nothing has been judged yet", "short": "Nothing judged", "lede": ""}
+    if fault:
+        return {
+            "tone": "fault",
+            "text": f"{fault} of {total} {addresses} {'is' if fault == 1 else 'are'} at fault",
+            "short": f"{fault} at fault",
+            "lede": lede,
+        }
+    if unsure:
+        return {
+            "tone": "unsure",
+            "text": f"{unsure} of {total} {addresses} could not be judged",
+            "short": f"{unsure} inconclusive",
+            "lede": lede,
+        }
+    text = "The ingress address behaves as expected" if total == 1 else f"All {total} ingress addresses behave as expected"
+    return {"tone": "ok", "text": text, "short": "All as expected", "lede": lede}
+
+
+def _pages(listing: Listing, wish: _Wish) -> dict[str, Any]:
+    count = max(1, -(-listing.matching // PAGE_ROWS))
+    first = (listing.page - 1) * PAGE_ROWS
+    return {
+        "count": count,
+        "matching": listing.matching,
+        "first": first + 1,
+        "last": first + len(listing.states),
+        "previous": wish.url(page=listing.page - 1) if listing.page > 1 else "",
+        "next": wish.url(page=listing.page + 1) if listing.page < count else "",
+    }
+
+
+def _hidden(listing: Listing, wish: _Wish) -> dict[str, str] | None:
+    """What is not listed because it is well, where nobody asked for it to be left out."""
+    well = listing.counts["ok"]
+    if wish.show != "attention" or not well or not listing.states:
+        return None
+    return {"text": f"{well} addresses behave as expected and are not listed.", "link": "List all", "url": wish.url(show="all")}
+
+
+def _empty(wish: _Wish) -> dict[str, str]:
+    if wish.query:
+        return {
+            "title": "Nothing matches",
+            "text": f"No address has “{wish.query}” in its target, address, server names, labels, verdict or outcomes.",
+            "link": "Clear the filter",
+            "url": "/",
+        }
+    return {
+        "title": "Nothing to see to",
+        "text": "No address is in this state now.",
+        "link": "List all",
+        "url": wish.url(show="all"),
+    }
+
+
+def _page(content: str) -> Response:
+    return HTMLResponse(content.encode("utf-8", "replace"))

@@ -1,0 +1,76 @@
+"""How the pages say things: verdicts, outcomes, durations and ages for people. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prober.model import Observation, Outcome, Sni, Verdict
+
+__all__ = ["OUTCOME_WORDS", "SNI_TITLES", "VERDICT_TITLES", "age", "duration", "outcome_words", "rfc3339_seconds"]
+
+VERDICT_TITLES: dict[Verdict, str] = {
+    Verdict.INCONCLUSIVE: "Inconclusive",
+    Verdict.UNREACHABLE: "Unreachable",
+    Verdict.TLS_FAILING: "TLS fails for every client",
+    Verdict.SNI_FAILING: "Fails with the right name",
+    Verdict.CERTIFICATE_INVALID: "Certificate invalid",
+    Verdict.NON_SNI_RESET: "Resets clients without SNI",
+    Verdict.NON_SNI_REJECTED: "Rejects clients without SNI",
+    Verdict.NON_SNI_TIMEOUT: "Ignores clients without SNI",
+    Verdict.NON_SNI_WRONG_CERTIFICATE: "Wrong certificate without SNI",
+    Verdict.NON_SNI_FAILING: "Fails clients without SNI",
+    Verdict.NON_SNI_SERVED: "Serves clients without SNI",
+    Verdict.OK: "OK",
+}
+
+SNI_TITLES: dict[Sni, str] = {Sni.KNOWN: "Right name", Sni.NONE: "No name", Sni.UNKNOWN: "Unknown name"}
+
+OUTCOME_WORDS: dict[Outcome, str] = {
+    Outcome.CERTIFICATE: "certificate",
+    Outcome.TLS_ALERT: "alert",
+    Outcome.RESET: "reset",
+    Outcome.CLOSED: "closed",
+    Outcome.TIMEOUT: "timeout",
+    Outcome.REFUSED: "refused",
+    Outcome.CONNECT_TIMEOUT: "no connection",
+    Outcome.UNREACHABLE: "unreachable",
+    Outcome.NOT_TLS: "not TLS",
+    Outcome.PROTOCOL_ERROR: "broken TLS",
+    Outcome.RESOLVE_FAILED: "no address",
+    Outcome.LOCAL_ERROR: "prober error",
+}
+
+
+def outcome_words(observation: Observation) -> str:
+    """A chip's text; an alert goes by its name, which is what one searches for."""
+    alert = observation.facts.tls_alert
+    if observation.outcome is Outcome.TLS_ALERT and alert is not None:
+        return f"alert {alert.description}"
+    return OUTCOME_WORDS[observation.outcome]
+
+
+def duration(seconds: float) -> str:
+    """``0.42 ms``, ``12 ms``, ``3.1 s``: two digits, which is what the eye compares."""
+    if seconds < 0.0095:
+        return f"{seconds * 1e3:.2g} ms" if seconds >= 0.0001 else f"{seconds * 1e3:.2f} ms"
+    if seconds < 0.995:
+        return f"{seconds * 1e3:.0f} ms"
+    return f"{seconds:.1f} s"
+
+
+def age(seconds: float) -> str:
+    """``8 s``, ``12 min``, ``3 h 5 min``, ``4 d 2 h``: how long something has been so."""
+    whole = max(int(seconds), 0)
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if not minutes:
+        return f"{whole} s"
+    if not hours:
+        return f"{minutes} min"
+    if not days:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{days} d {hours % 24} h" if days < 10 and hours % 24 else f"{days} d"
+
+
+def rfc3339_seconds(at: float) -> str:
+    """``2026-01-02T03:04:05Z`` for Unix time."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
