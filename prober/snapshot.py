@@ -161,14 +161,11 @@ class Store:
             return None
         return Change(state, None if before is None else before.judgement.verdict, now)
 
-    def retain(self, keep: Callable[[StateKey], bool]) -> tuple[EndpointState, ...]:
-        """Drop the endpoints that are watched no more; those dropped are returned."""
-        gone = tuple(state for key, state in self._states.items() if not keep(key))
-        for state in gone:
-            del self._states[state.key]
-        if gone:
-            self.version += 1
-        return gone
+    def remove(self, keys: Iterable[StateKey]) -> None:
+        """Forget endpoints that are watched no more; keys that were never judged are ignored."""
+        for key in keys:
+            if self._states.pop(key, None) is not None:
+                self.version += 1
 
     def adopt(self, targets: Iterable[Target]) -> None:
         """After a reload: states of targets that kept their name show the new labels and policy at once."""

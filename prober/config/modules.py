@@ -7,6 +7,7 @@ from functools import partial
 from prober.config.nodes import Value
 from prober.config.problems import Wrong, near_miss
 from prober.config.readers import choice, duration, each, filled, member, no_repeats, optional, readable_file, word
+from prober.config.trust import TrustError, load_trust
 from prober.model import Depth, Module, Sni, TlsOffer
 
 __all__ = ["LONGEST_DEFAULT_TIMEOUT", "SHORTEST_TIMEOUT", "default_timeout", "modules"]
@@ -57,4 +58,9 @@ def _sni(value: Value) -> tuple[Sni, ...]:
 
 
 def _ca_file(value: Value) -> str:
-    return readable_file(value)
+    path = readable_file(value)
+    try:
+        load_trust(path)
+    except TrustError as error:
+        raise Wrong(str(error)) from None
+    return path

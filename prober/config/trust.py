@@ -35,9 +35,11 @@ def load_trust(ca_file: str | None) -> TrustStore:
         return TrustStore.strict(_read(Path(ca_file)), origin=ca_file)
     for bundle in _system_bundles():
         try:
-            return TrustStore(_read(bundle), origin="the system's trust anchors")
+            pem = _read(bundle)
         except TrustError:
             continue
+        if b"-----BEGIN" in pem:
+            return TrustStore(pem, origin="the system's trust anchors")
     return TrustStore(_directories(), origin="the system's trust anchors (none were found; give a file)")
 
 

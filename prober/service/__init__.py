@@ -1,0 +1,8 @@
+"""The running service: the composition root, where everything meets.
+
+plan.py      a checked configuration -> what is watched, with its trust anchors; what a target's address is asked for
+rounds.py    the schedule's ticks -> differentials -> judgements -> the store
+running.py   what the outlets may ask of the service: `prober.operations.Operations`
+life.py      from start to SIGTERM: listener, engine, rounds, web server and signals in one nursery
+logs.py      structured lines on standard error
+"""

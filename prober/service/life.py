@@ -1,0 +1,114 @@
+"""From start to SIGTERM, in one nursery."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from time import time
+
+import trio
+
+from prober.changelog import RecentChanges
+from prober.outlets.web import create_app
+from prober.outlets.web_server import bind, serve
+from prober.probing.descriptors import raise_descriptor_limit
+from prober.probing.engine import Engine
+from prober.probing.runner import Runner
+from prober.service.logs import event
+from prober.service.plan import Plan
+from prober.service.rounds import Rounds
+from prober.service.running import RunningService
+from prober.snapshot import Change, Statistics, Store
+from prober.version import __version__
+
+__all__ = ["STOP_SECONDS", "open_listeners", "run"]
+
+_log = logging.getLogger("prober.service")
+
+STOP_SECONDS = 3.0
+"""For requests under way when the service is told to stop. Handshakes are not waited for."""
+
+
+def open_listeners(plan: Plan) -> tuple[socket.socket, ...]:
+    """The listening sockets, before anything else starts: ``OSError`` says why not."""
+    raise_descriptor_limit()
+    return bind(str(plan.config.listen))
+
+
+async def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    engine = Engine()
+    store, statistics = Store(), Statistics(lambda: engine.in_flight, time())
+    changes = RecentChanges()
+
+    def on_change(change: Change) -> None:
+        changes.add(change)
+        _log_change(change)
+
+    runner = Runner(engine)
+    rounds = Rounds(runner, store, statistics, on_change)
+    shutdown = trio.Event()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(engine.run)
+            service = RunningService(path, plan, runner, rounds, store, statistics)
+            async with trio.open_nursery() as web:
+                urls = await web.start(_serve, create_app(service, changes), listeners, shutdown)
+                nursery.start_soon(rounds.run)
+                event(
+                    _log,
+                    logging.INFO,
+                    "started",
+                    version=__version__,
+                    url=", ".join(urls),
+                    file=str(path),
+                    targets=len(service.targets),
+                )
+                # What was loaded until here stays: the collector need not look at it again.
+                gc.collect()
+                gc.freeze()
+                name = await _until_told_to_stop(signals, service)
+                event(_log, logging.INFO, "stopping", signal=name)
+                rounds.stop()
+                shutdown.set()
+                web.cancel_scope.deadline = trio.current_time() + STOP_SECONDS
+            nursery.cancel_scope.cancel()
+    event(_log, logging.INFO, "stopped")
+
+
+async def _serve(
+    app: object, listeners: tuple[socket.socket, ...], shutdown: trio.Event, *, task_status: trio.TaskStatus[tuple[str, ...]]
+) -> None:
+    await serve(app, listeners, shutdown=shutdown, task_status=task_status)  # type: ignore[arg-type]
+
+
+async def _until_told_to_stop(signals: AsyncIterator[int], service: RunningService) -> str:
+    """Reload at SIGHUP; the name of the signal that ends the service."""
+    async for number in signals:
+        if number != signal.SIGHUP:
+            return signal.Signals(number).name
+        await service.reload()
+    raise AssertionError("a signal receiver has no end")
+
+
+def _log_change(change: Change) -> None:
+    """One line for a person. A first verdict is news only where something is wrong."""
+    state = change.state
+    judgement = state.judgement
+    level = logging.WARNING if judgement.at_fault else logging.INFO
+    if change.previous is None and not judgement.at_fault:
+        level = logging.DEBUG
+    event(
+        _log,
+        level,
+        "verdict",
+        target=state.key.target,
+        address=state.key.address,
+        **{"from": change.previous, "to": judgement.verdict},
+        expected=judgement.expected,
+        summary=judgement.summary,
+    )

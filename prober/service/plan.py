@@ -1,0 +1,63 @@
+"""A checked configuration as what is watched: every address of every target, and the trust anchors that judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prober.addresses import is_ip
+from prober.config import Config, ConfigError, Problem, load
+from prober.config.trust import TrustError, load_trust
+from prober.judge.trust import TrustStore
+from prober.model import Address, Target
+from prober.schedule import Key
+
+__all__ = ["Plan", "Watched", "asked", "load_plan", "watched"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One address of one target."""
+
+    target: Target
+    """As it is configured, and shown."""
+    asked: Target
+    """As it is probed: with a server name where the address gives one."""
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration, and what was read with it."""
+
+    config: Config
+    trust: Mapping[str | None, TrustStore]
+    """By the modules' ``ca_file``."""
+
+
+def load_plan(path: Path) -> Plan:
+    """Read the configuration and the files that it names; `ConfigError` with everything that is wrong."""
+    config = load(path)
+    files = {module.ca_file for module in config.modules.values()} | {None}
+    try:
+        return Plan(config, {file: load_trust(file) for file in files})
+    except TrustError as error:  # it was readable a moment ago
+        raise ConfigError([Problem(config.file, None, "", str(error))]) from None
+
+
+def watched(targets: tuple[Target, ...]) -> dict[Key, Watched]:
+    """Everything that is watched, by its key in the schedule, in the configuration's order."""
+    return {
+        (target.name, str(address)): Watched(target, asked(target, address), address)
+        for target in targets
+        for address in target.addresses
+    }
+
+
+def asked(target: Target, address: Address) -> Target:
+    """The target with the names that are asked of this address: its own, else the address where that is a name."""
+    if target.server_names or is_ip(address.host):
+        return target
+    # RFC 6066 §3: the server name has no trailing dot.
+    return replace(target, server_names=(address.host.removesuffix("."),))

@@ -1,0 +1,267 @@
+"""From the schedule's ticks to the store: what is due is probed, what comes back is judged and recorded.
+
+Judging happens in the engine's callback, in the step in which the last handshake ended: no task, no queue and no lock stand
+between an observation and its verdict. Only a name costs a task, while it is resolved, and it is resolved in every round:
+each of its addresses is an endpoint with a state of its own, and one that vanishes from DNS vanishes from the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from time import perf_counter, time
+
+import trio
+
+from prober.judge.trust import TrustStore
+from prober.judge.verdicts import judge
+from prober.model import Differential, Endpoint
+from prober.probing.resolve import ResolveError, literal_endpoint, resolve
+from prober.probing.runner import Runner
+from prober.schedule import Due, Key, Schedule
+from prober.service.logs import event
+from prober.service.plan import Watched
+from prober.snapshot import Change, StateKey, Statistics, Store
+
+__all__ = ["Rounds"]
+
+_log = logging.getLogger("prober.service")
+
+TICK = 0.005
+"""Seconds. Rounds start at multiples of it, together: at service rates each wake-up costs more than a handshake."""
+
+BATCH = 64
+"""Rounds that are started before other tasks run: 2 to 4 ms of work, of which there is more only after a stall."""
+
+CLOCK_STEP = 1.0
+"""Seconds by which the wall clock must leave the monotonic one before it counts as having been set, not slewed."""
+
+
+class _Watch:
+    """One watched address, and what is under way with it."""
+
+    __slots__ = ("endpoint", "key", "running", "states", "watched")
+
+    def __init__(self, key: Key, watched: Watched) -> None:
+        self.key = key
+        self.watched = watched
+        self.endpoint: Endpoint | None = literal_endpoint(watched.address)
+        """None: the address is a name."""
+        self.running = 0
+        """Differentials of the current round, or 1 while the name is resolved for it."""
+        self.states: frozenset[StateKey] = frozenset()
+        """The states that this address alone writes."""
+
+
+class Rounds:
+    """Runs the rounds. ``on_change`` is told every change of a verdict; ``clock`` is Unix time in seconds."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        store: Store,
+        statistics: Statistics,
+        on_change: Callable[[Change], None],
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._runner = runner
+        self._store = store
+        self._statistics = statistics
+        self._on_change = on_change
+        self._clock = clock
+        self._schedule = Schedule()
+        self._watches: dict[Key, _Watch] = {}
+        self._owners: dict[StateKey, _Watch] = {}
+        self._trust: Mapping[str | None, TrustStore] = {}
+        self._unjudged: set[Key] = set()
+        self.first_round_done = False
+        """Every address that was there at the start was judged once."""
+        self._stopped = False
+        self._scope = trio.CancelScope()
+
+    def at(self, endpoint: Endpoint) -> Watched | None:
+        """What is watched at this endpoint, by literal or by a name's last resolution; None when it is none of ours."""
+        for key, watch in self._owners.items():
+            if key.address == str(endpoint):
+                return watch.watched
+        return None
+
+    def replace(self, watched: Mapping[Key, Watched], trust: Mapping[str | None, TrustStore]) -> None:
+        """Watch exactly this from now on. What stays keeps its phase, its state and its round under way."""
+        before = self._watches
+        self._trust = trust
+        self._watches = {key: before.get(key) or _Watch(key, one) for key, one in watched.items()}
+        for key, watch in self._watches.items():
+            watch.watched = watched[key]
+        for key, watch in before.items():
+            if key not in self._watches:
+                self._hold(watch, frozenset())
+        self._hold_literals()
+        self._store.adopt(one.target for one in watched.values())
+        self._schedule.replace({key: one.target.interval for key, one in watched.items()}, self._clock())
+        if not self.first_round_done:
+            self._unjudged = (self._unjudged | (self._watches.keys() - before.keys())) & self._watches.keys()
+            self._look_for_end_of_first_round()
+        # The loop may be waiting for a tick that is not the next one any more.
+        self._scope.cancel()
+
+    def stop(self) -> None:
+        """Record nothing more: what ends from now on ends because we are ending."""
+        self._stopped = True
+
+    async def run(self) -> None:
+        """Start every round when it is due, until cancelled."""
+        offset = self._clock() - trio.current_time()
+        async with trio.open_nursery() as resolving:
+            while True:
+                now = self._clock()
+                moved = now - trio.current_time() - offset
+                if abs(moved) > CLOCK_STEP:
+                    event(_log, logging.WARNING, "the clock was set; rounds wait for their next tick", seconds=round(moved, 3))
+                    self._schedule.restart(now)
+                    offset += moved
+                due = self._schedule.due(now, BATCH)
+                for one in due:
+                    self._start(one, resolving)
+                if len(due) == BATCH:
+                    await trio.lowlevel.checkpoint()
+                    continue
+                wakeup = self._schedule.next_wakeup()
+                with trio.CancelScope() as self._scope:
+                    if wakeup is None:
+                        await trio.sleep_forever()
+                    await trio.sleep(max(0.0, (wakeup // TICK + 1) * TICK - now))
+
+    # -- one round -----------------------------------------------------------------------------------------------------
+
+    def _start(self, due: Due, resolving: trio.Nursery) -> None:
+        watch = self._watches[due.key]
+        self._statistics.skipped["late"] += due.missed
+        if watch.running:
+            self._statistics.skipped["in_flight"] += 1
+            return
+        watch.running = 1
+        if watch.endpoint is None:
+            resolving.start_soon(self._resolve, watch, due.at)
+        else:
+            with self._catching_bugs(watch):
+                self._differential(watch, watch.watched, watch.endpoint, 0.0, due.at)
+
+    async def _resolve(self, watch: _Watch, due_at: float) -> None:
+        """Resolve a name, and start a differential with each of its endpoints."""
+        watched = watch.watched
+        began = perf_counter()
+        with self._catching_bugs(watch):
+            try:
+                with trio.fail_after(watched.asked.timeout):
+                    endpoints = await resolve(watched.address)
+            except ResolveError as error:
+                self._unresolved(watch, watched, error, perf_counter() - began, due_at)
+            except trio.TooSlowError:
+                late = ResolveError("ETIMEDOUT", f"{watched.address.host} was not resolved within {watched.asked.timeout:g} s")
+                self._unresolved(watch, watched, late, perf_counter() - began, due_at)
+            else:
+                self._resolved(watch, watched, endpoints, perf_counter() - began, due_at)
+
+    def _resolved(self, watch: _Watch, watched: Watched, endpoints: tuple[Endpoint, ...], seconds: float, due_at: float) -> None:
+        if self._watches.get(watch.key) is not watch:
+            return  # removed meanwhile
+        by_state = {StateKey(watched.target.name, str(endpoint)): endpoint for endpoint in endpoints}
+        self._hold(watch, frozenset(by_state))
+        # Where the target lists the IP as well, that address watches it.
+        mine = [endpoint for state, endpoint in by_state.items() if state in watch.states]
+        watch.running = len(mine)
+        for endpoint in mine:
+            self._differential(watch, watched, endpoint, seconds, due_at)
+        if not mine:
+            self._judged_once(watch)
+
+    def _unresolved(self, watch: _Watch, watched: Watched, error: ResolveError, seconds: float, due_at: float) -> None:
+        if self._watches.get(watch.key) is watch:
+            self._hold(watch, frozenset({StateKey(watched.target.name, str(watched.address))}))
+        self._arrived(watch, watched, due_at, self._runner.unresolved(watched.asked, watched.address, error, seconds))
+
+    def _differential(self, watch: _Watch, watched: Watched, endpoint: Endpoint, resolve_seconds: float, due_at: float) -> None:
+        # What resolution took is the name's, and in the handshake's own figures; lateness is ours.
+        sink = partial(self._arrived, watch, watched, due_at + resolve_seconds)
+        self._runner.start_differential(watched.asked, watched.address, endpoint, resolve_seconds, sink)
+
+    def _arrived(self, watch: _Watch, watched: Watched, due_at: float, differential: Differential) -> None:
+        """Sink of all differentials."""
+        watch.running -= 1
+        if self._stopped or self._watches.get(watch.key) is not watch or not _same_question(watch.watched, watched):
+            return  # removed, or asked something else by now
+        with self._catching_bugs(watch):
+            self._record(watch.watched, due_at, differential)
+            if not watch.running:
+                self._judged_once(watch)
+
+    def _record(self, watched: Watched, due_at: float, differential: Differential) -> None:
+        for handshake in differential.handshakes:
+            self._statistics.lateness.observe(max(0.0, handshake.started - due_at))
+            self._statistics.count_handshake(handshake)
+        now = self._clock()
+        trust = self._trust[watched.target.module.ca_file]
+        judgement = judge(differential, watched.target.non_sni, trust, datetime.fromtimestamp(now, UTC))
+        change = self._store.record(watched.target, differential, judgement, now)
+        if change is not None:
+            self._on_change(change)
+
+    @contextmanager
+    def _catching_bugs(self, watch: _Watch) -> Iterator[None]:
+        """The one place where an exception of our own ends: it costs a round of one address, never the service."""
+        try:
+            yield
+        except Exception:
+            _log.exception("a bug of prober's own ended a round of %s", watch.watched.address)
+            self._statistics.local_errors["bug"] = self._statistics.local_errors.get("bug", 0) + 1
+            watch.running = 0
+            self._judged_once(watch)
+
+    # -- what is whose -------------------------------------------------------------------------------------------------
+
+    def _hold(self, watch: _Watch, wanted: frozenset[StateKey]) -> None:
+        """Let the watch write these states, as far as no other does, and drop those that it wrote before."""
+        if wanted == watch.states:
+            return
+        held = frozenset(key for key in wanted if self._owners.setdefault(key, watch) is watch)
+        gone = watch.states - held
+        for key in gone:
+            del self._owners[key]
+        self._store.remove(gone)
+        watch.states = held
+
+    def _hold_literals(self) -> None:
+        """IP addresses own their states from the beginning, also one that a name has resolved to before."""
+        for watch in self._watches.values():
+            if watch.endpoint is None or watch.states:
+                continue
+            key = StateKey(watch.watched.target.name, str(watch.endpoint))
+            other = self._owners.get(key)
+            if other is not None:
+                other.states -= {key}
+            self._owners[key] = watch
+            watch.states = frozenset({key})
+
+    def _judged_once(self, watch: _Watch) -> None:
+        if not self.first_round_done:
+            self._unjudged.discard(watch.key)
+            self._look_for_end_of_first_round()
+
+    def _look_for_end_of_first_round(self) -> None:
+        if self._unjudged:
+            return
+        self.first_round_done = True
+        if not self._watches:
+            event(_log, logging.WARNING, "ready, but there is no target to watch")
+            return
+        at_fault = sum(state.judgement.at_fault for state in self._store)
+        event(_log, logging.INFO, "ready: first round done", endpoints=len(self._store), at_fault=at_fault)
+
+
+def _same_question(now: Watched, then: Watched) -> bool:
+    """Whether an answer to what was asked then still answers what is asked now."""
+    return now is then or (now.asked.server_names, now.asked.module) == (then.asked.server_names, then.asked.module)

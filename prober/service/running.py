@@ -1,0 +1,164 @@
+"""What the outlets may ask of the running service: reads, a reload, a probe now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter, time
+
+import trio
+
+from prober.addresses import is_ip
+from prober.config import ConfigError, Problem
+from prober.config.allow import permits
+from prober.config.show import show
+from prober.judge.verdicts import judge
+from prober.model import Address, Endpoint, Module, Target
+from prober.operations import ProbeAnswer, ProbeRefused, ProbeRequest, Reloaded
+from prober.probing.resolve import ResolveError, resolve
+from prober.probing.runner import Runner
+from prober.service.logs import event
+from prober.service.plan import Plan, Watched, asked, load_plan, watched
+from prober.service.rounds import Rounds
+from prober.snapshot import Statistics, Store
+
+__all__ = ["RunningService"]
+
+_log = logging.getLogger("prober.service")
+
+
+class RunningService:
+    """Implements `prober.operations.Operations`."""
+
+    def __init__(self, path: Path, plan: Plan, runner: Runner, rounds: Rounds, store: Store, statistics: Statistics) -> None:
+        self._path = path
+        self._plan = plan
+        self._runner = runner
+        self._rounds = rounds
+        self._store = store
+        self._statistics = statistics
+        self._adopt(plan)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """All states."""
+        return self._store
+
+    @property
+    def statistics(self) -> Statistics:
+        """The service's own counters."""
+        return self._statistics
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """In the configuration's order."""
+        return self._plan.config.targets
+
+    @property
+    def modules(self) -> Mapping[str, Module]:
+        """By name."""
+        return self._plan.config.modules
+
+    @property
+    def ready(self) -> bool:
+        """Configuration loaded and first round done."""
+        return self._rounds.first_round_done
+
+    def running_config(self) -> str:
+        """As YAML."""
+        return show(self._plan.config)
+
+    # -- reload --------------------------------------------------------------------------------------------------------
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration again, in a thread since it may be large; swap only what was checked whole."""
+        try:
+            plan = await trio.to_thread.run_sync(load_plan, self._path)
+            _refuse_what_needs_a_restart(self._plan, plan)
+        except ConfigError as error:
+            self._statistics.reload_successful = False
+            for problem in error.problems:
+                event(_log, logging.ERROR, "reload refused", problem=str(problem))
+            return Reloaded(tuple(map(str, error.problems)))
+        self._adopt(plan)
+        self._statistics.reload_successful = True
+        self._statistics.reload_success_timestamp = time()
+        event(_log, logging.INFO, "reloaded", file=str(self._path), targets=len(plan.config.targets))
+        return Reloaded()
+
+    def _adopt(self, plan: Plan) -> None:
+        self._plan = plan
+        self._statistics.targets["config"] = len(plan.config.targets)
+        self._rounds.replace(watched(plan.config.targets), plan.trust)
+
+    # -- probing now ---------------------------------------------------------------------------------------------------
+
+    async def probe(self, request: ProbeRequest) -> ProbeAnswer | ProbeRefused:
+        """One differential. A name is resolved once; the address that was checked is the one that is connected to."""
+        plan = self._plan
+        began = perf_counter()
+        configured = self._configured(request.address)
+        try:
+            with trio.fail_after(request.timeout):
+                endpoints = await resolve(request.address)
+        except (ResolveError, trio.TooSlowError) as error:
+            seconds = perf_counter() - began
+            late = ResolveError("ETIMEDOUT", f"{request.address.host} was not resolved within {request.timeout:g} s")
+            target = _target(request, configured)
+            differential = self._runner.unresolved(
+                target, request.address, error if isinstance(error, ResolveError) else late, seconds
+            )
+            resolve_seconds = seconds
+        else:
+            resolve_seconds = 0.0 if is_ip(request.address.host) else perf_counter() - began
+            permitted = [one for one in endpoints if configured or self._rounds.at(one) or permits(plan.config.probe_allow, one)]
+            if not permitted:
+                return ProbeRefused(_refusal(request.address, endpoints))
+            target = _target(request, configured or self._rounds.at(permitted[0]))
+            differential = await self._runner.differential(target, request.address, permitted[0], resolve_seconds)
+        # The module may have been removed by a reload meanwhile: its trust anchors are those of the plan that it came from.
+        trust = plan.trust.get(request.module.ca_file, plan.trust[None])
+        judgement = judge(differential, target.non_sni, trust, datetime.fromtimestamp(time(), UTC))
+        return ProbeAnswer(
+            target=target,
+            differential=differential,
+            judgement=judgement,
+            resolve_seconds=resolve_seconds,
+            seconds=perf_counter() - began,
+        )
+
+    def _configured(self, address: Address) -> Watched | None:
+        """What is watched under this very address."""
+        for target in self._plan.config.targets:
+            if address in target.addresses:
+                return Watched(target, asked(target, address), address)
+        return None
+
+
+def _target(request: ProbeRequest, configured: Watched | None) -> Target:
+    """What is probed: the configured target where there is one, by the request's module, deadline and name."""
+    base = configured.target if configured is not None else Target(name=str(request.address), addresses=(request.address,))
+    if request.hostname is not None:
+        base = replace(base, server_names=(request.hostname,))
+    elif not is_ip(request.address.host):
+        base = replace(base, server_names=(request.address.host.removesuffix("."),))
+    elif configured is not None:
+        base = replace(base, server_names=configured.asked.server_names)
+    return replace(base, module=request.module, timeout=request.timeout)
+
+
+def _refusal(address: Address, endpoints: tuple[Endpoint, ...]) -> str:
+    where = ", ".join(map(str, endpoints))
+    resolved = "" if is_ip(address.host) else f" ({where})"
+    return f"{address}{resolved} is neither a configured target nor permitted by probe_allow"
+
+
+def _refuse_what_needs_a_restart(old: Plan, new: Plan) -> None:
+    if new.config.listen != old.config.listen:
+        change = f"changed from {old.config.listen} to {new.config.listen}, which needs a restart; restart, or change it back"
+        raise ConfigError([Problem(new.config.file, None, "listen", change)])
