@@ -159,7 +159,7 @@ class HelloFactory:
         self.extensions: frozenset[int] = frozenset(answerable)
         """The extension types that a server may answer to when a name is sent."""
         self._share_groups = self.profile.key_shares
-        self._entropy = entropy
+        self.entropy = entropy
         self._entropy_size = RANDOM_SIZE + self.profile.session_id_size
         self._plain_name = encode_server_name if self.profile.server_name_form == "host_name" else self._altered_name
         self._layouts: dict[int, HelloLayout] = {}
@@ -175,7 +175,7 @@ class HelloFactory:
         if layout is None:
             layout = self._lay_out(len(name))
         shares = tuple(map(self.pool.take, self._share_groups))
-        wire = layout.fill(self._entropy(self._entropy_size), name, shares)
+        wire = layout.fill(self.entropy(self._entropy_size), name, shares)
         return Offer(self, wire, server_name, name, shares)
 
     def _lay_out(self, name_size: int) -> HelloLayout:
