@@ -45,7 +45,7 @@ class TrustStore:
             if isinstance(block, str):
                 raise TrustError(f"{origin}: certificate {count}: {block}; remove the block or export it again")
             try:
-                x509.parse(block)
+                x509.subject_encoding(block)
             except der.DerError as error:
                 raise TrustError(f"{origin}: certificate {count}: {error}; remove the block or export it again") from error
         if count == 0:
