@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.real.matrix import Truths
+from tests.real.probes import Probes
 from tests.servers.fleets import Fleets
 from tests.servers.material import make_material
 from tests.servers.processes import RUNNING
@@ -35,3 +36,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def truths(fleets: Fleets) -> Truths:
     """What independent clients saw of the real servers."""
     return Truths(fleets)
+
+
+@pytest.fixture(scope="session")
+def probes(fleets: Fleets) -> Probes:
+    """What prober says about the real servers."""
+    return Probes(fleets)

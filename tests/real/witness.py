@@ -42,6 +42,8 @@ class Witnessed(NamedTuple):
     certificates: tuple[bytes, ...] = ()
     client_certificate_requested: bool = False
     hello_retry_request: bool = False
+    finished: bool = False
+    """The server's Finished was read."""
     bytes_received: int | None = None
 
 
@@ -61,6 +63,7 @@ _ENDINGS = (
     (r"write:errno=(104|32)|read:errno=104", Outcome.RESET),
     (r"unexpected eof while reading", Outcome.CLOSED),
     (r"wrong version number|Not TLS data", Outcome.NOT_TLS),
+    (r"unsupported protocol", Outcome.PROTOCOL_ERROR),
     (r"connect:errno=111", Outcome.REFUSED),
     (r"connect:errno=(113|101|13|1)\b", Outcome.UNREACHABLE),
 )
@@ -110,10 +113,11 @@ def read_account(account: str, *, timed_out: bool = False) -> Witnessed:
         warning_alerts=tuple(body[1] for body in alerts if body[0] == 1 and body[1] != 0),
         tls_version=version,
         cipher_suite=_suites().get(real.suite, f"0x{real.suite:04X}") if real else None,
-        group=(real.group if real and real.group else None) or (_named_curve(exchange) if exchange else None),
+        group=(real.group if real and real.group else None) or (_ephemeral_group(exchange) if exchange else None),
         certificates=tuple(_chain(certificate[4:], tls13=version == "TLSv1.3")) if certificate else (),
         client_certificate_requested=any(body[0] == 13 for body in handshake),
         hello_retry_request=any(hello.retry for hello in hellos),
+        finished=any(body[0] == 20 for body in handshake),
         bytes_received=int(read[1]) if read else None,
     )
 
@@ -170,8 +174,15 @@ def _server_hello(body: bytes) -> _ServerHello:
     return _ServerHello(_VERSIONS[version], suite, group, body[6:38] == _RETRY)
 
 
-def _named_curve(body: bytes) -> str | None:
-    """The group of a TLS 1.2 ServerKeyExchange that begins with ECCurveType named_curve; None for finite fields."""
+# RFC 7919 Appendix A: the primes of all its groups begin alike, and unlike those of RFC 3526.
+_RFC7919 = bytes.fromhex("ffffffffffffffffadf85458a2bb4a9a")
+
+
+def _ephemeral_group(body: bytes) -> str | None:
+    """The group of a ServerKeyExchange: ECCurveType named_curve, or the prime of RFC 7919 that dh_p is."""
+    (size,) = struct.unpack_from(">H", body, 4)
+    if body[6:22] == _RFC7919:
+        return f"ffdhe{8 * size}"
     return _GROUPS[struct.unpack_from(">H", body, 5)[0]] if body[4] == 3 else None
 
 
@@ -236,7 +247,9 @@ def socket_witness(
                     leaf = client.getpeercert(binary_form=True)
                     version = client.version()
                     certificates = (leaf,) if leaf else ()
-                    return Witnessed(Outcome.CERTIFICATE, "handshake done", tls_version=version, certificates=certificates)
+                    return Witnessed(
+                        Outcome.CERTIFICATE, "handshake done", tls_version=version, certificates=certificates, finished=True
+                    )
         except ssl.SSLError as error:
             return _refusal(received, repr(error))
         except TimeoutError as error:

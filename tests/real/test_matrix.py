@@ -1,0 +1,82 @@
+"""prober classifies what real servers do exactly as independent clients saw it.
+
+The profile ``openssl-3.0`` sends the hello of ``openssl s_client``, so that everything the server decides (version, suite,
+group, certificate, whether to retry) must be the same for both. The other profiles are held to what does not depend on them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from prober.judge.trust import TrustStore
+from prober.judge.verdicts import judge
+from prober.model import Close, Depth, NonSniPolicy, Observation, Outcome, Sni, Stage
+from tests.real.matrix import Case, Truths, cases
+from tests.real.probes import Probes, Setting
+from tests.real.witness import Witnessed
+from tests.servers.fleets import Fleets
+
+ALL = list(cases())
+_CLOSE = {Outcome.RESET: Close.RST, Outcome.CLOSED: Close.FIN, Outcome.TIMEOUT: Close.TIMEOUT}
+FINISHED = Setting(depth=Depth.FINISHED)
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_a_handshake_is_what_the_witness_saw(case: Case, truths: Truths, probes: Probes) -> None:
+    """Outcome, stage, alert, errno and all that was negotiated are the witness's."""
+    seen, said = truths[case], probes.handshake(case).observation
+    assert said.outcome is seen.outcome, (said, seen.account)
+    assert said.stage is _stage(seen), (said, seen.account)
+    assert _CLOSE.get(said.outcome, said.close) is said.close, said
+    assert said.errno == ("ECONNRESET" if seen.outcome is Outcome.RESET else None), said
+    assert (said.facts.tls_alert.code if said.facts.tls_alert else None) == _alert(seen), (said, seen.account)
+    if seen.bytes_received == 0:
+        assert said.bytes_received == 0, said
+    if case.row.proxy_protocol is None and seen.outcome is not Outcome.PROTOCOL_ERROR:
+        _assert_same_handshake(said, seen)
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_a_whole_handshake_is_finished_where_the_witness_finished(case: Case, truths: Truths, probes: Probes) -> None:
+    """With depth ``finished``, both Finished messages are done exactly where OpenSSL's client did them."""
+    seen, said = truths[case], probes.handshake(case, FINISHED).observation
+    assert said.outcome is seen.outcome, (said, seen.account)
+    assert (said.stage is Stage.FINISHED) == seen.finished, (said, seen.account)
+    assert said.facts.finished == seen.finished, said
+    if case.row.proxy_protocol is None and seen.outcome is not Outcome.PROTOCOL_ERROR:
+        _assert_same_handshake(said, seen)
+
+
+JUDGED = [case for case in ALL if case.offer == "auto" and case.sni is Sni.NONE]
+
+
+@pytest.mark.parametrize("case", JUDGED, ids=lambda case: f"{case.server}-{case.listener}")
+def test_a_differential_comes_to_the_declared_verdict(case: Case, probes: Probes, fleets: Fleets) -> None:
+    """The judgement of the three hellos is the one that the listener's configuration deserves."""
+    trust = TrustStore(fleets.material.ca_file.read_bytes())
+    told = probes.differential(case.server, case.listener)
+    judgement = judge(told, NonSniPolicy.CERTIFICATE, trust, datetime.now(UTC))
+    assert judgement.verdict is case.row.verdict, judgement.summary
+
+
+def _stage(seen: Witnessed) -> Stage:
+    if seen.outcome is Outcome.CERTIFICATE:
+        return Stage.CERTIFICATE
+    return Stage.SERVER_HELLO if seen.bytes_received else Stage.CLIENT_HELLO
+
+
+def _alert(seen: Witnessed) -> int | None:
+    return seen.tls_alert if seen.outcome is Outcome.TLS_ALERT else None
+
+
+def _assert_same_handshake(said: Observation, seen: Witnessed) -> None:
+    facts = said.facts
+    assert facts.tls_version == seen.tls_version
+    assert facts.cipher_suite == seen.cipher_suite
+    assert facts.group == seen.group
+    assert facts.certificates == seen.certificates
+    assert facts.client_certificate_requested == seen.client_certificate_requested
+    assert facts.hello_retry_request == seen.hello_retry_request
+    assert tuple(warning.code for warning in facts.warning_alerts) == seen.warning_alerts
