@@ -160,6 +160,7 @@ class HelloFactory:
         """The extension types that a server may answer to when a name is sent."""
         self._share_groups = self.profile.key_shares
         self.entropy = entropy
+        """Also what the handshake draws from for its own keys, where the server chooses the group (TLS <= 1.2)."""
         self._entropy_size = RANDOM_SIZE + self.profile.session_id_size
         self._plain_name = encode_server_name if self.profile.server_name_form == "host_name" else self._altered_name
         self._layouts: dict[int, HelloLayout] = {}

@@ -84,6 +84,8 @@ class HelloLayout:
                     name_at = _open_server_name(block, name_size)
             elif kind == ExtensionType.key_share:
                 shares_at = _open_key_shares(block, groups)
+                if len(cookie) + 2 >= 1 << 16:
+                    raise HelloTooLarge(f"a cookie of {len(cookie)} bytes does not fit into its extension")
                 if cookie:
                     block.constant(extension(ExtensionType.cookie, opaque16(cookie)))
             elif kind != ExtensionType.padding:

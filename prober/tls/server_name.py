@@ -48,7 +48,7 @@ def encode_server_name(name: str) -> bytes:
         raise BadServerName(f"{_shown(name)} has {len(encoded)} bytes on the wire; a DNS name has at most 253")
     if _PLAIN(encoded) is None:
         odd = re.search(r"[^A-Za-z0-9_.-]", encoded)
-        if odd is None or ":" in encoded:
+        if odd is None or re.fullmatch(r"[0-9A-Fa-f:.]+", encoded):
             raise BadServerName(
                 f"{_shown(name)} looks like an IP address, which is no server name (RFC 6066 section 3); "
                 "to send one all the same, use the profile sni-ip-literal"
