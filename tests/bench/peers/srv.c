@@ -1,0 +1,168 @@
+/* One listener, one behaviour, one epoll loop: a server that costs as little as a server can, so that a benchmark measures
+ * the client, and that knows the truth about its own answers.
+ *
+ *   srv MODE [FILE]     prints the port on its first line, then serves until standard input ends
+ *
+ *   rst      wait for the first byte, close with it unread: the kernel sends a RST, as Envoy without a filter chain does
+ *   canned   read, answer with the bytes of FILE (a captured server flight), wait for the client to close
+ *   fin      read, close
+ *   hole     read, never answer
+ *
+ * With TRUTH=1 in the environment: one line "PORT SECONDS.NANOSECONDS\n" on standard output for each answer, the client's port
+ * and CLOCK_REALTIME right after the answer was given to the kernel (on loopback it has then been delivered).
+ *
+ * Linux only. Built on demand by tests/bench/peers: cc -O2 -Wall -Wextra -o srv srv.c
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum mode { RST, CANNED, FIN, HOLE };
+
+static enum mode mode;
+static char flight[1 << 16];
+static ssize_t flight_size;
+static int truth;
+static unsigned short ports[1 << 20];
+static unsigned char answered[1 << 20];
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void tell(int fd)
+{
+    if (!truth)
+        return;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    printf("%u %lld.%09ld\n", ports[fd], (long long)now.tv_sec, now.tv_nsec);
+}
+
+static void accept_all(int listener, int poller)
+{
+    for (;;) {
+        struct sockaddr_in6 peer;
+        socklen_t size = sizeof peer;
+        int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EAGAIN || errno == EMFILE || errno == ENFILE)
+                return;
+            continue; /* ECONNABORTED: the client was gone before we looked */
+        }
+        if (fd >= (int)(sizeof ports / sizeof *ports)) {
+            close(fd);
+            continue;
+        }
+        ports[fd] = ntohs(peer.sin6_port);
+        answered[fd] = 0;
+        struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.fd = fd};
+        if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0)
+            die("epoll_ctl");
+    }
+}
+
+static void answer(int fd)
+{
+    char bytes[1 << 16];
+    if (mode == RST) {
+        /* The byte stays unread. */
+        ssize_t count = recv(fd, bytes, 1, MSG_PEEK);
+        if (count < 0 && errno == EAGAIN)
+            return;
+        close(fd);
+        if (count > 0)
+            tell(fd);
+        return;
+    }
+    ssize_t count = recv(fd, bytes, sizeof bytes, 0);
+    if (count < 0 && errno == EAGAIN)
+        return;
+    if (count <= 0) {
+        close(fd);
+        return;
+    }
+    if (mode == FIN) {
+        close(fd);
+        tell(fd);
+    } else if (mode == CANNED && !answered[fd]) {
+        answered[fd] = 1;
+        if (send(fd, flight, flight_size, MSG_NOSIGNAL) < 0)
+            close(fd);
+        else
+            tell(fd);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const char *names[] = {"rst", "canned", "fin", "hole"};
+    int chosen = -1;
+    for (int i = 0; argc > 1 && i < 4; i++)
+        if (strcmp(argv[1], names[i]) == 0)
+            chosen = i;
+    if (chosen < 0 || (chosen == CANNED && argc < 3)) {
+        fprintf(stderr, "usage: srv rst|canned|fin|hole [FILE]\n");
+        return 2;
+    }
+    mode = (enum mode)chosen;
+    truth = getenv("TRUTH") != NULL;
+    if (mode == CANNED) {
+        int file = open(argv[2], O_RDONLY);
+        if (file < 0 || (flight_size = read(file, flight, sizeof flight)) <= 0)
+            die(argv[2]);
+        close(file);
+    }
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+
+    int listener = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int no = 0;
+    setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+    struct sockaddr_in6 here = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
+    socklen_t size = sizeof here;
+    if (bind(listener, (struct sockaddr *)&here, sizeof here) < 0 || listen(listener, 16384) < 0)
+        die("listen");
+    getsockname(listener, (struct sockaddr *)&here, &size);
+    printf("%u\n", ntohs(here.sin6_port));
+    fflush(stdout);
+
+    int poller = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = listener};
+    epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);
+    struct epoll_event end = {.events = EPOLLIN | EPOLLRDHUP, .data.fd = STDIN_FILENO};
+    if (epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &end) < 0)
+        die("standard input must be a pipe");
+    struct epoll_event events[512];
+    for (;;) {
+        int count = epoll_wait(poller, events, 512, -1);
+        if (count < 0 && errno != EINTR)
+            die("epoll_wait");
+        for (int i = 0; i < count; i++) {
+            int fd = events[i].data.fd;
+            if (fd == listener) {
+                accept_all(listener, poller);
+            } else if (fd == STDIN_FILENO) {
+                fflush(stdout);
+                return 0;
+            } else {
+                answer(fd);
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+"""What the tests of the engine share: a running engine, and attempts with all but what matters filled in."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from prober.model import Endpoint, Sni
+from prober.probing.attempt import Attempt
+from prober.probing.engine import Engine
+from prober.tls.client_hello import HelloFactory
+from prober.tls.profiles import PROFILES
+from tests.pki import Authority
+
+AttemptMaker = Callable[..., Attempt]
+
+
+@pytest.fixture
+async def engine(nursery: trio.Nursery) -> Engine:
+    """A running engine; it is cancelled when the test ends."""
+    engine = Engine()
+    await nursery.start(engine.run)
+    return engine
+
+
+@pytest.fixture(scope="session")
+def factory() -> HelloFactory:
+    """Hellos of the default profile."""
+    return HelloFactory(PROFILES["modern"], entropy=os.urandom)
+
+
+@pytest.fixture
+def attempt(factory: HelloFactory) -> AttemptMaker:
+    """Makes an attempt: ``attempt(endpoint, timeout=...)``. Its deadline is generous, for a slow machine."""
+
+    def make(endpoint: Endpoint, **options: Any) -> Attempt:
+        defaults: dict[str, Any] = {"factory": factory, "sni": Sni.NONE, "server_name": None, "timeout": 15.0}
+        return Attempt(endpoint=endpoint, **defaults | options)
+
+    return make
+
+
+class Served:
+    """A certificate, and OpenSSL's server side of one TLS version with it."""
+
+    def __init__(self, directory: Path, version: ssl.TLSVersion) -> None:
+        self.issued = Authority.root().intermediate().issue("api.example.test")
+        files = self.issued.write(directory)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(files.certificate, files.key)
+        self.context.minimum_version = self.context.maximum_version = version
+
+
+@pytest.fixture(scope="session")
+def tls12(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """OpenSSL as a server of TLS 1.2."""
+    return Served(tmp_path_factory.mktemp("tls12"), ssl.TLSVersion.TLSv1_2)
+
+
+@pytest.fixture(scope="session")
+def tls13(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """OpenSSL as a server of TLS 1.3."""
+    return Served(tmp_path_factory.mktemp("tls13"), ssl.TLSVersion.TLSv1_3)
