@@ -26,8 +26,8 @@ BLOCKS_AT_MOST = 5
 class Finding(NamedTuple):
     """One judged differential."""
 
-    number: int
-    """In the order in which the differentials were started: the order of the arguments."""
+    number: tuple[int, int]
+    """Place of the target in the input, and of the address among the target's."""
     differential: Differential
     judgement: Judgement
 

@@ -25,6 +25,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The arguments' values; unknown options are refused with the nearest known one."""
+        parsed: argparse.Namespace
         parsed, unknown = self.parse_known_args(arguments)
         if unknown:
             parser = self._of_command(getattr(parsed, "command", None))
@@ -33,7 +34,7 @@ class Parser(argparse.ArgumentParser):
             parser.error("; ".join(parser._describe_unknown(word) for word in options or unknown))
         return parsed
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's, but words may stand before, between and behind the options."""
         if self._intermixing or self._subparsers is not None:
             return super().parse_known_args(args, namespace)

@@ -59,10 +59,14 @@ class Bar:
         self._progress.refresh()
 
     def make_room(self) -> None:
-        """Take it away, where standard output is about to write to the same terminal; the next `draw` brings it back."""
+        """Take it away where standard output is about to write to the same terminal."""
         if self._shares_terminal:
-            self._stream.write("\r\x1b[2K")
-            self._stream.flush()
+            self.clear()
+
+    def clear(self) -> None:
+        """Take it away; the next `draw` brings it back, below what was written meanwhile."""
+        self._stream.write("\r\x1b[2K")
+        self._stream.flush()
 
     def stop(self) -> None:
         """Take it away for good."""

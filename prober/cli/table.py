@@ -155,7 +155,7 @@ class _Layout(NamedTuple):
     def of(cls, handshakes: Sequence[Result], terminal: Terminal) -> _Layout:
         certificates = any(handshake["outcome"] == Outcome.CERTIFICATE for handshake in handshakes)
         answer = tuple(column for column in _ANSWER_COLUMNS if certificates and terminal.width >= column.from_width)
-        outcome = max((len(handshake["outcome"]) for handshake in handshakes), default=0)
+        outcome = max(len("outcome"), *(len(handshake["outcome"]) for handshake in handshakes))
         answer_width = sum(column.width + len(_GAP) for column in answer)
         room = terminal.width - len(_INDENT) - 7 - 3 * len(_GAP) - outcome - answer_width - _TIME_WIDTH - 1
         # The canary is cut before a known name is: eight of its digits still find it in the ingress's access log.
@@ -294,7 +294,8 @@ def totals(verdicts: Counter[str], at_fault: int, inconclusive: int, elapsed: fl
     noun = "address" if count == 1 else "addresses"
     yield f"{terminal.paint(f'{count:,} {noun}', Paint.STRONG)} in {elapsed:.1f} s: {', '.join(parts)}"
     order = dict.fromkeys((Verdict.OK, *Verdict))
-    yield from wrap(", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in order if verdicts[verdict]), terminal)
+    counts = ", ".join(f"{verdicts[verdict]:,}\N{NO-BREAK SPACE}{verdict}" for verdict in order if verdicts[verdict])
+    yield from (line.replace("\N{NO-BREAK SPACE}", " ") for line in wrap(counts, terminal))
 
 
 def lines_of(results: Iterable[Result], terminal: Terminal, now: datetime) -> Iterator[str]:

@@ -6,7 +6,21 @@ of all readers are collected and raised together as one `ConfigError`. Environme
 means the same wherever it is read. Relative paths are relative to the file that names them.
 """
 
-from prober.config.document import Config, Listen, load
-from prober.config.problems import ConfigError, Problem
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prober.config.document import Config, Listen, load
+    from prober.config.problems import ConfigError, Problem
 
 __all__ = ["Config", "ConfigError", "Listen", "Problem", "load"]
+
+_MODULES = {"Config": "document", "ConfigError": "problems", "Listen": "document", "Problem": "problems", "load": "document"}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when they are asked for: `prober once` needs the trust anchors alone, and YAML takes 30 ms to import.
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{module}"), name)

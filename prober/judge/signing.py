@@ -11,7 +11,6 @@ from enum import Enum, auto
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from prober.judge import der
 from prober.judge.x509 import Certificate
@@ -66,6 +65,8 @@ def check_signature(certificate: Certificate, public_key: bytes) -> SignatureChe
         algorithm = parts[0].expect(der.OBJECT_IDENTIFIER, "algorithm").value
         if algorithm in _WEAK:
             return SignatureCheck.WEAK
+        from cryptography.hazmat.primitives.serialization import load_der_public_key  # 10 ms
+
         key = load_der_public_key(public_key)
         signature, signed = certificate.signature, certificate.tbs
         match key:

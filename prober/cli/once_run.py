@@ -1,0 +1,325 @@
+"""Carrying out ``prober once``: targets in, at most so many handshakes in flight, results out as they come.
+
+What is in memory at any time does not depend on how many targets there are: the reader waits while enough differentials are
+under way or their results are not yet written. A target that is an IP address costs no task; names wait for a resolver's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from time import perf_counter
+
+import trio
+
+from prober.cli.formats import Csv, Finding, Format, JsonDocument, JsonLines, Table, Tally
+from prober.cli.once_output import Output
+from prober.cli.once_targets import BadLine, LineSplitter, Recipe, TargetFile
+from prober.cli.parser import UsageError
+from prober.cli.progress import REFRESH, Bar, bar_for
+from prober.cli.terminal import Terminal
+from prober.config.trust import TrustError, load_trust
+from prober.judge.trust import TrustStore
+from prober.judge.verdicts import judge
+from prober.model import Address, Differential, Target
+from prober.probing.descriptors import handshake_ceiling, raise_descriptor_limit
+from prober.probing.engine import Engine
+from prober.probing.resolve import IpFamily, ResolveError, literal_endpoint, resolve
+from prober.probing.runner import Runner
+
+__all__ = ["Plan", "carry_out"]
+
+DEFAULT_CONCURRENCY = 256
+_RESOLVING = 32
+"""Names that are resolved at the same time; Trio has 40 threads, and the others read and write."""
+_WAITING = 16
+"""Differentials that stand ready for the moment in which there is room."""
+_SLICE = 500e-6
+"""Seconds of judging and formatting after which the engine may look at its sockets."""
+_BATCH = 64 * 1024
+"""Characters that are written at once."""
+_EXIT_FAULT, _EXIT_USAGE, _EXIT_UNSURE = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do, checked as far as words can be checked."""
+
+    targets: list[Target]
+    files: list[TargetFile]
+    recipe: Recipe
+    family: IpFamily | None
+    concurrency: int | None
+    format: str
+    transcript: bool
+    colour: bool
+
+
+def carry_out(plan: Plan) -> int:
+    """Probe everything; the exit status. Raises `UsageError`, and `OSError` where the output cannot be written."""
+    try:
+        trust = load_trust(plan.recipe.module.ca_file)
+    except TrustError as error:
+        raise UsageError(f"--ca-file {error}") from None
+    run = _Run(plan, trust, _format(plan), _concurrency(plan.concurrency), _bar(plan))
+    trio.run(run.run)
+    return run.finish()
+
+
+def _format(plan: Plan) -> Format:
+    match plan.format:
+        case "json":
+            return JsonDocument()
+        case "jsonl":
+            return JsonLines()
+        case "csv":
+            return Csv()
+        case _:
+            terminal = Terminal.of(sys.stdout, os.environ, colour=plan.colour)
+            return Table(terminal, plan.recipe.module.sni, _now, verbose=plan.transcript)
+
+
+def _concurrency(asked: int | None) -> int:
+    """How many handshakes may be in flight: what was asked for, as far as this process may have sockets."""
+    raise_descriptor_limit()
+    possible = handshake_ceiling() - 32
+    if asked is not None and asked > possible:
+        print(
+            f"prober once: --concurrency {asked}: this process may have {possible} sockets (ulimit -n); using {possible}",
+            file=sys.stderr,
+        )
+    return min(asked or DEFAULT_CONCURRENCY, possible)
+
+
+def _bar(plan: Plan) -> Bar | None:
+    if not sys.stderr.isatty():
+        return None
+    lines = [file.count_lines() for file in plan.files]
+    total = None if None in lines else len(plan.targets) + sum(filter(None, lines))
+    return bar_for(sys.stdout, sys.stderr, total=total, many=bool(plan.files) or len(plan.targets) > _WAITING)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Run:
+    """One run, from the first target to the last byte of output."""
+
+    def __init__(self, plan: Plan, trust: TrustStore, format_: Format, concurrency: int, bar: Bar | None) -> None:
+        self._plan = plan
+        self._trust = trust
+        self._format = format_
+        self._bar = bar
+        self._engine = Engine()
+        self._runner = Runner(self._engine, limit=concurrency, transcript=plan.transcript)
+        self._backlog = max(concurrency, _WAITING)
+        self._output = Output(sys.stdout)
+        self._probing = trio.CancelScope()
+        self._resolvers = trio.Semaphore(_RESOLVING)
+
+        self._began = perf_counter()
+        self._targets = 0
+        self._lines = 0
+        """Targets and bad lines that were taken in: what the progress bar counts, less what is under way."""
+        self._bad_lines = 0
+        self._under_way = 0
+        """Names being resolved, and differentials without a result."""
+        self._fed = False
+        self._arrived: deque[tuple[tuple[int, int], Differential]] = deque()
+        self._news = trio.Event()
+        self._room = trio.Event()
+        self._signal: int | None = None
+        self._output_error: OSError | None = None
+        self._verdicts: Counter[str] = Counter()
+        self._at_fault = 0
+        self._inconclusive = 0
+
+    async def run(self) -> None:
+        """Probe, and write what comes, until everything is written or a signal says stop."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._heed_signals, nursery.cancel_scope)
+            if self._bar is not None:
+                nursery.start_soon(self._draw, self._bar)
+            nursery.start_soon(self._probe)
+            await self._write_results()
+            nursery.cancel_scope.cancel()
+
+    def finish(self) -> int:
+        """Complete the document; the exit status."""
+        if self._bar is not None:
+            self._bar.stop()
+        if self._output_error is not None:
+            raise self._output_error
+        tally = Tally(self._verdicts, self._at_fault, self._inconclusive, perf_counter() - self._began)
+        self._output.write(self._format.end(tally))
+        if self._signal is not None:
+            return 128 + self._signal
+        if self._targets == 0:
+            self._complain("no target in " + ", ".join(file.name for file in self._plan.files))
+        if self._bad_lines or self._targets == 0:
+            return _EXIT_USAGE
+        return _EXIT_FAULT if self._at_fault else _EXIT_UNSURE if self._inconclusive else 0
+
+    # -- probing -------------------------------------------------------------------------------------------------------
+
+    async def _probe(self) -> None:
+        with self._probing:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._engine.run)
+                await self._feed(nursery)
+                self._fed = True
+                self._news.set()
+                while self._under_way:
+                    await self._have_room()
+                nursery.cancel_scope.cancel()
+        self._fed, self._under_way = True, 0
+        self._news.set()
+
+    async def _feed(self, nursery: trio.Nursery) -> None:
+        for target in self._plan.targets:
+            await self._begin(target, nursery)
+        for file in self._plan.files:
+            async for item in self._items(file):
+                if isinstance(item, BadLine):
+                    self._lines += 1
+                    self._bad_lines += 1
+                    self._complain(str(item))
+                else:
+                    await self._begin(item, nursery)
+
+    async def _items(self, file: TargetFile) -> AsyncIterator[Target | BadLine]:
+        splitter = LineSplitter(file.name, self._plan.recipe)
+        try:
+            while True:
+                if file.is_regular:
+                    block = file.read()
+                else:
+                    block = await trio.to_thread.run_sync(file.read, abandon_on_cancel=True)
+                for item in splitter.feed(block):
+                    yield item
+                if not block:
+                    return
+        except OSError as error:
+            yield BadLine(file.name, f"cannot be read further: {error.strerror}")
+        finally:
+            file.close()
+
+    async def _begin(self, target: Target, nursery: trio.Nursery) -> None:
+        while self._runner.waiting >= _WAITING or len(self._arrived) >= self._backlog:
+            await self._have_room()
+        number = self._targets
+        self._targets += 1
+        self._lines += 1
+        address = target.addresses[0]
+        self._under_way += 1
+        if self._plan.family is None and (endpoint := literal_endpoint(address)) is not None:
+            self._runner.start_differential(target, address, endpoint, 0.0, partial(self._take, (number, 0)))
+            return
+        await self._resolvers.acquire()
+        nursery.start_soon(self._resolve, number, target, address)
+
+    async def _resolve(self, number: int, target: Target, address: Address) -> None:
+        began = perf_counter()
+        try:
+            with trio.fail_after(target.timeout):
+                endpoints = await resolve(address, self._plan.family)
+        except ResolveError as error:
+            unresolved = error
+        except trio.TooSlowError:
+            unresolved = ResolveError("ETIMEDOUT", f"{address.host} was not resolved within {target.timeout:g} s")
+        else:
+            seconds = perf_counter() - began
+            self._under_way += len(endpoints) - 1
+            for place, endpoint in enumerate(endpoints):
+                self._runner.start_differential(target, address, endpoint, seconds, partial(self._take, (number, place)))
+            return
+        finally:
+            self._resolvers.release()
+        self._take((number, 0), self._runner.unresolved(target, address, unresolved, perf_counter() - began))
+
+    def _take(self, number: tuple[int, int], differential: Differential) -> None:
+        if self._probing.cancel_called:
+            return  # a handshake that was cut off by the end of the run says nothing
+        self._under_way -= 1
+        self._arrived.append((number, differential))
+        self._news.set()
+        self._room.set()
+
+    async def _have_room(self) -> None:
+        """Wait until something changed that makes room, or ends the run."""
+        self._room = trio.Event()
+        await self._room.wait()
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    async def _write_results(self) -> None:
+        text = [self._format.start()]
+        try:
+            while True:
+                self._news = trio.Event()
+                await self._judge_arrived(text)
+                self._room.set()
+                if any(text):
+                    await self._write("".join(text))
+                text.clear()
+                if self._arrived:
+                    continue
+                if self._fed and not self._under_way:
+                    return
+                await self._news.wait()
+        except OSError as error:
+            self._output_error = error
+
+    async def _judge_arrived(self, text: list[str]) -> None:
+        slice_end = perf_counter() + _SLICE
+        size = 0
+        while self._arrived and size < _BATCH:
+            number, differential = self._arrived.popleft()
+            judgement = judge(differential, self._plan.recipe.non_sni, self._trust, _now())
+            self._verdicts[judgement.verdict] += 1
+            self._at_fault += judgement.at_fault
+            self._inconclusive += judgement.inconclusive is not None
+            text.append(self._format.result(Finding(number, differential, judgement)))
+            size += len(text[-1])
+            if perf_counter() >= slice_end:
+                await trio.lowlevel.checkpoint()
+                slice_end = perf_counter() + _SLICE
+
+    async def _write(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.make_room()
+        if self._fed and not self._under_way:
+            self._output.write(text)  # nobody has to be waited for
+        else:
+            # A pager that is not scrolled, or a full pipe, must not stop the clock of handshakes that are in flight.
+            await trio.to_thread.run_sync(self._output.write, text, abandon_on_cancel=True)
+
+    # -- people --------------------------------------------------------------------------------------------------------
+
+    def _complain(self, message: str) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        print(f"prober once: {message}", file=sys.stderr)
+
+    async def _draw(self, bar: Bar) -> None:
+        bar.start()
+        while True:
+            if not self._output.busy:
+                bar.draw(max(self._lines - self._under_way, 0), self._at_fault)
+            await trio.sleep(REFRESH)
+
+    async def _heed_signals(self, everything: trio.CancelScope) -> None:
+        """The first signal ends probing, and what is there is written; the second one ends that, too."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                if self._signal is not None:
+                    everything.cancel()
+                self._signal = number
+                self._probing.cancel()
