@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import warnings
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -129,12 +128,12 @@ def test_openssl_rejects_a_hello_that_is_not_ours_in_one_byte(rsa: CertificateFi
     wire[place + 1] ^= 1
     server = MemoryServer(rsa)
     server._incoming.write(bytes(wire))
-    with pytest.raises(ssl.SSLError, match="(?i)length|decode"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)length|decode"):
         server._server.do_handshake()
 
 
 @pytest.fixture(scope="module")
-def traces(rsa: CertificateFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def traces(rsa: CertificateFiles, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What ``openssl s_server -trace`` printed about the hello of each profile."""
     directory: Path = tmp_path_factory.mktemp("trace")
     with Ports() as ports:
@@ -152,7 +151,7 @@ def traces(rsa: CertificateFiles, tmp_path_factory: pytest.TempPathFactory) -> I
             received = re.split(r"^Received (?:Record|TCP)", program.log(), flags=re.MULTILINE)
     hellos = [text for text in received if "ClientHello, Length=" in text]
     assert len(hellos) == len(PROFILES)
-    yield dict(zip(PROFILES, hellos, strict=True))
+    return dict(zip(PROFILES, hellos, strict=True))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
