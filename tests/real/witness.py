@@ -14,7 +14,7 @@ import socket
 import ssl
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -34,6 +34,8 @@ class Witnessed(NamedTuple):
     outcome: Outcome
     account: str
     """The client's own words, for the report of a failing test."""
+    errno: str | None = None
+    """The name of the errno with which connect() failed."""
     tls_alert: int | None = None
     warning_alerts: tuple[int, ...] = ()
     tls_version: str | None = None
@@ -65,16 +67,34 @@ _ENDINGS = (
     (r"wrong version number|Not TLS data", Outcome.NOT_TLS),
     (r"unsupported protocol", Outcome.PROTOCOL_ERROR),
     (r"connect:errno=111", Outcome.REFUSED),
-    (r"connect:errno=(113|101|13|1)\b", Outcome.UNREACHABLE),
+    (r"connect:errno=(113|101|22|13|1)\b", Outcome.UNREACHABLE),
 )
 
 
 def s_client_witness(
-    endpoint: Endpoint, server_name: str | None, *, offer: str = "auto", patience: float = PATIENCE
+    endpoint: Endpoint,
+    server_name: str | None,
+    *,
+    offer: str = "auto",
+    patience: float = PATIENCE,
+    enter: Sequence[str] = (),
 ) -> Witnessed:
-    """What ``openssl s_client`` sees at ``endpoint``; a ``server_name`` of None sends no extension."""
+    """What ``openssl s_client`` sees at ``endpoint``; a ``server_name`` of None sends no extension.
+
+    ``enter`` is what to put before the command, so that it runs elsewhere: in a network namespace.
+    """
     name = ["-noservername"] if server_name is None else ["-servername", server_name]
-    command = [require_program("openssl"), "s_client", *_NO_ANCHORS, "-connect", str(endpoint), "-msg", *name, *_OFFERS[offer]]
+    command = [
+        *enter,
+        require_program("openssl"),
+        "s_client",
+        *_NO_ANCHORS,
+        "-connect",
+        str(endpoint),
+        "-msg",
+        *name,
+        *_OFFERS[offer],
+    ]
     timed_out = False
     try:
         finished = subprocess.run(
@@ -101,14 +121,16 @@ def read_account(account: str, *, timed_out: bool = False) -> Witnessed:
     elif fatal is not None:
         outcome = Outcome.TLS_ALERT
     elif timed_out:
-        outcome = Outcome.TIMEOUT
+        outcome = Outcome.TIMEOUT if "CONNECTED" in account else Outcome.CONNECT_TIMEOUT
     else:
         outcome = next((ending for pattern, ending in _ENDINGS if re.search(pattern, account)), Outcome.LOCAL_ERROR)
+    failed = re.search(r"connect:errno=(\d+)", account)
     read = re.search(r"SSL handshake has read (\d+) bytes", account)
     exchange = next((body for body in handshake if body[0] == 12), None)
     return Witnessed(
         outcome,
         account,
+        errno=errno.errorcode[int(failed[1])] if failed else None,
         tls_alert=fatal,
         warning_alerts=tuple(body[1] for body in alerts if body[0] == 1 and body[1] != 0),
         tls_version=version,
