@@ -205,7 +205,10 @@ async def _tls(sock: trio.socket.SocketType, context: ssl.SSLContext, *, status:
     request = b""
     while b"\r\n\r\n" not in request and len(request) < 16384:
         try:
-            request += tls.read(16384)
+            data = tls.read(16384)
+            if not data:
+                return  # close_notify: a client that came for the handshake alone
+            request += data
         except ssl.SSLWantReadError:
             if not await more():
                 return
