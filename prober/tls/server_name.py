@@ -19,23 +19,27 @@ class ServerNameForm(StrEnum):
 
     HOST_NAME = "host_name"
     IP_LITERAL = "ip_literal"
-    """An address of the documentation range instead of the name: what some old stacks send to an IP target."""
+    """An IP address, as some old stacks send it: the name itself if it is one, else 192.0.2.1 of the documentation range."""
     TRAILING_DOT = "trailing_dot"
     """The name with the DNS root's dot."""
 
 
-# Most names are this already: letters, digits, hyphens and underscores (seen in real virtual hosts) in labels of 1 to 63,
-# the last not of digits alone, since that is an IPv4 address.
-_PLAIN = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*(?![0-9]+\Z)[A-Za-z0-9_-]{1,63}").fullmatch
+# Most names are this already: letters, digits, hyphens and underscores (seen in real virtual hosts) in labels of 1 to 63.
+# IPv4 addresses are this too, see `encode_server_name`.
+_PLAIN = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}").fullmatch
+_IPV4 = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}").fullmatch
 
 
 @lru_cache(maxsize=4096)
 def encode_server_name(name: str) -> bytes:
     """``name`` as the bytes of a ``HostName``; BadServerName (a ValueError) when it cannot be one.
 
-    International names become A-labels (IDNA). One trailing dot is dropped, as RFC 6066 §3 says.
+    International names become A-labels (IDNA). One trailing dot is dropped, as RFC 6066 §3 says. An IP address, which the RFC
+    forbids, stays as it is: who writes one as a server name wants to see what the ingress makes of it.
     """
     if _PLAIN(name) is not None:
+        return name.encode("ascii")
+    if _is_ipv6(name):
         return name.encode("ascii")
     bare = name.removesuffix(".")
     if not bare:
@@ -46,15 +50,23 @@ def encode_server_name(name: str) -> bytes:
     encoded = ".".join(_a_label(label, name) for label in labels)
     if len(encoded) > 253:
         raise BadServerName(f"{_shown(name)} has {len(encoded)} bytes on the wire; a DNS name has at most 253")
-    if _PLAIN(encoded) is None:
-        odd = re.search(r"[^A-Za-z0-9_.-]", encoded)
-        if odd is None or re.fullmatch(r"[0-9A-Fa-f:.]+", encoded):
-            raise BadServerName(
-                f"{_shown(name)} looks like an IP address, which is no server name (RFC 6066 section 3); "
-                "to send one all the same, use the profile sni-ip-literal"
-            )
+    odd = re.search(r"[^A-Za-z0-9_.-]", encoded)
+    if odd is not None:
         raise BadServerName(f"{_shown(name)} contains {odd[0]!r}, which no host name has")
     return encoded.encode("ascii")
+
+
+def _is_ipv6(name: str) -> bool:
+    if ":" not in name:
+        return False
+    # Imported here: hardly any name gets this far.
+    from ipaddress import IPv6Address
+
+    try:
+        IPv6Address(name)
+    except ValueError:
+        return False
+    return name.isascii()
 
 
 def _shown(name: str) -> str:
@@ -81,7 +93,8 @@ def host_name(form: ServerNameForm, name: str) -> bytes:
         return encode_server_name(name)
     if form is ServerNameForm.TRAILING_DOT:
         return encode_server_name(name) + b"."
-    return b"192.0.2.1"
+    encoded = encode_server_name(name)
+    return encoded if _IPV4(encoded) is not None or b":" in encoded else b"192.0.2.1"
 
 
 def canary_name(entropy: Callable[[int], bytes]) -> str:
