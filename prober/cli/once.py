@@ -116,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if not targets and not args.file:
         raise UsageError("no TARGET; write what to probe, for example: prober once api.example.com")
     files = _files(args.file)
+    _check_hello(args.hello, args.tls)
 
     from prober.cli.once_run import Plan, carry_out
 
@@ -197,12 +198,29 @@ def _profile(text: str) -> str:
     return text
 
 
+def _check_hello(name: str, tls: str) -> None:
+    """A profile without the version that was asked for, or with a key share that this installation cannot make."""
+    from prober.tls.client_hello import HelloFactory
+    from prober.tls.profiles import PROFILES
+
+    try:
+        HelloFactory(PROFILES[name], tls=tls, entropy=os.urandom)
+    except ValueError as error:
+        raise UsageError(f"--hello {name} --tls {tls}: {error}") from None
+
+
 def _list_profiles() -> int:
     from prober.tls.client_hello import HelloFactory
     from prober.tls.profiles import PROFILES
 
     width = max(map(len, PROFILES))
     for profile in PROFILES.values():
-        ja4 = HelloFactory(profile, entropy=os.urandom).ja4(has_sni=True)
-        print(f"{profile.name:<{width}}  {ja4}  {profile.description}")
+        try:
+            summary = HelloFactory(profile, entropy=os.urandom).describe()
+        except ValueError as error:
+            print(f"{profile.name:<{width}}  not available: {error}")
+            continue
+        # The JA4 with a server name and without one: its fourth letter, d or i, says which is which.
+        fingerprints = f"{summary.ja4_with_name}  {summary.ja4_without_name}"
+        print(f"{summary.name:<{width}}  {fingerprints}  {summary.size_with_name:>4} bytes  {summary.description}")
     return 0
