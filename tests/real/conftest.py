@@ -23,12 +23,11 @@ def fleets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleets]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Show with a failing test what the servers printed since the last one."""
+    """Show with a failing test what the servers printed that are named in its parameters."""
     report = yield
-    if report.when == "call":  # type: ignore[attr-defined]
-        printed = {program.name: program.news() for program in RUNNING}
-        if report.failed:  # type: ignore[attr-defined]
-            report.sections += [(f"output of {name}", text) for name, text in printed.items() if text]  # type: ignore[attr-defined]
+    if report.failed:  # type: ignore[attr-defined]
+        concerned = [program for program in RUNNING if program.name.removeprefix("s_server-") in item.name]
+        report.sections += [(f"output of {program.name}", program.tail()) for program in concerned]  # type: ignore[attr-defined]
     return report
 
 

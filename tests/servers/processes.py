@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from prober.model import Endpoint
@@ -34,18 +34,14 @@ class Program:
     name: str
     process: subprocess.Popen[bytes]
     output: Path
-    told: int = field(default=0)
-    """Bytes of the output that `news` has already returned."""
 
     def log(self) -> str:
         """All that the program has printed so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
-    def news(self) -> str:
-        """What the program has printed since the last call: at most the last 8 KiB of it."""
-        data = self.output.read_bytes()
-        fresh, self.told = data[self.told :], len(data)
-        return fresh[-8192:].decode("utf-8", errors="replace")
+    def tail(self) -> str:
+        """The last of it, for the report of a failing test."""
+        return self.log()[-4096:]
 
 
 RUNNING: list[Program] = []
