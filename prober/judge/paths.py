@@ -21,8 +21,8 @@ __all__ = ["Path", "Search", "end_entity_problems", "find_paths", "path_problems
 
 _MAX_DEPTH = 16
 _MAX_PATHS = 8
-_MAX_SIGNATURES = 100
-"""Checks for one chain (Go's bound): a hostile chain of many same-named certificates must not cost more than that."""
+_MAX_SIGNATURES = 40
+"""Checks for one chain. Honest ones need a handful; a hostile one of a thousand same-named certificates gets no more than these."""
 
 # RFC 5280 §4.2.1.3, as bits of `Certificate.key_usage`.
 _KEY_CERT_SIGN = 1 << 5

@@ -1,0 +1,142 @@
+"""The one sentence about a verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from prober.judge.verdicts import judge
+from prober.model import Differential, Endpoint, NonSniPolicy
+from tests.judge.differentials import KNOWN, TRUST, differential
+from tests.pki import NOW
+
+C, R, A = NonSniPolicy.CERTIFICATE, NonSniPolicy.REJECTED, NonSniPolicy.ANY
+AT = "192.0.2.10:443"
+
+
+def said(case: Differential, policy: NonSniPolicy = C) -> str:
+    return judge(case, policy, TRUST, NOW).summary
+
+
+@pytest.mark.parametrize(
+    ("words", "policy", "sentence"),
+    [
+        (("certificate",) * 3, C, f"{AT} serves clients without SNI, too. It serves {KNOWN}."),
+        (("certificate",), C, f"{AT} is fine. It serves {KNOWN}."),
+        (
+            ("certificate", "reset", "reset"),
+            C,
+            (
+                f"{AT} resets clients without SNI, as Envoy, Istio and Apigee hybrid do without a wildcard route: "
+                f"add one (on Apigee with enableNonSniClient). It serves {KNOWN}."
+            ),
+        ),
+        (("certificate", "reset", "reset"), R, f"{AT} resets clients without SNI, which its policy accepts. It serves {KNOWN}."),
+        (
+            ("certificate", "alert 112", "alert 112"),
+            C,
+            (
+                f"{AT} rejects clients without SNI (alert 112 unrecognized_name), as nginx ssl_reject_handshake, HAProxy strict-sni "
+                f"and Traefik sniStrict do: turn that off there. It serves {KNOWN}."
+            ),
+        ),
+        (
+            ("certificate", "timeout", "reset"),
+            C,
+            (
+                f"{AT} leaves clients without SNI unanswered: look for a filter on the server name, and add a default certificate. "
+                f"It serves {KNOWN}."
+            ),
+        ),
+        (
+            ("certificate", "fake", "fake"),
+            C,
+            f"{AT} gives clients without SNI ingress-nginx's default certificate: give them one that covers a known name.",
+        ),
+        (
+            ("certificate", "misnamed", "misnamed"),
+            A,
+            (
+                f"{AT} gives clients without SNI a wrong certificate (the certificate covers default.example.test, but not {KNOWN}), "
+                "which its policy accepts."
+            ),
+        ),
+        (
+            ("certificate", "certificate"),
+            R,
+            f"{AT} serves clients without SNI, which its policy wants rejected: remove the wildcard route or default certificate.",
+        ),
+        (
+            ("expired", "reset", "reset"),
+            C,
+            f"{AT} has a bad certificate for {KNOWN}: CN={KNOWN} expired on 2025-01-01T00:00:00Z. Also non_sni_reset.",
+        ),
+        (
+            ("fake", "reset", "reset"),
+            C,
+            (
+                f"{AT} has ingress-nginx's default certificate for {KNOWN}: the one configured for it is missing or not loaded. "
+                "Also non_sni_reset."
+            ),
+        ),
+        (
+            ("reset", "certificate", "reset"),
+            C,
+            f"{AT} fails {KNOWN} (reset), while a client without SNI gets a certificate: check that name's route and certificate.",
+        ),
+        (
+            ("not_tls", "not_tls", "not_tls"),
+            C,
+            (
+                f"{AT} accepts connections, but no hello gets a certificate (not TLS), as a port without TLS does: "
+                "check the port, and that TLS is on."
+            ),
+        ),
+        (
+            ("refused", "connect_timeout", "refused"),
+            C,
+            f"{AT} cannot be connected to (connect timeout, connection refused): check the load balancer, its endpoints and firewalls.",
+        ),
+        (
+            ("unreachable",) * 3,
+            C,
+            f"{AT} cannot be reached (EHOSTUNREACH): no route, or a firewall forbids it; check routes and network policies.",
+        ),
+        (
+            (None, "reset", "reset"),
+            C,
+            f"{AT} cannot be judged: no known server name to compare with was given; without SNI: reset. Still tls_failing.",
+        ),
+        (
+            ("local_error", "certificate"),
+            C,
+            f"{AT} cannot be judged: this host could not send the hello with {KNOWN} (EMFILE); without SNI: certificate.",
+        ),
+    ],
+)
+def test_a_sentence_says_where_what_and_what_next(words: tuple[str, ...], policy: NonSniPolicy, sentence: str) -> None:
+    """Exact wording, since people and dashboards read it."""
+    assert said(differential(*words), policy) == sentence
+
+
+def test_a_long_name_is_cut_and_the_next_step_is_kept() -> None:
+    """Names have up to 253 characters, and an IPv6 address 39."""
+    case = differential("certificate", "reset", "reset", endpoint=Endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 8443))
+    long = case.handshakes[0]._replace(server_name=f"{'a' * 60}.{'b' * 60}.{'c' * 60}.test")
+    sentence = said(case._replace(handshakes=(long, *case.handshakes[1:])))
+    assert len(sentence) <= 200
+    assert sentence.startswith("[2001:db8:1111:2222:3333:4444:5555:6666]:8443 has a bad certificate for aaaa")
+
+
+def test_many_names_are_counted() -> None:
+    """A target may have dozens."""
+    case = differential("certificate", "certificate", other="certificate")
+    first, second, none = case.handshakes
+    assert said(case).endswith(f"It serves {KNOWN} and www.example.test.")
+    assert said(case._replace(handshakes=(first, second, second, none))).endswith(f"It serves {KNOWN} and 2 more.")
+
+
+def test_a_name_from_a_peer_cannot_break_the_line() -> None:
+    """Sentences go to terminals, logs and chat."""
+    case = differential("certificate", "certificate")
+    odd = case.handshakes[0]._replace(server_name="evil\n\x1b[31m.test")
+    assert said(case._replace(handshakes=(odd, case.handshakes[1]))).isprintable()
