@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from prober.model import Close, Observation, Outcome, Seconds, Stage
+from prober.probing.attempt import Attempt
+from prober.tls.client_hello import Offer
 from prober.tls.errors import NotTLS, ProtocolError
 from prober.tls.facts import NOTHING_SAID, HandshakeFacts
 from prober.tls.handshake import ClientHandshake
@@ -57,10 +59,12 @@ class Findings:
         else:
             self.decide(Outcome.PROTOCOL_ERROR, at, uncertainty, detail=str(error))
 
-    def observation(self, close: Close, resolve_seconds: float | None, handshake: ClientHandshake | None) -> Observation:
-        """The end of it. ``handshake`` is None when no byte was read."""
+    def observation(self, close: Close, attempt: Attempt, offer: Offer | None, handshake: ClientHandshake | None) -> Observation:
+        """The end of it. ``offer`` is None when no hello was made, ``handshake`` when no byte was read."""
         assert self.outcome is not None
-        seconds = self._seconds(resolve_seconds)
+        seconds = self._seconds(attempt.resolve_seconds)
+        if handshake is None and attempt.transcript and offer is not None and self.sent is not None:
+            handshake = ClientHandshake(offer, transcript=True, hello_sent=True)  # shows the hello that got no answer
         if handshake is None:
             return Observation(
                 self.outcome, self._stage(NOTHING_SAID), self.errno, close, self.bytes_received, self.detail, seconds

@@ -434,7 +434,7 @@ class Flight:
 
     def _end(self, close: Close) -> None:
         """Make the observation, and close the socket as the moment asks for."""
-        self.observation = self._findings.observation(close, self.attempt.resolve_seconds, self._handshake)
+        self.observation = self._findings.observation(close, self.attempt, self._offer, self._handshake)
         # The peer is gone, or is to find an orderly end, or was never there: else nothing may be left behind.
         orderly = close is Close.FIN or close is Close.RST or self.step is Step.LEAVING or self._findings.connected is None
         self.step = Step.OVER
