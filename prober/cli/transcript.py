@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from prober.cli.terminal import Paint, Terminal, printable
 from prober.model import Close, Differential, Handshake, Observation, Outcome, Sni, Stage
 
 __all__ = ["transcript"]
+
+_LINES = 4
+"""Of one field: a hello's 88 cipher suites would push everything else off the screen."""
 
 _EVENT = "*"
 """As curl marks what is no message."""
@@ -23,8 +27,21 @@ def transcript(differential: Differential, terminal: Terminal) -> Iterator[str]:
         for entry in observation.transcript:
             yield f"  {entry.direction} {printable(entry.name)} ({entry.size:,} bytes)"
             for line in entry.lines:
-                yield terminal.paint(f"      {printable(line)}", Paint.FAINT)
+                yield from (terminal.paint(part, Paint.FAINT) for part in _wrap(printable(line), terminal))
         yield from (terminal.paint(f"  {_EVENT} {line}", Paint.FAINT) for line in _after(observation))
+
+
+def _wrap(line: str, terminal: Terminal) -> list[str]:
+    """What continues a line stands further in."""
+    return textwrap.wrap(
+        line,
+        terminal.width - 1,
+        initial_indent=" " * 6,
+        subsequent_indent=" " * 8,
+        break_on_hyphens=False,
+        max_lines=_LINES,
+        placeholder=" ...",
+    )
 
 
 def _title(handshake: Handshake) -> str:
