@@ -171,10 +171,9 @@ def _why_untrusted(search: Search, trust: TrustStore) -> Problem:
             ProblemCode.INVALID_SIGNATURE, f"the signature of {top.title} does not verify with the key of {top.issuer}: {cause}"
         )
     if alone:
-        remedy = "the server must send its intermediate certificates, or the authority must be trusted"
-        text = f"{top.title} was issued by {top.issuer}, which was neither presented nor is it among {trust.origin}: {remedy}"
+        text = f"{top.title} was issued by {top.issuer}, which the server did not send and which is not among {trust.origin}"
         return Problem(ProblemCode.INCOMPLETE_CHAIN, text)
-    text = f"the chain ends at {top.title}, issued by {top.issuer}, which was neither presented nor is it among {trust.origin}"
+    text = f"the chain ends at {top.title}, whose issuer {top.issuer} is not among {trust.origin}"
     return Problem(ProblemCode.UNKNOWN_AUTHORITY, text)
 
 

@@ -153,8 +153,34 @@ def _certificate_invalid(story: Story) -> str:
     name = clip(answer.name or "", _NAME)
     if answer.default_of is not None:
         return f"{story.subject} has {answer.default_of}'s default certificate for {name}: the one configured for it is missing or not loaded."
+    head = f"{story.subject} has a bad certificate for {name}: "
     more = f" ({len(answer.problems) - 1} more)" if len(answer.problems) > 1 else ""
-    return f"{story.subject} has a bad certificate for {name}: {clip(answer.problems[0].text, _TEXT)}{more}."
+    problem = answer.problems[0]
+    tail = f"{more}: {_REMEDIES[problem.code]}."
+    if len(head) + len(problem.text) + len(tail) > MAX_LENGTH:
+        tail = f"{more}."
+    return f"{head}{clip(problem.text, MAX_LENGTH - len(head) - len(tail))}{tail}"
+
+
+_REMEDIES = {
+    ProblemCode.EMPTY: "configure one",
+    ProblemCode.UNPARSEABLE: "replace it",
+    ProblemCode.EXPIRED: "renew it",
+    ProblemCode.NOT_YET_VALID: "check the clocks, or install one that is valid now",
+    ProblemCode.NAME_MISMATCH: "install one that covers it",
+    ProblemCode.SELF_SIGNED: "install one of a trusted authority",
+    ProblemCode.UNKNOWN_AUTHORITY: "give its root as ca_file, or replace it",
+    ProblemCode.INCOMPLETE_CHAIN: "send the intermediate certificates, too",
+    ProblemCode.INVALID_SIGNATURE: "install it again from its authority",
+    ProblemCode.WEAK_SIGNATURE: "replace it",
+    ProblemCode.UNSUPPORTED_SIGNATURE: "check it with openssl verify",
+    ProblemCode.CA_CONSTRAINT: "have its authority issue it properly",
+    ProblemCode.NAME_CONSTRAINT: "have another authority issue it",
+    ProblemCode.NOT_A_SERVER_CERTIFICATE: "install a server certificate",
+    ProblemCode.UNSUPPORTED_EXTENSION: "replace it",
+    ProblemCode.INTERMEDIATE_EXPIRED: "replace that certificate",
+    ProblemCode.INTERMEDIATE_NOT_YET_VALID: "check the clocks, or replace that certificate",
+}
 
 
 def _non_sni_reset(story: Story) -> str:

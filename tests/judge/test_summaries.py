@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from prober.judge.problems import ProblemCode
+from prober.judge.summaries import _REMEDIES
 from prober.judge.verdicts import judge
 from prober.model import Differential, Endpoint, NonSniPolicy
 from tests.judge.differentials import KNOWN, TRUST, differential
@@ -68,7 +70,7 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
         (
             ("expired", "reset", "reset"),
             C,
-            f"{AT} has a bad certificate for {KNOWN}: CN={KNOWN} expired on 2025-01-01T00:00:00Z. Also non_sni_reset.",
+            f"{AT} has a bad certificate for {KNOWN}: CN={KNOWN} expired on 2025-01-01T00:00:00Z: renew it. Also non_sni_reset.",
         ),
         (
             ("fake", "reset", "reset"),
@@ -140,3 +142,12 @@ def test_a_name_from_a_peer_cannot_break_the_line() -> None:
     case = differential("certificate", "certificate")
     odd = case.handshakes[0]._replace(server_name="evil\n\x1b[31m.test")
     assert said(case._replace(handshakes=(odd, case.handshakes[1]))).isprintable()
+
+
+def test_every_problem_has_a_next_step() -> None:
+    """The table of remedies is as long as the closed set of problems."""
+    assert set(_REMEDIES) == set(ProblemCode)
+    assert said(differential("untrusted", "reset")) == (
+        f"{AT} has a bad certificate for {KNOWN}: CN={KNOWN} is self-signed, and not among ca.pem: "
+        "install one of a trusted authority. Also non_sni_reset."
+    )
