@@ -29,6 +29,7 @@ _CHANGE_CIPHER_SPEC: Final = ContentType.change_cipher_spec.value
 _ALERT: Final = ContentType.alert.value
 _HANDSHAKE: Final = ContentType.handshake.value
 _APPLICATION_DATA: Final = ContentType.application_data.value
+_SERVER_HELLO: Final = HandshakeType.server_hello.value
 
 _IDLE_RECORDS: Final = 32
 """Most records that a handshake takes without a message in them (warnings, ChangeCipherSpec, empty data); OpenSSL's number."""
@@ -90,11 +91,11 @@ class ClientHandshake:
         events = n.events = []
         if self.closed or not data:
             return events
-        records = n.records
         try:
-            records.receive(data)
-            while not n.closed and (record := records.next_record()) is not None:
+            for record in n.records.receive(data):
                 self._read_record(n, record)
+                if n.closed:
+                    break
         except ProtocolError as error:
             self._give_up(n, error)
             raise
@@ -173,10 +174,10 @@ class ClientHandshake:
         elif protection is not None and content_type == _HANDSHAKE:
             raise UnexpectedMessage(expected="protected records", got="a plain handshake record", message="record")
         if content_type == _HANDSHAKE:
-            messages = n.messages
-            messages.receive(fragment)
-            while not n.closed and (message := messages.next_message()) is not None:
+            for message in n.messages.receive(fragment):
                 self._read_message(n, message)
+                if n.closed:
+                    break
         elif content_type == _ALERT:
             self._read_alerts(n, fragment)
         elif n.messages.pending:
@@ -238,7 +239,7 @@ class ClientHandshake:
 
     def _read_message(self, n: Negotiation, message: bytes) -> None:
         kind: int = message[0]
-        if kind == HandshakeType.server_hello:
+        if kind == _SERVER_HELLO:
             hello = n.server_hello = ServerHello.parse(message)
             if hello.is_hello_retry_request:
                 kind = Message.HelloRetryRequest

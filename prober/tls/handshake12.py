@@ -25,7 +25,7 @@ from prober.tls.messages12 import (
 from prober.tls.negotiation import Negotiation
 from prober.tls.protection import Aead12Protection, Cbc12Protection, Protection
 from prober.tls.records import MAX_CIPHERTEXT_TLS12
-from prober.tls.registry import AlertDescription, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion
+from prober.tls.registry import AlertDescription, ExtensionType, HandshakeType, NamedGroup
 from prober.tls.server_hello import accept_alpn, accept_server_hello
 from prober.tls.signatures import CannotVerify, public_key_of, verify, verify_legacy
 from prober.tls.suites import Suite
@@ -44,7 +44,8 @@ __all__ = [
     "server_key_exchange",
 ]
 
-_TLS_1_2: Final = ProtocolVersion.TLSv1_2.value
+_EXTENDED_MASTER_SECRET: Final = ExtensionType.extended_master_secret.value
+_ENCRYPT_THEN_MAC: Final = ExtensionType.encrypt_then_mac.value
 _HASH_SIZES: Final = {"md5": 16, "sha1": 20, "sha256": 32, "sha384": 48}
 
 
@@ -87,8 +88,8 @@ def server_hello(n: Negotiation, message: bytes) -> None:
     accept_alpn(n, hello.extensions, "ServerHello")
     n.exchange12 = Exchange12(
         hello.random,
-        extended_master_secret=ExtensionType.extended_master_secret in hello.extensions,
-        encrypt_then_mac=ExtensionType.encrypt_then_mac in hello.extensions,
+        extended_master_secret=_EXTENDED_MASTER_SECRET in hello.extensions,
+        encrypt_then_mac=_ENCRYPT_THEN_MAC in hello.extensions,
     )
     if n.to_finish:
         n.start_transcript(_suite(n).prf_hash, message)

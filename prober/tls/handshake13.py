@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
-from prober.tls.errors import DecodeError, PeerMisbehaved
+from prober.tls.errors import DecodeError, PeerMisbehaved, ProtocolError
 from prober.tls.events import SessionTicketReceived
 from prober.tls.keys import KeySchedule, TranscriptHash, finished_mac, next_traffic_secret, traffic_keys
 from prober.tls.messages import handshake_message, parse_key_share
@@ -23,7 +23,7 @@ from prober.tls.records import MAX_CIPHERTEXT_TLS13
 from prober.tls.registry import AlertDescription, ContentType, ExtensionType, HandshakeType, NamedGroup
 from prober.tls.server_hello import accept_alpn, accept_server_hello, check_extensions
 from prober.tls.signatures import CannotVerify, certificate_verify_content, public_key_of, verify
-from prober.tls.suites import TLS13_SUITES, Suite
+from prober.tls.suites import Suite
 
 __all__ = [
     "Secrets13",
@@ -56,7 +56,7 @@ class Secrets13:
     def protection(self, traffic_secret: bytes) -> Tls13Protection:
         """Record protection under ``traffic_secret``."""
         bulk = self.suite.bulk
-        assert bulk is not None  # all suites of TLS13_SUITES have one
+        assert bulk is not None
         return Tls13Protection(bulk, traffic_keys(traffic_secret, bulk.key_size, self.suite.prf_hash))
 
 
@@ -84,7 +84,10 @@ def server_hello(n: Negotiation, message: bytes) -> None:
     else:
         raise PeerMisbehaved(f"a key_share of {NamedGroup(group).name}, of which we sent none", message="ServerHello")
     n.group = group
-    suite = TLS13_SUITES[hello.cipher_suite]
+    suite = n.suite
+    assert suite is not None
+    if suite.bulk is None:
+        raise ProtocolError(f"the server chose {suite.name}, which prober offers without knowing it", message="ServerHello")
     schedule = KeySchedule(suite.prf_hash, share.exchange(public))
     hellos = n.start_transcript(suite.prf_hash, message).digest()
     secrets = n.secrets13 = Secrets13(suite, schedule, schedule.handshake_traffic(b"s", hellos))

@@ -25,6 +25,8 @@ __all__ = [
     "write_extensions",
 ]
 
+_SUPPORTED_VERSIONS: Final = ExtensionType.supported_versions.value
+
 # RFC 8446 §4.1.3: SHA-256 of "HelloRetryRequest"
 HELLO_RETRY_REQUEST_RANDOM: Final = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
 
@@ -38,13 +40,23 @@ def handshake_message(kind: int, body: bytes) -> bytes:
 def read_extensions(reader: Reader, message: str) -> dict[int, bytes]:
     """A vector of extensions by type, in the order of the wire; an extension that comes twice is a DecodeError."""
     extensions: dict[int, bytes] = {}
-    block = reader.vector16("extensions")
-    while block.remaining:
-        offset = block.offset
-        kind = block.u16("extension type")
+    data = reader.data
+    offset, end = reader.span16("extensions")
+    while offset < end:
+        body = offset + 4
+        if body > end:
+            raise DecodeError(f"an extension needs 4 bytes, {end - offset} are left", message=message, offset=offset)
+        kind = data[offset] << 8 | data[offset + 1]
+        next_offset = body + (data[offset + 2] << 8 | data[offset + 3])
+        if next_offset > end:
+            name = ExtensionType(kind).name
+            raise DecodeError(
+                f"extension {name} needs {next_offset - body} bytes, {end - body} are left", message=message, offset=body
+            )
         if kind in extensions:
             raise DecodeError(f"extension {ExtensionType(kind).name} comes twice", message=message, offset=offset)
-        extensions[kind] = block.opaque16(f"extension {kind}")
+        extensions[kind] = data[body:next_offset]
+        offset = next_offset
     return extensions
 
 
@@ -81,7 +93,7 @@ class ServerHello(NamedTuple):
     @property
     def version(self) -> int:
         """The version that the server selected (RFC 8446 §4.2.1). Raises DecodeError for a malformed supported_versions."""
-        selected = self.extensions.get(ExtensionType.supported_versions)
+        selected = self.extensions.get(_SUPPORTED_VERSIONS)
         if selected is None:
             return self.legacy_version
         if len(selected) != 2:

@@ -7,6 +7,7 @@ They read, check, then set; `handshake` decides which of them may run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from prober.tls.describe import describe_record, describe_sent
@@ -29,6 +30,24 @@ __all__ = ["Negotiation"]
 
 _HANDSHAKE: Final = ContentType.handshake.value
 _TLS_1_2: Final = ProtocolVersion.TLSv1_2.value
+
+
+# Cached, since each handshake asks; bounded, since the peer chooses.
+
+
+@lru_cache(maxsize=64)
+def _version_label(code: int) -> str:
+    return ProtocolVersion(code).label
+
+
+@lru_cache(maxsize=512)
+def _suite_name(code: int) -> str:
+    return CipherSuite(code).name
+
+
+@lru_cache(maxsize=64)
+def _group_name(code: int) -> str:
+    return NamedGroup(code).name
 
 
 class Negotiation:
@@ -225,9 +244,9 @@ class Negotiation:
     def facts(self) -> HandshakeFacts:
         """All of it, for those who judge."""
         return HandshakeFacts(
-            tls_version=ProtocolVersion(self.version).label if self.version else None,
-            cipher_suite=None if self.cipher_suite is None else CipherSuite(self.cipher_suite).name,
-            group=None if self.group is None else NamedGroup(self.group).name,
+            tls_version=_version_label(self.version) if self.version else None,
+            cipher_suite=None if self.cipher_suite is None else _suite_name(self.cipher_suite),
+            group=None if self.group is None else _group_name(self.group),
             alpn=self.alpn,
             tls_alert=self.tls_alert,
             warning_alerts=self.warning_alerts,

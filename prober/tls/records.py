@@ -7,6 +7,7 @@ is there, so that a flight that arrives byte by byte costs linear time. Limits a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from prober.tls.errors import DecodeError, NotTLS, PeerMisbehaved, ProtocolError
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 HEADER_SIZE: Final = 5
+_MESSAGE_HEADER_SIZE: Final = 4
 # RFC 8446 §5.1, §5.2; RFC 5246 §6.2.3
 MAX_PLAINTEXT: Final = 1 << 14
 MAX_CIPHERTEXT_TLS13: Final = (1 << 14) + 256
@@ -46,14 +48,16 @@ class Record(NamedTuple):
     fragment: bytes
 
 
+# What a NamedTuple's own constructor does, at half its price.
+_new_tuple = tuple.__new__
+
+
 class RecordReader:
     """Splits a byte stream into records. ``limit`` is the largest fragment; it grows when records become protected."""
 
-    __slots__ = ("_data", "_needed", "_offset", "_started", "_tail", "limit")
+    __slots__ = ("_needed", "_started", "_tail", "limit")
 
     def __init__(self) -> None:
-        self._data = b""
-        self._offset = 0
         self._tail = bytearray()
         self._needed = 0
         self._started = False
@@ -64,59 +68,55 @@ class RecordReader:
         """Bytes of a record that is not complete yet."""
         return len(self._tail)
 
-    def receive(self, data: bytes) -> None:
-        """Take bytes from the peer; call only when `next_record` has returned None."""
-        if self._tail:
-            self._tail += data
-            if len(self._tail) < self._needed:
-                return
-            data = bytes(self._tail)
-            self._tail.clear()
-        self._data = data
-        self._offset = 0
+    def receive(self, data: bytes) -> Iterator[Record]:
+        """The records that ``data`` completes. Raises NotTLS, DecodeError, PeerMisbehaved (record_overflow).
 
-    def next_record(self) -> Record | None:
-        """The next complete record, or None. Raises NotTLS, DecodeError, PeerMisbehaved (record_overflow)."""
-        data = self._data
-        start = self._offset
-        available = len(data) - start
-        if not self._started and available:
-            self._check_first_bytes(data, final=False)
-        if available < HEADER_SIZE:
-            self._keep(HEADER_SIZE)
-            return None
-        content_type = data[start]
-        length = data[start + 3] << 8 | data[start + 4]
-        if not _FIRST_TYPE <= content_type <= _LAST_TYPE or data[start + 1] != 3 or length > self.limit:
-            raise _header_error(content_type, data[start + 1], length, self.limit)
-        body = start + HEADER_SIZE
-        end = body + length
-        if end > len(data):
-            self._keep(HEADER_SIZE + length)
-            return None
-        self._started = True
-        self._offset = end
-        return Record(content_type, data[start:body], data[body:end])
+        To be iterated to the end, unless nothing that follows matters any more.
+        """
+        tail = self._tail
+        if tail:
+            tail += data
+            if len(tail) < self._needed:
+                return
+            data = bytes(tail)
+            tail.clear()
+        size = len(data)
+        offset = 0
+        needed = HEADER_SIZE
+        while size - offset >= HEADER_SIZE:
+            if not self._started and not _begins_tls(data, final=False):
+                needed = size + 1
+                break
+            content_type = data[offset]
+            length = data[offset + 3] << 8 | data[offset + 4]
+            if not _FIRST_TYPE <= content_type <= _LAST_TYPE or data[offset + 1] != 3 or length > self.limit:
+                raise _header_error(content_type, data[offset + 1], length, self.limit)
+            body = offset + HEADER_SIZE
+            end = body + length
+            if end > size:
+                needed = HEADER_SIZE + length
+                break
+            self._started = True
+            yield _new_tuple(Record, (content_type, data[offset:body], data[body:end]))
+            offset = end
+        if offset < size:
+            tail += data[offset:]
+            self._needed = needed
 
     def receive_eof(self) -> None:
         """No more bytes will come. Raises NotTLS if all that came is too short to say, but cannot be TLS either."""
         if not self._started and self._tail:
-            self._check_first_bytes(bytes(self._tail), final=True)
+            _begins_tls(bytes(self._tail), final=True)
 
-    def _keep(self, needed: int) -> None:
-        if self._data:
-            self._tail += self._data[self._offset :]
-            self._data = b""
-            self._offset = 0
-            self._needed = needed
 
-    def _check_first_bytes(self, data: bytes, *, final: bool) -> None:
-        if could_be_tls(data):
-            return
-        guess = guess_protocol(data, final=final)
-        if guess is MORE_NEEDED:
-            return
-        raise NotTLS(f"no TLS record, but {data[:16]!r}", first_bytes=data[:64], guess=guess)
+def _begins_tls(data: bytes, *, final: bool) -> bool:
+    """False: it is no TLS, and more bytes will tell what it is. Raises NotTLS."""
+    if could_be_tls(data):
+        return True
+    guess = guess_protocol(data, final=final)
+    if guess is MORE_NEEDED:
+        return False
+    raise NotTLS(f"no TLS record, but {data[:16]!r}", first_bytes=data[:64], guess=guess)
 
 
 def _header_error(content_type: int, major: int, length: int, limit: int) -> ProtocolError:
@@ -135,66 +135,60 @@ def _header_error(content_type: int, major: int, length: int, limit: int) -> Pro
 class HandshakeReader:
     """Joins handshake fragments and splits them into messages; a message comes with its four-byte header."""
 
-    __slots__ = ("_data", "_needed", "_offset", "_read", "_tail")
+    __slots__ = ("_left", "_needed", "_read", "_tail")
 
     def __init__(self) -> None:
-        self._data = b""
-        self._offset = 0
         self._tail = bytearray()
         self._needed = 0
+        self._left = 0
         self._read = 0
 
     @property
     def pending(self) -> int:
-        """Bytes of a message that is not complete yet, or of messages that were not asked for yet."""
-        return len(self._tail) + len(self._data) - self._offset
+        """Bytes behind the last message that was handed out."""
+        return len(self._tail) + self._left
 
     def forget_flight(self) -> None:
         """Start to count for `FLIGHT_LIMIT` anew: the peer's flight is complete."""
         self._read = 0
 
-    def receive(self, fragment: bytes) -> None:
-        """Take a handshake record's fragment; call only when `next_message` has returned None."""
+    def receive(self, fragment: bytes) -> Iterator[bytes]:
+        """The messages that a record's fragment completes. Raises DecodeError, also at the header of what is too long.
+
+        To be iterated to the end, unless nothing that follows matters any more.
+        """
         # RFC 8446 §5.1: zero-length fragments of handshake type must not be sent.
         if not fragment:
             raise DecodeError("an empty handshake fragment", offset=3)
-        if self._tail:
-            self._tail += fragment
-            if len(self._tail) < self._needed:
+        tail = self._tail
+        if tail:
+            tail += fragment
+            if len(tail) < self._needed:
                 return
-            fragment = bytes(self._tail)
-            self._tail.clear()
-        self._data = fragment
-        self._offset = 0
-
-    def next_message(self) -> bytes | None:
-        """The next complete message, or None. Raises DecodeError at the header of a message beyond `FLIGHT_LIMIT`."""
-        data = self._data
-        start = self._offset
-        available = len(data) - start
-        if available < 4:
-            self._keep(4)
-            return None
-        size = 4 + (data[start + 1] << 16 | data[start + 2] << 8 | data[start + 3])
-        if self._read + size > FLIGHT_LIMIT:
-            raise DecodeError(
-                f"a message of {size} bytes after {self._read} bytes of handshake, at most {FLIGHT_LIMIT} are read in all",
-                message="handshake",
-                offset=1,
-            )
-        end = start + size
-        if end > len(data):
-            self._keep(size)
-            return None
-        self._read += size
-        self._offset = end
-        return data[start:end]
-
-    def _keep(self, needed: int) -> None:
-        if self._data:
-            self._tail += self._data[self._offset :]
-            self._data = b""
-            self._offset = 0
+            fragment = bytes(tail)
+            tail.clear()
+        size = len(fragment)
+        offset = 0
+        needed = _MESSAGE_HEADER_SIZE
+        while size - offset >= _MESSAGE_HEADER_SIZE:
+            length = 4 + (fragment[offset + 1] << 16 | fragment[offset + 2] << 8 | fragment[offset + 3])
+            if self._read + length > FLIGHT_LIMIT:
+                raise DecodeError(
+                    f"a message of {length} bytes after {self._read}, at most {FLIGHT_LIMIT} are read in all",
+                    message="handshake",
+                    offset=1,
+                )
+            end = offset + length
+            if end > size:
+                needed = length
+                break
+            self._read += length
+            self._left = size - end
+            yield fragment[offset:end]
+            offset = end
+        self._left = 0
+        if offset < size:
+            tail += fragment[offset:]
             self._needed = needed
 
 

@@ -15,23 +15,18 @@ from prober.tls.key_exchange import GroupNotSupported
 from prober.tls.messages import ServerHello, handshake_message, parse_alpn
 from prober.tls.negotiation import Negotiation
 from prober.tls.registry import AlertDescription, CipherSuite, ExtensionType, HandshakeType, ProtocolVersion
-from prober.tls.suites import TLS13_SUITES, suite_of
+from prober.tls.suites import Suite, suite_of
 from prober.tls.wire import Reader
 
 __all__ = ["accept_alpn", "accept_server_hello", "check_extensions", "hello_retry_request"]
 
 _TLS_1_2: Final = ProtocolVersion.TLSv1_2.value
 _TLS_1_3: Final = ProtocolVersion.TLSv1_3.value
+_SUPPORTED_VERSIONS: Final = ExtensionType.supported_versions.value
 _ALPN: Final = ExtensionType.application_layer_protocol_negotiation.value
-_SERVER_NAME: Final = ExtensionType.server_name.value
 
-_UNSOLICITED: Final = frozenset(
-    {
-        ExtensionType.renegotiation_info.value,  # RFC 5746 §3.6: also an answer to the signalling cipher suite
-        ExtensionType.signed_certificate_timestamp.value,  # OpenSSL takes it unasked
-    }
-)
-_REGISTERED: Final = frozenset(kind.value for kind in ExtensionType)
+# What a server may not send unasked. OpenSSL takes these two all the same, and Go does not look.
+_REFUSED: Final = frozenset(ExtensionType) - {ExtensionType.renegotiation_info, ExtensionType.signed_certificate_timestamp}
 
 # RFC 8446 §4.1.3: the last eight bytes of random, of a server that can do better
 _DOWNGRADE_SENTINELS: Final = (b"DOWNGRD\x01", b"DOWNGRD\x00")
@@ -41,34 +36,39 @@ def _version_name(version: int) -> str:
     return ProtocolVersion(version).label
 
 
-def _accept_choices(n: Negotiation, hello: ServerHello) -> None:
-    """Version, suite and compression: what ServerHello and HelloRetryRequest have in common."""
-    name = hello.name
+# RFC 5246 §5, RFC 5288 §4: AEAD, and MACs other than SHA-1 and MD5, came with TLS 1.2.
+def _exists_in(suite: Suite, version: int) -> bool:
+    return version >= _TLS_1_2 or (suite.mac_hash in ("sha1", "md5") and (suite.bulk is None or suite.bulk.kind == "cbc"))
+
+
+def _accept_choices(n: Negotiation, hello: ServerHello) -> int:
+    """Check version, suite and compression: what ServerHello and HelloRetryRequest have in common. The version."""
     factory = n.offer.factory
     version = hello.version
     # RFC 8446 §4.2.1: supported_versions is for TLS 1.3 alone, and TLS 1.3 is selected by it alone.
-    if version not in factory.versions or (version >= _TLS_1_3) != (ExtensionType.supported_versions in hello.extensions):
+    if version not in factory.versions or (version >= _TLS_1_3) != (_SUPPORTED_VERSIONS in hello.extensions):
         offered = ", ".join(_version_name(offer) for offer in sorted(factory.versions))
         raise PeerMisbehaved(
             f"the server chose {_version_name(version)}, offered were {offered}",
-            message=name,
+            message=hello.name,
             implies=AlertDescription.protocol_version,
         )
     code = hello.cipher_suite
     if code not in factory.cipher_suites:
-        raise PeerMisbehaved(f"the server chose {CipherSuite(code).name}, which was not offered", message=name)
-    fits = code in TLS13_SUITES if version == _TLS_1_3 else code not in TLS13_SUITES and suite_of(code).key_exchange
-    if not fits:
-        raise PeerMisbehaved(f"the server chose {CipherSuite(code).name} for {_version_name(version)}", message=name)
+        raise PeerMisbehaved(f"the server chose {CipherSuite(code).name}, which was not offered", message=hello.name)
+    suite = suite_of(code)
+    if suite.is_tls13 != (version == _TLS_1_3) or suite.is_signal or not _exists_in(suite, version):
+        raise PeerMisbehaved(f"the server chose {CipherSuite(code).name} for {_version_name(version)}", message=hello.name)
     if hello.compression_method:
-        raise PeerMisbehaved(f"the server chose compression method {hello.compression_method}", message=name)
+        raise PeerMisbehaved(f"the server chose compression method {hello.compression_method}", message=hello.name)
     # RFC 8446 §4.1.3. In TLS <= 1.2 an echo would mean resumption, and some servers echo without meaning it.
     if version == _TLS_1_3 and hello.session_id != n.offer.session_id:
-        raise PeerMisbehaved("the server does not echo our session_id", message=name)
+        raise PeerMisbehaved("the server does not echo our session_id", message=hello.name)
     if n.hello_retry_request and (version != n.version or code != n.cipher_suite):
         raise PeerMisbehaved(
-            f"{_version_name(version)} with {CipherSuite(code).name} contradicts the HelloRetryRequest", message=name
+            f"{_version_name(version)} with {CipherSuite(code).name} contradicts the HelloRetryRequest", message=hello.name
         )
+    return version
 
 
 def check_extensions(n: Negotiation, extensions: Mapping[int, bytes], message: str) -> None:
@@ -76,13 +76,8 @@ def check_extensions(n: Negotiation, extensions: Mapping[int, bytes], message: s
 
     An unregistered extension is tolerated, as OpenSSL and Go do.
     """
-    unsolicited = extensions.keys() - n.offer.factory.extensions - _UNSOLICITED
-    if n.offer.server_name is None:
-        unsolicited |= extensions.keys() & {_SERVER_NAME}
-    else:
-        unsolicited.discard(_SERVER_NAME)
-    unsolicited &= _REGISTERED
-    if unsolicited:
+    unsolicited = extensions.keys() - n.offer.extensions
+    if unsolicited and (unsolicited := unsolicited & _REFUSED):
         names = ", ".join(ExtensionType(kind).name for kind in sorted(unsolicited))
         raise PeerMisbehaved(
             f"the server answers {names}, which was not offered",
@@ -97,24 +92,25 @@ def accept_alpn(n: Negotiation, extensions: Mapping[int, bytes], message: str) -
     data = extensions.get(_ALPN)
     if data is None:
         return
-    n.alpn = parse_alpn(data).decode("ascii", "backslashreplace")
-    if n.alpn not in n.offer.factory.alpn:
-        raise PeerMisbehaved(f"the server chose the protocol {n.alpn}, which was not offered", message=message)
+    protocol = parse_alpn(data).decode("ascii", "backslashreplace")
+    if protocol not in n.offer.factory.alpn:
+        raise PeerMisbehaved(f"the server chose the protocol {protocol}, which was not offered", message=message)
+    n.alpn = protocol
 
 
 def accept_server_hello(n: Negotiation) -> ServerHello:
     """Check the ServerHello that was just read and keep its choices; its key_share is left to `handshake13`."""
     hello = n.server_hello
     assert hello is not None
-    _accept_choices(n, hello)
+    version = _accept_choices(n, hello)
     check_extensions(n, hello.extensions, "ServerHello")
-    n.version = hello.version
+    n.version = version
     n.cipher_suite = hello.cipher_suite
     n.suite = suite_of(hello.cipher_suite)
-    offered = n.offer.factory.max_version
     # Noted, not refused: who downgrades a probe is a finding, and the certificate is worth reading all the same.
-    n.downgrade_sentinel = n.version < offered and hello.random[24:] in _DOWNGRADE_SENTINELS
-    n.events.append(ServerHelloReceived(n.version, hello.cipher_suite))
+    if version < n.offer.factory.max_version and hello.random[24:] in _DOWNGRADE_SENTINELS:
+        n.downgrade_sentinel = True
+    n.events.append(ServerHelloReceived(version, hello.cipher_suite))
     return hello
 
 
@@ -124,7 +120,8 @@ def hello_retry_request(n: Negotiation, message: bytes) -> None:
     hello = n.server_hello
     assert hello is not None
     name = hello.name
-    _accept_choices(n, hello)
+    if _accept_choices(n, hello) != _TLS_1_3:
+        raise PeerMisbehaved("a HelloRetryRequest without TLS 1.3", message=name, implies=AlertDescription.missing_extension)
     allowed = {ExtensionType.supported_versions, ExtensionType.key_share, ExtensionType.cookie}
     check_extensions(n, {kind: data for kind, data in hello.extensions.items() if kind not in allowed}, name)
     group = _requested_group(hello)
@@ -134,7 +131,7 @@ def hello_retry_request(n: Negotiation, message: bytes) -> None:
         raise ProtocolError(
             f"the server asks for a group that prober offers without knowing it: {error}", message=name
         ) from error
-    n.version = hello.version
+    n.version = _TLS_1_3
     n.cipher_suite = hello.cipher_suite
     n.suite = suite = suite_of(hello.cipher_suite)
     n.hello_retry_request = True

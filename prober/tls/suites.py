@@ -5,12 +5,12 @@ The name is the table: it covers every registered suite, also those that prober 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from prober.tls.registry import CipherSuite
 
-__all__ = ["BULK_CIPHERS", "TLS13_SUITES", "BulkCipher", "Suite", "suite_of"]
+__all__ = ["BULK_CIPHERS", "BulkCipher", "Suite", "suite_of"]
 
 
 class BulkCipher(NamedTuple):
@@ -55,15 +55,18 @@ class Suite(NamedTuple):
     prf_hash: str
     """hashlib's name of the hash of the key schedule, TLS 1.2 and later."""
 
-    @property
-    def is_tls13(self) -> bool:
-        """Whether the suite exists in TLS 1.3 only (RFC 8446 appendix B.4)."""
-        return not self.key_exchange
+    is_tls13: bool
+    """Whether the suite is one of TLS 1.3, and of no other version (RFC 8446 appendix B.4)."""
+    is_signal: bool
+    """Whether it is a signalling value, which no server may choose (RFC 5746 §3.3, RFC 7507 §2)."""
 
 
-@cache
-def _registered(code: int) -> Suite:
+@lru_cache(maxsize=1024)
+def suite_of(code: int) -> Suite:
+    """The suite with this code point; one that is not registered has an unknown key exchange and cipher."""
     name = CipherSuite(code).name
+    if code not in _REGISTERED:
+        return Suite(name, "unknown", "", "unknown", None, "sha256", "sha256", is_tls13=False, is_signal=False)
     stem = name.removeprefix("TLS_")
     exchange, separator, rest = stem.partition("_WITH_")
     if not separator:
@@ -76,24 +79,7 @@ def _registered(code: int) -> Suite:
         authentication = key_exchange
     mac_hash = _HASHES[suffix]
     prf_hash = "sha384" if mac_hash == "sha384" else "sha256"
-    return Suite(name, key_exchange, authentication, cipher, BULK_CIPHERS.get(cipher), mac_hash, prf_hash)
-
-
-def suite_of(code: int) -> Suite:
-    """The suite with this code point; one that is not registered has an unknown key exchange and cipher."""
-    if code in _REGISTERED:
-        return _registered(code)
-    return Suite(CipherSuite(code).name, "unknown", "", "unknown", None, "sha256", "sha256")
-
-
-# RFC 8446 appendix B.4
-TLS13_SUITES: Final = {
-    code.value: _registered(code.value)
-    for code in (
-        CipherSuite.TLS_AES_128_GCM_SHA256,
-        CipherSuite.TLS_AES_256_GCM_SHA384,
-        CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
-        CipherSuite.TLS_AES_128_CCM_SHA256,
-        CipherSuite.TLS_AES_128_CCM_8_SHA256,
-    )
-}
+    is_signal = name.endswith("_SCSV")
+    is_tls13 = not separator and not is_signal
+    bulk = BULK_CIPHERS.get(cipher)
+    return Suite(name, key_exchange, authentication, cipher, bulk, mac_hash, prf_hash, is_tls13=is_tls13, is_signal=is_signal)

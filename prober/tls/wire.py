@@ -17,10 +17,10 @@ __all__ = ["Reader", "Writer"]
 class Reader:
     """A cursor over ``data[start:end]``; every failure is a DecodeError with ``name`` and the absolute offset."""
 
-    __slots__ = ("_data", "_end", "_name", "offset")
+    __slots__ = ("_end", "_name", "data", "offset")
 
     def __init__(self, data: bytes, name: str, start: int = 0, end: int | None = None) -> None:
-        self._data = data
+        self.data = data
         self._name = name
         self.offset = start
         self._end = len(data) if end is None else end
@@ -30,36 +30,57 @@ class Reader:
         """Bytes not read yet."""
         return self._end - self.offset
 
-    def _need(self, count: int, what: str) -> int:
-        start = self.offset
-        if self._end - start < count:
-            raise DecodeError(f"{what} needs {count} bytes, {self._end - start} are left", message=self._name, offset=start)
-        self.offset = start + count
-        return start
+    def _short(self, count: int, what: str) -> DecodeError:
+        return DecodeError(
+            f"{what} needs {count} bytes, {self._end - self.offset} are left", message=self._name, offset=self.offset
+        )
+
+    def _vector_end(self, width: int, what: str) -> int:
+        """Read a length prefix of ``width`` bytes, and return the offset at which the vector that begins here ends."""
+        start = self.offset + width
+        if start > self._end:
+            raise self._short(width, f"length of {what}")
+        end = start + int.from_bytes(self.data[self.offset : start])
+        self.offset = start
+        if end > self._end:
+            raise self._short(end - start, what)
+        return end
+
+    # These are called some fifty times a handshake, hence none calls another.
 
     def u8(self, what: str = "u8") -> int:
         """One byte."""
-        return self._data[self._need(1, what)]
+        start = self.offset
+        if start >= self._end:
+            raise self._short(1, what)
+        self.offset = start + 1
+        return self.data[start]
 
     def u16(self, what: str = "u16") -> int:
         """Two bytes, big-endian."""
-        start = self._need(2, what)
-        return self._data[start] << 8 | self._data[start + 1]
+        start = self.offset
+        end = start + 2
+        if end > self._end:
+            raise self._short(2, what)
+        self.offset = end
+        return self.data[start] << 8 | self.data[start + 1]
 
     def u24(self, what: str = "u24") -> int:
         """Three bytes, big-endian."""
-        start = self._need(3, what)
-        return int.from_bytes(self._data[start : start + 3])
+        return int.from_bytes(self.take(3, what))
 
     def u32(self, what: str = "u32") -> int:
         """Four bytes, big-endian."""
-        start = self._need(4, what)
-        return int.from_bytes(self._data[start : start + 4])
+        return int.from_bytes(self.take(4, what))
 
     def take(self, count: int, what: str = "opaque") -> bytes:
         """Exactly ``count`` bytes."""
-        start = self._need(count, what)
-        return self._data[start : start + count]
+        start = self.offset
+        end = start + count
+        if end > self._end:
+            raise self._short(count, what)
+        self.offset = end
+        return self.data[start:end]
 
     def rest(self) -> bytes:
         """All bytes that are left."""
@@ -67,31 +88,43 @@ class Reader:
 
     def opaque8(self, what: str = "opaque") -> bytes:
         """A vector ``<0..2^8-1>`` as bytes."""
-        return self.take(self.u8(f"length of {what}"), what)
+        end = self._vector_end(1, what)
+        start, self.offset = self.offset, end
+        return self.data[start:end]
 
     def opaque16(self, what: str = "opaque") -> bytes:
         """A vector ``<0..2^16-1>`` as bytes."""
-        return self.take(self.u16(f"length of {what}"), what)
+        end = self._vector_end(2, what)
+        start, self.offset = self.offset, end
+        return self.data[start:end]
 
     def opaque24(self, what: str = "opaque") -> bytes:
         """A vector ``<0..2^24-1>`` as bytes."""
-        return self.take(self.u24(f"length of {what}"), what)
+        end = self._vector_end(3, what)
+        start, self.offset = self.offset, end
+        return self.data[start:end]
 
-    def _vector(self, length: int, what: str) -> Reader:
-        start = self._need(length, what)
-        return Reader(self._data, self._name, start, start + length)
+    def span16(self, what: str = "vector") -> tuple[int, int]:
+        """Offset and end, in ``data``, of a vector ``<0..2^16-1>``, for a caller that reads it without a sub-reader."""
+        end = self._vector_end(2, what)
+        start, self.offset = self.offset, end
+        return start, end
+
+    def _sub_reader(self, end: int) -> Reader:
+        start, self.offset = self.offset, end
+        return Reader(self.data, self._name, start, end)
 
     def vector8(self, what: str = "vector") -> Reader:
         """A sub-reader over a vector ``<0..2^8-1>``."""
-        return self._vector(self.u8(f"length of {what}"), what)
+        return self._sub_reader(self._vector_end(1, what))
 
     def vector16(self, what: str = "vector") -> Reader:
         """A sub-reader over a vector ``<0..2^16-1>``."""
-        return self._vector(self.u16(f"length of {what}"), what)
+        return self._sub_reader(self._vector_end(2, what))
 
     def vector24(self, what: str = "vector") -> Reader:
         """A sub-reader over a vector ``<0..2^24-1>``."""
-        return self._vector(self.u24(f"length of {what}"), what)
+        return self._sub_reader(self._vector_end(3, what))
 
     def u16_list(self, what: str = "list") -> tuple[int, ...]:
         """A vector ``<0..2^16-1>`` of 16-bit values."""
