@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Confidence", "Evidence", "Finding", "Fix", "Severity", "SourceReport", "findings_document"]
+__all__ = ["Confidence", "Evidence", "Finding", "Fix", "Lint", "Severity", "SourceReport", "findings_document"]
 
 
 class Severity(StrEnum):
@@ -66,6 +66,17 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     against: tuple[Evidence, ...] = ()
     fix: Fix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """One thing in a configuration that is wrong or will go wrong, and where. ``line`` counts from 1."""
+
+    id: str
+    file: str
+    line: int
+    text: str
+    """What is wrong; what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,229 @@
+"""ApigeeRoute and ApigeeRouteConfig objects, from manifests or from ``kubectl get -o json|yaml``.
+
+Source: the CustomResourceDefinitions ``apigeeroutes.apigee.cloud.google.com`` and ``apigeerouteconfigs`` (v1alpha1) and "Enable
+non-SNI clients" of the Apigee hybrid documentation. No field is required there and more may come, so unknown ones are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from prober.diagnose.findings import Lint
+from prober.diagnose.manifest import Manifest, Node, is_unresolved
+
+__all__ = ["Port", "Route", "RouteFacts", "has_routes", "read_routes"]
+
+ROUTE, ROUTE_CONFIG = "ApigeeRoute", "ApigeeRouteConfig"
+WILDCARD = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """One entry of ``spec.ports`` (of an ApigeeRouteConfig: what its ``spec.tls`` stands for, on 443)."""
+
+    number: int | None
+    protocol: str
+    tls_mode: str | None
+    credential_name: str | None
+    line: int
+
+    @property
+    def terminates_tls(self) -> bool:
+        """Whether a handshake on this port gets this object's certificate."""
+        return (
+            self.number == 443
+            and self.protocol == "HTTPS"
+            and self.tls_mode in {"SIMPLE", "MUTUAL"}
+            and bool(self.credential_name)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One object, with the place where it stands."""
+
+    kind: str
+    name: str
+    namespace: str
+    file: str
+    line: int
+    hostnames: tuple[str, ...]
+    ports: tuple[Port, ...]
+    selector: tuple[tuple[str, str], ...]
+    enable_non_sni_client: bool | None
+    """None where it is not written, which means false."""
+    flag_line: int | None
+    additional_gateways: tuple[str, ...]
+    additional_gateways_line: int | None
+    state: str | None
+    """``running`` is the good one; None where there is no status (a manifest)."""
+    generation: int | None
+    applied_generation: int | None
+    errors: tuple[str, ...]
+    lines: tuple[tuple[str, int], ...] = ()
+    """Lines of ``spec.hostnames``, ``spec.ports`` and ``spec.selector``, by field."""
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it is a route for any name, and so for clients without one."""
+        return self.kind == ROUTE and WILDCARD in self.hostnames
+
+    def line_of(self, field: str) -> int:
+        """The line of a field of the spec; the object's own where it is not written."""
+        return dict(self.lines).get(field, self.line)
+
+    def selects(self, labels: Iterable[tuple[str, str]]) -> bool:
+        """Whether its selector matches pods with these labels: every pair of the selector is among them."""
+        return set(self.selector) <= set(labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteFacts:
+    """The objects of one or more sources, and their lints."""
+
+    routes: tuple[Route, ...]
+    lints: tuple[Lint, ...]
+    complete: bool = False
+    """Whether these are all routes of the cluster: only then does a missing one mean that there is none."""
+
+    @property
+    def wildcards(self) -> tuple[Route, ...]:
+        """The ApigeeRoutes with ``*`` among their hostnames."""
+        return tuple(route for route in self.routes if route.is_wildcard)
+
+    def named(self, name: str) -> tuple[Route, ...]:
+        """The ApigeeRoutes of that name, of any namespace."""
+        return tuple(route for route in self.routes if route.kind == ROUTE and route.name == name)
+
+
+def has_routes(manifest: Manifest) -> bool:
+    """Whether a file holds an ApigeeRoute or ApigeeRouteConfig, on its own or in a list (an empty ApigeeRouteList counts)."""
+    return any(
+        (document.text("kind") or "") in {ROUTE, ROUTE_CONFIG, ROUTE + "List", ROUTE_CONFIG + "List"}
+        or any(node.text("kind") in {ROUTE, ROUTE_CONFIG} for node in document.items("items"))
+        for document in manifest.documents
+    )
+
+
+def read_routes(manifests: Iterable[Manifest]) -> RouteFacts:
+    """The facts and lints of all files together: a route in one may link to a wildcard route in another."""
+    routes: list[Route] = []
+    lints: list[Lint] = []
+    complete = False
+    for manifest in manifests:
+        lints += (Lint(flaw.kind, manifest.name, flaw.line, flaw.text) for flaw in manifest.flaws)
+        for node in _objects(manifest):
+            routes.append(_route(node, manifest.name))
+        # `kubectl get apigeeroutes -o json` prints a List, whose items are all that there are in the namespace.
+        complete = complete or any((document.text("kind") or "").endswith("List") for document in manifest.documents)
+    facts = RouteFacts(routes=tuple(routes), lints=(), complete=complete)
+    lints += _lints(facts)
+    lints.sort(key=lambda lint: (lint.file, lint.line))
+    return RouteFacts(routes=facts.routes, lints=tuple(lints), complete=complete)
+
+
+def _objects(manifest: Manifest) -> Iterator[Node]:
+    for document in manifest.documents:
+        if document.text("kind") in {ROUTE, ROUTE_CONFIG}:
+            yield document
+        for item in document.items("items"):
+            if item.text("kind") in {ROUTE, ROUTE_CONFIG} or (document.text("kind") or "") in {
+                ROUTE + "List",
+                ROUTE_CONFIG + "List",
+            }:
+                yield item
+
+
+def _route(node: Node, file: str) -> Route:
+    kind = node.text("kind") or ROUTE
+    flag = node.get("spec", "enableNonSniClient")
+    gateways = node.get("spec", "additionalGateways")
+    fields = ("hostnames", "ports", "selector")
+    return Route(
+        kind=kind,
+        name=node.text("metadata", "name") or "(no name)",
+        namespace=node.text("metadata", "namespace") or "",
+        file=file,
+        line=node.line,
+        hostnames=node.texts("spec", "hostnames"),
+        ports=tuple(_port(each) for each in node.items("spec", "ports")) or _config_port(node),
+        selector=tuple((key, value.text() or "") for key, value in node.mapping("spec", "selector").items()),
+        enable_non_sni_client=None if flag is None else str(flag.value).lower() == "true",
+        flag_line=flag.line if flag is not None else None,
+        additional_gateways=node.texts("spec", "additionalGateways"),
+        additional_gateways_line=gateways.line if gateways is not None else None,
+        state=node.text("status", "state"),
+        generation=_integer(node.get("metadata", "generation")),
+        applied_generation=_integer(node.get("status", "lastAppliedGeneration")),
+        errors=tuple(each.text("message") or "" for each in node.items("status", "errors")),
+        lines=tuple((field, found.line) for field in fields if (found := node.get("spec", field)) is not None),
+    )
+
+
+def _port(node: Node) -> Port:
+    mode = node.text("tls", "mode")
+    return Port(
+        number=_integer(node.get("number")),
+        protocol=(node.text("protocol") or "").upper(),
+        tls_mode=mode.upper() if mode else None,
+        credential_name=node.text("tls", "credentialName"),
+        line=node.line,
+    )
+
+
+def _config_port(node: Node) -> tuple[Port, ...]:
+    secret = node.text("spec", "tls", "secretNameRef")
+    if secret is None:
+        return ()
+    mode = (node.text("spec", "tls", "mode") or "SIMPLE").upper()
+    return (Port(number=443, protocol="HTTPS", tls_mode=mode, credential_name=secret, line=node.line),)
+
+
+def _integer(node: Node | None) -> int | None:
+    return node.value if node is not None and isinstance(node.value, int) else None
+
+
+def _lints(facts: RouteFacts) -> Iterator[Lint]:
+    names = {route.name for route in facts.routes if route.kind == ROUTE}
+    linked = {name for route in facts.routes for name in route.additional_gateways}
+    for route in facts.routes:
+        place = route.additional_gateways_line or route.line
+        for name in route.additional_gateways:
+            if name not in names and facts.complete and not is_unresolved(name):
+                text = f"{route.kind} {route.name} lists {name} as additional gateway, and no ApigeeRoute has that name; create it or correct the name"
+                yield Lint("dangling", route.file, place, text)
+        elsewhere = {other.namespace for name in route.additional_gateways for other in facts.named(name)} - {route.namespace}
+        if route.additional_gateways and elsewhere and all(each and route.namespace for each in elsewhere):
+            text = f"{route.kind} {route.name} lists a route of the namespace {', '.join(sorted(elsewhere))}; it must be in {route.namespace}"
+            yield Lint("dangling", route.file, place, text)
+        if route.is_wildcard:
+            yield from _wildcard_lints(route)
+        if route.kind == ROUTE and not route.is_wildcard and route.additional_gateways_line is None and linked:
+            text = f"ApigeeRoute {route.name} lists no additionalGateways, others do ({', '.join(sorted(linked))}); without SNI its hosts answer 404"
+            yield Lint("partial-vhosts", route.file, route.line, text)
+
+
+def _wildcard_lints(route: Route) -> Iterator[Lint]:
+    if not any(port.terminates_tls for port in route.ports):
+        yield Lint("port", route.file, route.line_of("ports"), f"the wildcard route {route.name} {_port_problem(route)}")
+    selector = dict(route.selector)
+    app = selector.get("app")
+    if app == "istio-ingressgateway":
+        text = f"the wildcard route {route.name} selects app istio-ingressgateway, which hybrid 1.9 and later do not have; select app apigee-ingressgateway"
+        yield Lint("selector", route.file, route.line_of("selector"), text)
+    if not selector:
+        text = f"the wildcard route {route.name} has no selector; select app apigee-ingressgateway"
+        yield Lint("selector", route.file, route.line, text)
+
+
+def _port_problem(route: Route) -> str:
+    port = next((each for each in route.ports if each.number == 443), None)
+    if port is None:
+        numbers = ", ".join(str(each.number) for each in route.ports) or "none"
+        return f"has no port 443 (it has {numbers}), so it serves no TLS; add 443 with protocol HTTPS and tls mode SIMPLE"
+    if port.protocol != "HTTPS":
+        return f"has protocol {port.protocol or '(none)'} on port 443; write HTTPS"
+    if port.tls_mode not in {"SIMPLE", "MUTUAL"}:
+        return f"has tls mode {port.tls_mode or '(none)'} on port 443; write SIMPLE"
+    return "has no tls.credentialName on port 443; name the Secret that the other routes use"
