@@ -49,7 +49,7 @@ def literal_endpoint(address: Address) -> Endpoint | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         ip = socket.inet_ntop(family, socket.inet_pton(family, host))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: characters that no address and no name has
         return None
     return Endpoint(ip + percent + scope, address.port)
 
@@ -76,7 +76,7 @@ async def resolve(address: Address, family: IpFamily | None = None) -> tuple[End
         code = _EAI_NAMES.get(error.errno, f"EAI_{error.errno}")
         outcome = Outcome.LOCAL_ERROR if code in _OURS else Outcome.RESOLVE_FAILED
         raise ResolveError(code, f"{address.host}: {error.strerror}", outcome=outcome) from None
-    except UnicodeError as error:
+    except ValueError as error:  # UnicodeError among them
         raise ResolveError("EAI_NONAME", f"{address.host!r} is no host name: {error}") from None
     except OSError as error:  # EMFILE: no descriptor is left to ask with
         code = errno_name(error.errno or 0)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from prober.model import Endpoint, Sni
+from prober.model import Endpoint, Observation, Sni
 from prober.probing.attempt import Attempt
 from prober.probing.engine import Engine
 from prober.tls.client_hello import HelloFactory
@@ -44,6 +44,25 @@ def attempt(factory: HelloFactory) -> AttemptMaker:
         return Attempt(endpoint=endpoint, **defaults | options)
 
     return make
+
+
+class Told(list[Observation]):
+    """A sink that keeps what it is told, and can be waited for."""
+
+    def __init__(self) -> None:
+        self._grown = trio.Event()
+
+    def __call__(self, observation: Observation) -> None:
+        """Be told."""
+        self.append(observation)
+        self._grown.set()
+        self._grown = trio.Event()
+
+    async def wait_for(self, count: int) -> None:
+        """Wait until there are ``count``; TooSlowError when there will not be."""
+        with trio.fail_after(40):
+            while len(self) < count:
+                await self._grown.wait()
 
 
 class Served:

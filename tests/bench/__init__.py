@@ -1,0 +1,1 @@
+"""Benchmarks: prober beside its peers, on the same targets, interleaved."""

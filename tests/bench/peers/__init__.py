@@ -1,0 +1,1 @@
+"""Programs that benchmarks measure against, built when they are first needed."""
