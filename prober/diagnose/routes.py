@@ -113,8 +113,7 @@ def read_routes(manifests: Iterable[Manifest]) -> RouteFacts:
     complete = False
     for manifest in manifests:
         lints += (Lint(flaw.kind, manifest.name, flaw.line, flaw.text) for flaw in manifest.flaws)
-        for node in _objects(manifest):
-            routes.append(_route(node, manifest.name))
+        routes += (_route(node, manifest.name) for node in _objects(manifest))
         # `kubectl get apigeeroutes -o json` prints a List, whose items are all that there are in the namespace.
         complete = complete or any((document.text("kind") or "").endswith("List") for document in manifest.documents)
     facts = RouteFacts(routes=tuple(routes), lints=(), complete=complete)
