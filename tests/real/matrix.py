@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from prober.model import Endpoint, Sni
+from prober.model import Endpoint, Outcome, Sni
 from tests.real.witness import PATIENCE, Witnessed, s_client_witness, socket_witness
 from tests.servers.fleets import SERVERS, Fleets
 from tests.servers.listeners import Listener
 
-__all__ = ["LITTLE_PATIENCE", "UNKNOWN_NAME", "Case", "Truths", "cases"]
+__all__ = ["ABRUPT", "LITTLE_PATIENCE", "UNKNOWN_NAME", "Case", "Truths", "cases"]
 
 UNKNOWN_NAME = "witness-of-nobody.invalid"
 LITTLE_PATIENCE = 3.0
 """Seconds for listeners that stay silent: long enough for the clients that they do serve."""
+ABRUPT = frozenset({Outcome.RESET, Outcome.CLOSED})
+"""What a client may see of a server that hangs up at once."""
 _AT_ONCE = 4
 
 
@@ -45,13 +47,16 @@ class Case(NamedTuple):
         return {Sni.KNOWN: self.row.server_name, Sni.NONE: None, Sni.UNKNOWN: unknown}[self.sni]
 
 
-def cases(*servers: str, offers: Iterable[str] | None = None) -> Iterator[Case]:
-    """The cases of ``servers`` (all, if none is named), restricted to ``offers`` where given."""
+def cases(*servers: str, offers: Iterable[str] | None = None, hanging_up: bool = False) -> Iterator[Case]:
+    """The cases of ``servers`` (all, if none is named), restricted to ``offers`` where given.
+
+    Without the listeners that hang up at once, or with ``hanging_up`` these alone.
+    """
     wanted = None if offers is None else set(offers)
     for server in servers or SERVERS:
         for listener in SERVERS[server].values():
             for offer in listener.offers:
-                if wanted is None or offer in wanted:
+                if listener.hangs_up is hanging_up and (wanted is None or offer in wanted):
                     yield from (Case(server, listener.name, sni, offer) for sni in Sni)
 
 
@@ -65,7 +70,7 @@ class Truths:
     def __getitem__(self, case: Case) -> Witnessed:
         if case not in self._seen:
             fleet = self._fleets[case.server]
-            together = list(cases(case.server))
+            together = [*cases(case.server), *cases(case.server, hanging_up=True)]
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 seen = pool.map(lambda each: _witness(fleet.endpoints[each.listener], each), together)
                 self._seen.update(zip(together, seen, strict=True))

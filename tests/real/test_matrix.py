@@ -13,7 +13,7 @@ import pytest
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
 from prober.model import Close, Depth, NonSniPolicy, Observation, Outcome, Sni, Stage
-from tests.real.matrix import Case, Truths, cases
+from tests.real.matrix import ABRUPT, Case, Truths, cases
 from tests.real.probes import Probes, Setting
 from tests.real.witness import Witnessed
 from tests.servers.fleets import Fleets
@@ -49,7 +49,18 @@ def test_a_whole_handshake_is_finished_where_the_witness_finished(case: Case, tr
         _assert_same_handshake(said, seen)
 
 
-JUDGED = [case for case in ALL if case.offer == "auto" and case.sni is Sni.NONE]
+@pytest.mark.parametrize("case", list(cases(hanging_up=True)), ids=str)
+def test_a_server_that_hangs_up_at_once_is_reset_or_closed(case: Case, truths: Truths, probes: Probes) -> None:
+    """FIN and RST race each other to the client, witness or prober; either way no byte came, and the errno is told."""
+    seen, said = truths[case], probes.handshake(case).observation
+    assert {seen.outcome, said.outcome} <= ABRUPT, (said, seen.account)
+    assert (said.stage, said.bytes_received) == (Stage.CLIENT_HELLO, 0), said
+    reset = said.outcome is Outcome.RESET
+    assert said.close is (Close.RST if reset else Close.FIN), said
+    assert said.errno in ({"ECONNRESET", "EPIPE"} if reset else {None}), said  # EPIPE: a RST after the FIN (tcp(7))
+
+
+JUDGED = [case for case in (*ALL, *cases(hanging_up=True)) if case.offer == "auto" and case.sni is Sni.NONE]
 
 
 @pytest.mark.parametrize("case", JUDGED, ids=lambda case: f"{case.server}-{case.listener}")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prober.model import Outcome, Verdict
-from tests.servers.listeners import CLOSED, RESET, TIMEOUT, Ending, Fleet, Listener, cert, some_alert
+from prober.model import Verdict
+from tests.servers.listeners import CLOSED, RESET, TIMEOUT, Fleet, Listener, cert, some_alert
 from tests.servers.material import KNOWN, SECOND, Material
 from tests.servers.ports import IPV6, Ports
 from tests.servers.processes import running
@@ -94,10 +94,11 @@ _TABLE = (
     Listener(
         name="rejects-connections",
         config=" mode tcp\n bind <at>\n tcp-request connection reject",
-        known=Ending(Outcome.RESET),
+        known=RESET,
         none=RESET,
         unknown=RESET,
         verdict=Verdict.TLS_FAILING,
+        hangs_up=True,
     ),
     Listener(
         name="client-certificate-optional",

@@ -65,6 +65,8 @@ class Listener:
     """The PROXY header that the client must send: ``v1``, ``v2`` or none."""
     offers: tuple[str, ...] = ("auto", "1.2", "1.3")
     """The versions that the matrix offers it, whether it speaks them or not. The three endings above are those of ``auto``."""
+    hangs_up: bool = False
+    """Closes at once, without waiting for a hello: whether a client meets the FIN or the RST is a race."""
     silent: bool = False
     """The deadline decides: probers must not wait long."""
 
