@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from prober.config.nodes import Value
+from prober.config.nodes import Fields, Value
 from prober.config.problems import Wrong, near_miss
 from prober.config.readers import choice, duration, each, filled, member, no_repeats, optional, readable_file, word
 from prober.config.trust import TrustError, load_trust
@@ -32,7 +32,7 @@ def modules(value: Value) -> dict[str, Module]:
 def _module(name: str, value: Value) -> Module:
     fields = value.fields(KEYS)
     default = Module(name=name)
-    return Module(
+    module = Module(
         name=name,
         hello=fields.read("hello", _hello, default.hello),
         tls=fields.read("tls", member(TlsOffer), default.tls),
@@ -42,6 +42,19 @@ def _module(name: str, value: Value) -> Module:
         ca_file=fields.read("ca_file", optional(_ca_file), default.ca_file),
         proxy_protocol=fields.read("proxy_protocol", optional(choice(("v1", "v2"))), default.proxy_protocol),
     )
+    if not fields.failed & {"hello", "tls"}:
+        _check_version(fields, module)
+    return module
+
+
+def _check_version(fields: Fields, module: Module) -> None:
+    from prober.tls.profiles import PROFILES
+    from prober.tls.version_restriction import VersionNotInProfile, restricted
+
+    try:
+        restricted(PROFILES[module.hello], module.tls)
+    except VersionNotInProfile as error:
+        fields.at("tls", "hello").complain(str(error))
 
 
 def _hello(value: Value) -> str:
