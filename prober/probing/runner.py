@@ -92,8 +92,13 @@ class DifferentialRun:
         self._runner.freed(running)
 
     def _arrived(self, place: int, observation: Observation) -> None:
-        if self._sink is None:
-            return
+        try:
+            if self._sink is not None:
+                self._keep(place, observation)
+        finally:
+            self._runner.freed(1)
+
+    def _keep(self, place: int, observation: Observation) -> None:
         attempt, handle = self._attempts[place], self._handles[place]
         started = self._runner.engine.unix_time(handle.started) if handle is not None and handle.started else time()
         ja4 = handle.ja4 if handle is not None else attempt.factory.ja4(attempt.server_name is not None)
@@ -101,11 +106,10 @@ class DifferentialRun:
             attempt.sni, attempt.server_name, attempt.factory.profile_name, ja4, observation, started
         )
         self._waiting -= 1
-        if not self._waiting:
+        if not self._waiting and self._sink is not None:
             sink, self._sink = self._sink, None
             handshakes = tuple(handshake for handshake in self._handshakes if handshake is not None)
             sink(Differential(self._target.name, self._address, self._endpoint, handshakes))
-        self._runner.freed(1)
 
 
 class Runner:
@@ -168,21 +172,20 @@ class Runner:
     ) -> Differential:
         """One differential. Cancellable at any moment."""
         task = trio.lowlevel.current_task()
-        waiting = True
+        parked = False
         early: list[Differential] = []
 
         def sink(differential: Differential) -> None:
-            if waiting:
+            if parked:
                 trio.lowlevel.reschedule(task, outcome.Value(differential))
             else:
                 early.append(differential)
 
-        waiting = False
         run = self.start_differential(target, address, endpoint, resolve_seconds, sink)
         if early:  # nothing to be asked, or the engine has stopped
             await trio.lowlevel.checkpoint()
             return early[0]
-        waiting = True
+        parked = True
 
         def abort(_: object) -> trio.lowlevel.Abort:
             run.cancel()
