@@ -97,7 +97,7 @@ class Manifest:
 _JINJA_EXPRESSION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _JINJA_STATEMENT = re.compile(r"^\s*\{%.*?%\}\s*$")
 _JINJA_COMMENT = re.compile(r"\{#.*?#\}")
-_UNRESOLVED = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z_][A-Z0-9_]*|<<<.*?>>>|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$")
+_UNRESOLVED = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z_][A-Z0-9_]*|<<<.*?>>>|^[A-Z][A-Z0-9]*(?:_[A-Z][A-Z0-9]*)+$")
 
 
 def is_unresolved(text: str) -> bool:

@@ -31,8 +31,8 @@ class VirtualHost:
 
     @property
     def certificate(self) -> str | None:
-        """What tells this host's certificate from another's: the secret's name or the file's path."""
-        return self.ssl_secret or self.ssl_cert_path
+        """What tells this host's certificate from another's: the secret's name or the file's path; None when both are given."""
+        return None if self.ssl_secret and self.ssl_cert_path else self.ssl_secret or self.ssl_cert_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
