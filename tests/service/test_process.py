@@ -1,0 +1,241 @@
+"""`prober serve` as operators see it: a process that is started, asked, told and stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.pki import Authority
+from tests.servers.scripted import hold, read_hello, reset, scripted
+from tests.service.process import PATIENCE, eventually, serving
+
+NAME = "api.example.test"
+ROUND = {"interval": "1s", "timeout": "800ms"}
+
+
+def target(name: str, *addresses: object, **more: Any) -> dict[str, Any]:
+    return {"name": name, "addresses": [str(address) for address in addresses], "server_names": [NAME], **more}
+
+
+@pytest.fixture
+def resetting() -> Iterator[str]:
+    with scripted(read_hello(), reset()) as peer:
+        yield str(peer.endpoint)
+
+
+def test_it_says_what_it_sees(tmp_path: Path, resetting: str) -> None:
+    """Ready after the first round, with the target's labels on its series, the outcome counted, and the verdict logged once."""
+    with serving(tmp_path, {**ROUND, "targets": [target("edge", resetting, labels={"team": "blue"})]}) as service:
+        service.wait_ready()
+        assert service.verdicts() == {f"edge {resetting}": "tls_failing"}
+        of_none = {"target": "edge", "address": resetting, "team": "blue", "sni": "none"}
+        eventually(lambda: (service.value("probe_handshakes_total", outcome="reset", **of_none) or 0) >= 2, "two rounds")
+        assert service.value("probe_success", **of_none) == 0
+        assert service.value("prober_targets", source="config") == 1
+        assert [value for _, value in service.samples("prober_probes_skipped_total")] == [0, 0]
+        lines = [line for line in service.program.log().splitlines() if "msg=verdict" in line]
+        assert len(lines) == 1
+        assert "level=warning" in lines[0]
+        assert f"target=edge address={resetting} to=tls_failing" in lines[0]
+        (shown,) = service.json("/api/v1/targets")["targets"]
+        assert shown["addresses"][0]["verdict"] == "tls_failing"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_with_handshakes_and_requests_under_way(number: signal.Signals, tmp_path: Path) -> None:
+    """Status 0 within five seconds, though peers are silent for a minute and a client holds a connection open."""
+    with (
+        scripted(read_hello(), hold()) as silent,
+        serving(
+            tmp_path, {"interval": "1m", "timeout": "50s", "targets": [target("silent", silent.endpoint, interval="51s")]}
+        ) as service,
+        ExitStack() as open_sockets,
+    ):
+        host, _, port = service.url.removeprefix("http://").rpartition(":")
+        for request in (b"", b"GET /metr", b"GET /probe?target=%b HTTP/1.1\r\nHost: x\r\n\r\n" % str(silent.endpoint).encode()):
+            client = open_sockets.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE))
+            client.sendall(request)
+        eventually(lambda: (service.value("prober_handshakes_in_flight") or 0) >= 3, "handshakes in flight")
+        status, seconds = service.end(number)
+        assert status == 0
+        assert seconds < 5
+        assert "msg=stopped" in service.program.log()
+        assert "level=error" not in service.program.log()
+        assert "msg=verdict" not in service.program.log()
+
+
+def test_a_reload_adds_and_removes_and_keeps(tmp_path: Path, resetting: str) -> None:
+    """By request and by signal: series of removed targets vanish, those of kept ones go on counting."""
+    with serving(tmp_path, {**ROUND, "targets": [target("kept", resetting), target("removed", resetting)]}) as service:
+        service.wait_ready()
+        before = service.value("probe_handshakes_total", target="kept", sni="none", outcome="reset") or 0
+        document = yaml.safe_load(service.config.read_text())
+        service.rewrite({**document, "targets": [target("kept", resetting), target("added", resetting)]})
+        assert service.get("/-/reload", "POST").status == 200
+        assert service.samples("probe_success", target="removed") == []
+        assert (service.value("probe_handshakes_total", target="kept", sni="none", outcome="reset") or 0) >= before
+        eventually(lambda: f"added {resetting}" in service.verdicts(), "the added target's verdict")
+        service.rewrite({**document, "targets": [target("kept", resetting)]})
+        service.program.process.send_signal(signal.SIGHUP)
+        eventually(lambda: service.verdicts().keys() == {f"kept {resetting}"}, "only the kept target")
+        assert service.value("prober_config_last_reload_successful") == 1
+        assert service.program.process.poll() is None
+
+
+def test_a_bad_reload_changes_nothing_and_says_so(tmp_path: Path, resetting: str) -> None:
+    """In the answer, in the log and in a metric; the next good one heals it."""
+    with serving(tmp_path, {**ROUND, "targets": [target("edge", resetting)]}) as service:
+        good = service.config.read_text()
+        shown = service.get("/config").text
+        service.rewrite("targts: []\ninterval: 5\n")
+        refused = service.get("/-/reload", "POST")
+        assert refused.status == 400
+        assert refused.text.splitlines() == [
+            f"{service.config}:1: targts: unknown key; did you mean 'targets'?",
+            f"{service.config}:2: interval: 5 has no unit; write 5s if seconds are meant",
+        ]
+        assert service.get("/config").text == shown
+        assert service.value("prober_config_last_reload_successful") == 0
+        assert service.program.log().count("reload refused") == 2
+        service.rewrite(good)
+        assert service.get("/-/reload", "POST").status == 200
+        assert service.value("prober_config_last_reload_successful") == 1
+        assert service.get("/-/reload").status == 405
+
+
+def test_a_changed_listener_needs_a_restart(tmp_path: Path) -> None:
+    """It is refused, not silently ignored."""
+    with serving(tmp_path, {"targets": []}) as service:
+        service.rewrite({"listen": "127.0.0.1:1", "targets": []})
+        refused = service.get("/-/reload", "POST")
+        assert refused.status == 400
+        assert "listen: changed from 127.0.0.1:0 to 127.0.0.1:1, which needs a restart" in refused.text
+
+
+def test_without_targets_it_is_ready_and_says_so(tmp_path: Path) -> None:
+    """A prober that waits for its targets is no failure."""
+    with serving(tmp_path, {"targets": []}) as service:
+        service.wait_ready()
+        assert "there is no target to watch" in service.program.log()
+
+
+def test_metrics_answer_though_no_descriptor_is_left(tmp_path: Path) -> None:
+    """More silent peers than descriptors: handshakes fail as local errors, verdicts are inconclusive, people still see it."""
+    with (
+        scripted(read_hello(), hold()) as silent,
+        serving(
+            tmp_path,
+            {"interval": "2s", "timeout": "1500ms", "targets": [target(f"t{number}", silent.endpoint) for number in range(60)]},
+            wrapper=["prlimit", "--nofile=80:80"],
+        ) as service,
+    ):
+        service.wait_ready()
+        eventually(lambda: (service.value("prober_local_errors_total", errno="EMFILE") or 0) > 0, "EMFILE")
+        assert "inconclusive" in service.verdicts().values()
+        assert set(service.verdicts().values()) <= {"inconclusive", "tls_failing"}
+        assert service.end()[0] == 0
+
+
+def test_a_certificate_that_holds_is_ok_and_changes_are_told(tmp_path: Path) -> None:
+    """A real TLS server with a certificate of our own authority is `ok`; when it stops, one line says that it is unreachable."""
+    authority = Authority.root()
+    files = authority.issue(NAME).write(tmp_path)
+    anchors = authority.write(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    server = [sys.executable, "-c", _TLS_SERVER, str(port), str(files.certificate), str(files.key)]
+    modules = {"default": {"ca_file": str(anchors)}}
+    with (
+        subprocess.Popen(server) as process,
+        serving(
+            tmp_path, {**ROUND, "modules": modules, "targets": [target("edge", f"127.0.0.1:{port}")]}, "--log-format", "logfmt"
+        ) as service,
+    ):
+        try:
+            eventually(lambda: set(service.verdicts().values()) == {"ok"}, "ok")
+            assert service.value("probe_certificate_valid", sni="known") == 1
+            assert service.value("probe_non_sni_supported") == 1
+        finally:
+            process.kill()
+        eventually(lambda: set(service.verdicts().values()) == {"unreachable"}, "unreachable")
+        changes = service.json("/api/v1/history")["changes"]
+        assert (changes[0]["from"], changes[0]["to"]) == ("ok", "unreachable")
+        assert "from=ok to=unreachable" in service.program.log()
+
+
+def test_json_logs_are_json(tmp_path: Path) -> None:
+    """Every line, from the first to the last."""
+    config = tmp_path / "prober.yml"
+    config.write_text("listen: 127.0.0.1:0\ntargets: []\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prober", "serve", "--config", str(config), "--log-format", "json"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    process.terminate()
+    rest = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == 0
+    messages = [json.loads(line)["msg"] for line in [first, *rest.splitlines()]]
+    assert messages[-1] == "stopped"
+    assert "started" in messages
+
+
+def serve(config: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "prober", "serve", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_a_bad_configuration_is_exit_status_two(tmp_path: Path) -> None:
+    """With every error on standard error, and nothing else: no traceback, no log."""
+    config = tmp_path / "prober.yml"
+    config.write_text("interval: 5\ntargets: [{name: a}]\n")
+    ended = serve(config)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        f"{config}:1: interval: 5 has no unit; write 5s if seconds are meant",
+        f"{config}:2: targets[0]: addresses is missing; write at least one NAME[:PORT] or IP[:PORT]",
+    ]
+
+
+def test_a_port_that_is_taken_is_exit_status_two(tmp_path: Path) -> None:
+    """And the message names the address and the way out."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = tmp_path / "prober.yml"
+        port = taken.getsockname()[1]
+        config.write_text(f"listen: 127.0.0.1:{port}\ntargets: []\n")
+        ended = serve(config)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"prober: cannot listen on '127.0.0.1:{port}': Address already in use")
+    assert "Traceback" not in ended.stderr
+
+
+_TLS_SERVER = """
+import socket, ssl, sys
+port, certificate, key = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+with socket.create_server(("127.0.0.1", int(port)), backlog=64) as door:
+    while True:
+        connection, _ = door.accept()
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            connection.close()
+"""
