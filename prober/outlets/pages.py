@@ -16,7 +16,7 @@ from prober.judge.certificates import CertificateFacts
 from prober.judge.verdicts import HandshakeJudgement
 from prober.model import Handshake, NonSniPolicy, Outcome, Sni, Target, Verdict
 from prober.outlets.opinions import HelloTone, Tone, endpoint_tone, hello_tone
-from prober.outlets.wording import SNI_TITLES, VERDICT_TITLES, age, duration, outcome_words, rfc3339_seconds
+from prober.outlets.wording import OUTCOME_WORDS, PROBLEM_WORDS, SNI_TITLES, VERDICT_TITLES, age, duration, rfc3339_seconds
 from prober.snapshot import EndpointState
 from prober.version import __version__
 
@@ -98,8 +98,8 @@ class HelloView(NamedTuple):
     words: str
     time: str
     server_name: str | None
-    name_shown: str
-    """Beside the chip: the known name; a canary and no name are not worth the room."""
+    note: str
+    """Below the chip, in one glance: the known name, the alert's name, whose certificate it was instead."""
     details: Details
     problems: tuple[str, ...] = ()
     certificates: tuple[CertificateCard, ...] = ()
@@ -160,14 +160,14 @@ def endpoint_row(state: EndpointState, now: float, *, full: bool = False) -> End
 
 def _hello(state: EndpointState, index: int, handshake: Handshake, now: float, *, full: bool) -> HelloView:
     observation = handshake.observation
-    judged = state.judgement.handshakes[index]
+    judged, tone = state.judgement.handshakes[index], hello_tone(state, index)
     return HelloView(
-        tone=hello_tone(state, index),
+        tone=tone,
         title=SNI_TITLES[handshake.sni],
-        words=outcome_words(observation),
+        words=_words(handshake, judged, tone),
         time="" if observation.outcome is Outcome.LOCAL_ERROR else duration(observation.seconds.total),
         server_name=handshake.server_name,
-        name_shown=(handshake.server_name or "") if handshake.sni is Sni.KNOWN else "",
+        note=_note(handshake, judged),
         details=_details(handshake, judged, now, full=full),
         problems=judged.certificate_problems,
         certificates=tuple(_card(facts, now) for facts in (judged.certificates if full else ())),
@@ -176,6 +176,24 @@ def _hello(state: EndpointState, index: int, handshake: Handshake, now: float, *
             for entry in (observation.transcript if full else ())
         ),
     )
+
+
+def _words(handshake: Handshake, judged: HandshakeJudgement, tone: HelloTone) -> str:
+    """A chip's text: of a certificate that does not do, the first thing that is wrong with it."""
+    if tone == "bad" and judged.problems:
+        return PROBLEM_WORDS.get(judged.problems[0].code, "invalid certificate")
+    return OUTCOME_WORDS[handshake.observation.outcome]
+
+
+def _note(handshake: Handshake, judged: HandshakeJudgement) -> str:
+    if handshake.sni is Sni.KNOWN:
+        return handshake.server_name or ""
+    alert = handshake.observation.facts.tls_alert
+    if alert is not None:
+        return alert.description
+    if judged.certificates and not judged.certificate_valid:
+        return judged.certificates[0].common_name or judged.certificates[0].subject
+    return ""
 
 
 def _details(handshake: Handshake, judged: HandshakeJudgement, now: float, *, full: bool) -> Details:
@@ -194,13 +212,15 @@ def _details(handshake: Handshake, judged: HandshakeJudgement, now: float, *, fu
         ("Client certificate", "requested" if facts.client_certificate_requested else None),
         ("Retry", "HelloRetryRequest" if facts.hello_retry_request else None),
     ]
+    if judged.problems and not full:
+        rows.append(("Problem", judged.problems[0].text))
     if judged.certificates:
         leaf = judged.certificates[0]
         rows.append(("Certificate", leaf.subject or "no subject"))
         if leaf.not_after is not None:
             rows.append(("Expires", _expiry(leaf.not_after.timestamp(), now)))
     phases = (("resolve", seconds.resolve), ("connect", seconds.connect), ("handshake", seconds.handshake))
-    rows.append(("Took", ", ".join(f"{phase} {duration(value)}" for phase, value in phases if value is not None) or None))
+    rows.append(("Took", ", ".join(f"{phase} {duration(value)}" for phase, value in phases if value) or None))
     rows.append(("Received", f"{observation.bytes_received:,} bytes"))
     rows.append(("Detail", observation.detail))
     if full:

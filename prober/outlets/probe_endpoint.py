@@ -21,9 +21,10 @@ from starlette.responses import PlainTextResponse, Response
 from prober.addresses import parse_address, parse_server_name
 from prober.model import Differential, Handshake, Module, Outcome, Sni
 from prober.operations import Operations, ProbeAnswer, ProbeRefused, ProbeRequest
-from prober.outlets.exporter import chain_labels, earliest_expiry, version_label
+from prober.outlets.exporter import chain_labels, earliest_expiry
 from prober.outlets.exposition import EOF, Exposition, choose_exposition, encode, header, labels_text, sample
 from prober.outlets.metrics import PROBE_METRICS
+from prober.outlets.target_lines import version_label
 
 __all__ = ["ProbeEndpoint", "ip_address_hash", "probe_timeout"]
 
@@ -42,7 +43,7 @@ class ProbeEndpoint:
         self._max_concurrent = max_concurrent
         self._running = 0
 
-    async def __call__(self, request: Request) -> Response:
+    async def probe(self, request: Request) -> Response:
         """Answer one GET."""
         try:
             wanted = self._read(request)

@@ -64,7 +64,8 @@ class StatusPages:
                     {
                         "tone": tone,
                         "label": label,
-                        "count": listing.counts[tone],
+                        "count": f"{listing.counts[tone]:,}",
+                        "zero": not listing.counts[tone],
                         "selected": wish.show == tone,
                         "url": wish.url(show=tone),
                     }
@@ -143,18 +144,18 @@ def _headline(listing: Listing, total: int, now: float) -> dict[str, Any]:
     if fault:
         return {
             "tone": "fault",
-            "text": f"{fault} of {total} {addresses} {'is' if fault == 1 else 'are'} at fault",
-            "short": f"{fault} at fault",
+            "text": f"{fault:,} of {total:,} {addresses} {'is' if fault == 1 else 'are'} at fault",
+            "short": f"{fault:,} at fault",
             "lede": lede,
         }
     if unsure:
         return {
             "tone": "unsure",
-            "text": f"{unsure} of {total} {addresses} could not be judged",
-            "short": f"{unsure} inconclusive",
+            "text": f"{unsure:,} of {total:,} {addresses} could not be judged",
+            "short": f"{unsure:,} inconclusive",
             "lede": lede,
         }
-    text = "The ingress address behaves as expected" if total == 1 else f"All {total} ingress addresses behave as expected"
+    text = "The ingress address behaves as expected" if total == 1 else f"All {total:,} ingress addresses behave as expected"
     return {"tone": "ok", "text": text, "short": "All as expected", "lede": lede}
 
 
@@ -176,7 +177,7 @@ def _hidden(listing: Listing, wish: _Wish) -> dict[str, str] | None:
     well = listing.counts["ok"]
     if wish.show != "attention" or not well or not listing.states:
         return None
-    return {"text": f"{well} addresses behave as expected and are not listed.", "link": "List all", "url": wish.url(show="all")}
+    return {"text": f"{well:,} addresses behave as expected and are not listed.", "link": "List all", "url": wish.url(show="all")}
 
 
 def _empty(wish: _Wish) -> dict[str, str]:

@@ -59,8 +59,8 @@ def create_app(operations: Operations, changes: ChangeLog | None = None) -> ASGI
         routes=[
             Route("/", pages.status),
             Route("/targets/{name:path}", pages.target),
-            Route("/metrics", metrics),
-            Route("/probe", ProbeEndpoint(operations)),
+            Route("/metrics", metrics.scrape),
+            Route("/probe", ProbeEndpoint(operations).probe),
             Route("/api/v1/targets", api.targets),
             Route("/api/v1/targets/{name:path}", api.target),
             Route("/api/v1/history", api.history),
@@ -83,7 +83,8 @@ class _Metrics:
         self._registry = service_registry(operations)
         self._exporter = TargetExporter(operations)
 
-    async def __call__(self, request: Request) -> Response:
+    async def scrape(self, request: Request) -> Response:
+        """One scrape."""
         exposition = choose_exposition(request.headers.get("accept", ""))
         names = wanted_names(request.query_params.getlist("name[]"))
         return streamed(

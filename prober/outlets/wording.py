@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from prober.model import Observation, Outcome, Sni, Verdict
+from prober.judge.problems import ProblemCode
+from prober.model import Outcome, Sni, Verdict
 
-__all__ = ["OUTCOME_WORDS", "SNI_TITLES", "VERDICT_TITLES", "age", "duration", "outcome_words", "rfc3339_seconds"]
+__all__ = ["OUTCOME_WORDS", "PROBLEM_WORDS", "SNI_TITLES", "VERDICT_TITLES", "age", "duration", "rfc3339_seconds"]
 
 VERDICT_TITLES: dict[Verdict, str] = {
     Verdict.INCONCLUSIVE: "Inconclusive",
@@ -23,7 +24,7 @@ VERDICT_TITLES: dict[Verdict, str] = {
     Verdict.OK: "OK",
 }
 
-SNI_TITLES: dict[Sni, str] = {Sni.KNOWN: "Right name", Sni.NONE: "No name", Sni.UNKNOWN: "Unknown name"}
+SNI_TITLES: dict[Sni, str] = {Sni.KNOWN: "Right SNI", Sni.NONE: "No SNI", Sni.UNKNOWN: "Unknown SNI"}
 
 OUTCOME_WORDS: dict[Outcome, str] = {
     Outcome.CERTIFICATE: "certificate",
@@ -40,13 +41,19 @@ OUTCOME_WORDS: dict[Outcome, str] = {
     Outcome.LOCAL_ERROR: "prober error",
 }
 
-
-def outcome_words(observation: Observation) -> str:
-    """A chip's text; an alert goes by its name, which is what one searches for."""
-    alert = observation.facts.tls_alert
-    if observation.outcome is Outcome.TLS_ALERT and alert is not None:
-        return f"alert {alert.description}"
-    return OUTCOME_WORDS[observation.outcome]
+PROBLEM_WORDS: dict[ProblemCode, str] = {
+    ProblemCode.EMPTY: "no certificate",
+    ProblemCode.UNPARSEABLE: "unreadable",
+    ProblemCode.EXPIRED: "expired",
+    ProblemCode.NOT_YET_VALID: "not yet valid",
+    ProblemCode.NAME_MISMATCH: "wrong name",
+    ProblemCode.SELF_SIGNED: "self-signed",
+    ProblemCode.UNKNOWN_AUTHORITY: "untrusted",
+    ProblemCode.INCOMPLETE_CHAIN: "incomplete chain",
+    ProblemCode.INVALID_SIGNATURE: "bad signature",
+    ProblemCode.WEAK_SIGNATURE: "weak signature",
+}
+"""What a chip says of a certificate; the others are an ``invalid certificate``."""
 
 
 def duration(seconds: float) -> str:
@@ -55,7 +62,7 @@ def duration(seconds: float) -> str:
         return f"{seconds * 1e3:.2g} ms" if seconds >= 0.0001 else f"{seconds * 1e3:.2f} ms"
     if seconds < 0.995:
         return f"{seconds * 1e3:.0f} ms"
-    return f"{seconds:.1f} s"
+    return f"{seconds:.2g} s" if seconds < 9.5 else f"{seconds:.0f} s"
 
 
 def age(seconds: float) -> str:
