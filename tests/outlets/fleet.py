@@ -49,7 +49,9 @@ def _authority() -> Authority:
 @cache
 def issued(name: str = NAME) -> Issued:
     """A certificate that chains to `trust`."""
-    return _authority().issue(name, f"www.{name}", not_before=datetime(2026, 1, 1, tzinfo=UTC), not_after=datetime(2027, 1, 1, tzinfo=UTC))
+    return _authority().issue(
+        name, f"www.{name}", not_before=datetime(2026, 1, 1, tzinfo=UTC), not_after=datetime(2027, 1, 1, tzinfo=UTC)
+    )
 
 
 @cache
@@ -95,7 +97,11 @@ def ending(
 ) -> Observation:
     """A handshake without a certificate."""
     connected = stage not in {Stage.RESOLVE, Stage.CONNECT}
-    phases = Seconds(0.0, 0.0003, seconds - 0.0003, seconds) if connected else Seconds(0.0 if stage is Stage.CONNECT else None, total=seconds)
+    phases = (
+        Seconds(0.0, 0.0003, seconds - 0.0003, seconds)
+        if connected
+        else Seconds(0.0 if stage is Stage.CONNECT else None, total=seconds)
+    )
     return Observation(outcome, stage, errno, close, detail=detail, seconds=phases)
 
 
@@ -107,10 +113,19 @@ def reset() -> Observation:
 def alert(code: int = 112, description: str = "unrecognized_name") -> Observation:
     """A fatal TLS alert."""
     facts = NOTHING_SAID._replace(tls_alert=TlsAlert("fatal", code, description))
-    return Observation(Outcome.TLS_ALERT, Stage.SERVER_HELLO, close=Close.FIN, bytes_received=7, seconds=Seconds(0.0, 0.0003, 0.0009, 0.0012), facts=facts)
+    return Observation(
+        Outcome.TLS_ALERT,
+        Stage.SERVER_HELLO,
+        close=Close.FIN,
+        bytes_received=7,
+        seconds=Seconds(0.0, 0.0003, 0.0009, 0.0012),
+        facts=facts,
+    )
 
 
-def target(name: str = "apigee-prod", *addresses: str, names: tuple[str, ...] = (NAME,), policy: str = "certificate", **labels: str) -> Target:
+def target(
+    name: str = "apigee-prod", *addresses: str, names: tuple[str, ...] = (NAME,), policy: str = "certificate", **labels: str
+) -> Target:
     """A target with IPv4 literals or names as addresses."""
     return Target(
         name=name,
@@ -136,10 +151,19 @@ def differential(
     address = address or of.addresses[0]
     known = known or certificate()
     none = none or certificate()
-    handshakes = [Handshake(Sni.KNOWN, name, "modern", "t13d1516h2_8daaf6152771_e5627efa2ab1", known, started) for name in of.server_names]
+    handshakes = [
+        Handshake(Sni.KNOWN, name, "modern", "t13d1516h2_8daaf6152771_e5627efa2ab1", known, started) for name in of.server_names
+    ]
     handshakes += [
         Handshake(Sni.NONE, None, "modern", "t13i1515h2_8daaf6152771_e5627efa2ab1", none, started + 0.01),
-        Handshake(Sni.UNKNOWN, "probe-0123456789abcdef.invalid", "modern", "t13d1516h2_8daaf6152771_e5627efa2ab1", unknown or none, started + 0.02),
+        Handshake(
+            Sni.UNKNOWN,
+            "probe-0123456789abcdef.invalid",
+            "modern",
+            "t13d1516h2_8daaf6152771_e5627efa2ab1",
+            unknown or none,
+            started + 0.02,
+        ),
     ]
     return Differential(of.name, address, endpoint or Endpoint(address.host, address.port), tuple(handshakes))
 
@@ -163,7 +187,9 @@ class FakeService:
     errors: tuple[str, ...] = ()
     yaml: str = "listen: 127.0.0.1:9859\n"
     answer: Callable[[ProbeRequest], Awaitable[ProbeAnswer | ProbeRefused]] = _unexpected_probe
-    modules: Mapping[str, Module] = field(default_factory=lambda: {"default": Module(timeout=5.0), "slow": Module(name="slow", timeout=20.0)})
+    modules: Mapping[str, Module] = field(
+        default_factory=lambda: {"default": Module(timeout=5.0), "slow": Module(name="slow", timeout=20.0)}
+    )
     store: Store = field(default_factory=Store)
     statistics: Statistics = field(default_factory=lambda: Statistics(lambda: 7, NOW - 3600))
     changes: RecentChanges = field(default_factory=RecentChanges)
