@@ -1,0 +1,215 @@
+"""TCP flows of a capture, followed as far as the ClientHello and the server's first answer need it. Pure.
+
+What a capture of ``-i any`` holds is the same segment several times, in any order, before and after address translation, cut by
+the snaplen, beginning in the middle: a flow accepts all of that. Sequence numbers are compared modulo 2^32 (RFC 9293 §3.4).
+"""
+
+from __future__ import annotations
+
+from prober.diagnose.packets import ACK, FIN, RST, SYN, TcpSegment
+from prober.tls.registry import AlertDescription, ContentType, HandshakeType
+
+__all__ = ["CLIENT_BYTES", "Flow", "Stream"]
+
+CLIENT_BYTES = 20_000
+"""Of the client's bytes: Envoy's limit for a ClientHello is 16 KiB, and a record has a header."""
+SERVER_BYTES = 8_192
+"""Of the server's bytes: enough for ServerHello and what comes with it; a certificate need only begin."""
+
+
+class Stream:
+    """One direction: contiguous bytes from the first sequence number on, with a few segments that came too early."""
+
+    __slots__ = ("_base", "_early", "_limit", "data", "finished", "truncated")
+
+    def __init__(self, limit: int) -> None:
+        self._base: int | None = None
+        self._early: dict[int, bytes] = {}
+        self._limit = limit
+        self.data = b""
+        self.finished = False
+        """No more bytes are wanted."""
+        self.truncated = False
+        """The snaplen cut bytes off that were wanted."""
+
+    def begin(self, sequence: int) -> None:
+        """Where the stream begins: the sequence number behind the SYN."""
+        if self._base is None:
+            self._base = sequence & 0xFFFFFFFF
+
+    @property
+    def end(self) -> int | None:
+        """The sequence number behind the last contiguous byte; None before anything was seen."""
+        return None if self._base is None else (self._base + len(self.data)) & 0xFFFFFFFF
+
+    def add(self, sequence: int, payload: bytes, wire_length: int) -> bool:
+        """Take in a segment's payload; whether the contiguous bytes grew."""
+        if self.finished or not wire_length:
+            return False
+        if self._base is None:
+            self._base = sequence
+        if len(payload) < wire_length:
+            self.truncated = True
+        offset = (sequence - self._base) & 0xFFFFFFFF
+        if offset >= 0x80000000:
+            # Before what was taken for the beginning, since the capture began there: reordered or retransmitted bytes.
+            overlap = 0x100000000 - offset
+            if self.data or overlap > self._limit:
+                payload, offset = payload[overlap:], 0
+                if not payload:
+                    return False
+            else:
+                self._base = sequence
+                self._early = {old + overlap: data for old, data in self._early.items()}
+                offset = 0
+        if offset > self._limit or len(self._early) > 64:
+            return False
+        if offset not in self._early or len(self._early[offset]) < len(payload):
+            self._early[offset] = payload
+        return self._advance()
+
+    def _advance(self) -> bool:
+        before = len(self.data)
+        moved = True
+        while moved:
+            moved = False
+            for offset in sorted(self._early):
+                if offset > len(self.data):
+                    break
+                payload = self._early.pop(offset)
+                if offset + len(payload) > len(self.data):
+                    self.data += payload[len(self.data) - offset :]
+                    moved = True
+        if len(self.data) >= self._limit:
+            self.data = self.data[: self._limit]
+            self.finished = True
+        return len(self.data) > before
+
+
+class Flow:
+    """One connection, from one vantage point."""
+
+    __slots__ = (
+        "client",
+        "client_end_time",
+        "client_fin",
+        "client_rst",
+        "first_answer_time",
+        "hello_acknowledged",
+        "hello_time",
+        "last_time",
+        "rst_time",
+        "rst_timestamps",
+        "rst_ttl",
+        "server",
+        "server_fin",
+        "server_rst",
+        "server_timestamps",
+        "server_ttl",
+        "start_time",
+        "syn",
+        "syn_acknowledged",
+        "to_client",
+        "to_server",
+    )
+
+    def __init__(self, client: tuple[bytes, int], server: tuple[bytes, int], time: float) -> None:
+        self.client = client
+        self.server = server
+        self.start_time = time
+        self.last_time = time
+        self.to_server = Stream(CLIENT_BYTES)
+        self.to_client = Stream(SERVER_BYTES)
+        self.syn = False
+        self.syn_acknowledged = False
+        self.hello_time: float | None = None
+        """When the last new byte of the client's first flight was seen."""
+        self.hello_acknowledged = False
+        self.first_answer_time: float | None = None
+        self.client_fin = self.client_rst = self.server_fin = self.server_rst = False
+        self.client_end_time: float | None = None
+        self.rst_time: float | None = None
+        self.rst_ttl: int | None = None
+        self.rst_timestamps = False
+        self.server_ttl: int | None = None
+        """TTL of the server's segments other than RST."""
+        self.server_timestamps = False
+
+    def add(self, segment: TcpSegment, time: float) -> None:
+        """Take in a segment of this flow, in either direction."""
+        self.last_time = max(self.last_time, time)
+        if (segment.source, segment.source_port) == self.client:
+            self._from_client(segment, time)
+        else:
+            self._from_server(segment, time)
+
+    def _from_client(self, segment: TcpSegment, time: float) -> None:
+        flags = segment.flags
+        if flags & SYN:
+            self.syn = True
+            self.to_server.begin(segment.sequence + 1)
+            return
+        if self.to_server.add(segment.sequence, segment.payload, segment.payload_length) and self.first_answer_time is None:
+            self.hello_time = time
+        if flags & (RST | FIN):
+            self.client_rst = self.client_rst or bool(flags & RST)
+            self.client_fin = self.client_fin or bool(flags & FIN)
+            self.client_end_time = self.client_end_time or time
+
+    def _from_server(self, segment: TcpSegment, time: float) -> None:
+        flags = segment.flags
+        end = self.to_server.end
+        if flags & ACK and end is not None and self.to_server.data and (segment.acknowledgement - end) & 0xFFFFFFFF < 0x80000000:
+            self.hello_acknowledged = True
+        if flags & RST:
+            if not self.server_rst:
+                self.server_rst = True
+                self.rst_time, self.rst_ttl, self.rst_timestamps = time, segment.ttl, segment.timestamps
+            return
+        self.server_ttl = segment.ttl
+        self.server_timestamps = self.server_timestamps or segment.timestamps
+        if flags & SYN:
+            self.syn_acknowledged = True
+            self.to_client.begin(segment.sequence + 1)
+            return
+        if segment.payload_length and self.first_answer_time is None:
+            self.first_answer_time = time
+        self.to_client.add(segment.sequence, segment.payload, segment.payload_length)
+        if flags & FIN:
+            self.server_fin = True
+
+    def answer(self) -> tuple[str, tuple[int, int] | None]:
+        """What the server's bytes are: ``none``, ``tls_alert`` with (level, description), ``certificate``, ``server_hello`` or ``other``.
+
+        Records are read in order; from the first encrypted one on nothing can be told, and nothing is claimed.
+        """
+        data = self.to_client.data
+        if not data:
+            return "none", None
+        found, offset = "other", 0
+        while offset + 5 <= len(data):
+            kind, length = data[offset], data[offset + 3] << 8 | data[offset + 4]
+            body = data[offset + 5 : offset + 5 + length]
+            if kind == ContentType.alert and len(body) == 2 and body[0] in {1, 2}:
+                if body[0] == 2 or body[1] == AlertDescription.close_notify:
+                    return "tls_alert", (body[0], body[1])
+            elif kind == ContentType.handshake and body:
+                found = "certificate" if _has_certificate(body) else "server_hello" if found == "other" else found
+                if found == "certificate":
+                    return found, None
+            elif kind not in {ContentType.change_cipher_spec, ContentType.alert}:
+                break
+            offset += 5 + length
+        return found, None
+
+
+def _has_certificate(record: bytes) -> bool:
+    """Whether a Certificate message begins in a plain handshake record (TLS 1.2 and below)."""
+    offset = 0
+    while offset + 4 <= len(record):
+        if record[offset] == HandshakeType.certificate:
+            return True
+        if record[offset] not in {HandshakeType.server_hello, HandshakeType.certificate_status}:
+            return False
+        offset += 4 + int.from_bytes(record[offset + 1 : offset + 4])
+    return False
