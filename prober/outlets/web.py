@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -44,6 +45,10 @@ PATHS: Mapping[str, str] = {
     "/config": "the running configuration, secrets masked",
 }
 """What the page for an unknown path lists."""
+
+
+BODY_SECONDS = 10.0
+"""How long a request's body may take."""
 
 
 def create_app(operations: Operations, changes: ChangeLog | None = None) -> ASGIApp:
@@ -126,6 +131,11 @@ class _Service:
         """A bad configuration changes nothing and is explained."""
         if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
             return PlainTextResponse("a page of another site may not reload the configuration\n", 403)
+        with trio.move_on_after(BODY_SECONDS) as reading:
+            async for _ in request.stream():
+                pass  # a body means nothing here, but what is behind it on the connection may be a request
+        if reading.cancelled_caught:
+            return PlainTextResponse(f"the body did not come within {BODY_SECONDS:g} s\n", 408, {"Connection": "close"})
         reloaded = await self._operations.reload()
         if reloaded.errors:
             return PlainTextResponse("".join(f"{error}\n" for error in reloaded.errors), 400)
