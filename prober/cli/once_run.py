@@ -24,6 +24,7 @@ from prober.cli.once_targets import BadLine, LineSplitter, Recipe, TargetFile
 from prober.cli.parser import UsageError
 from prober.cli.progress import REFRESH, Bar, bar_for
 from prober.cli.terminal import Terminal
+from prober.cli.transcript import transcript
 from prober.config.trust import TrustError, load_trust
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
@@ -121,6 +122,8 @@ class _Run:
         self._runner = Runner(self._engine, limit=concurrency, transcript=plan.transcript)
         self._backlog = max(concurrency, _WAITING)
         self._output = Output(sys.stdout)
+        self._terminal = Terminal.of(sys.stderr, os.environ, colour=plan.colour)
+        """Where transcripts go, as curl's do, when standard output is for programs."""
         self._probing = trio.CancelScope()
         self._resolvers = trio.Semaphore(_RESOLVING)
 
@@ -287,6 +290,14 @@ class _Run:
             self._at_fault += judgement.at_fault
             self._inconclusive += judgement.inconclusive is not None
             text.append(self._format.result(Finding(number, differential, judgement)))
+            if self._plan.transcript and self._plan.format != "table":
+                self._clear_bar()
+                print(
+                    f"{differential.endpoint or differential.address}",
+                    *transcript(differential, self._terminal),
+                    sep="\n",
+                    file=sys.stderr,
+                )
             size += len(text[-1])
             if perf_counter() >= slice_end:
                 await trio.lowlevel.checkpoint()
@@ -304,9 +315,12 @@ class _Run:
     # -- people --------------------------------------------------------------------------------------------------------
 
     def _complain(self, message: str) -> None:
+        self._clear_bar()
+        print(f"prober once: {message}", file=sys.stderr)
+
+    def _clear_bar(self) -> None:
         if self._bar is not None:
             self._bar.clear()
-        print(f"prober once: {message}", file=sys.stderr)
 
     async def _draw(self, bar: Bar) -> None:
         bar.start()

@@ -38,6 +38,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """0 after a signal, 2 when the service cannot start."""
+    from prober.service import life, logs
+
+    life.stoppable()
     from prober.config import ConfigError
     from prober.service.plan import load_plan
 
@@ -47,15 +50,11 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
 
-    import trio
-
-    from prober.service import life, logs
-
     logs.configure(args.log_level, args.log_format)
     try:
         listeners = life.open_listeners(plan)
     except OSError as error:
         print(f"prober: {error.strerror}", file=sys.stderr)
         return 2
-    trio.run(life.run, args.config, plan, listeners)
+    life.run(args.config, plan, listeners)
     return 0
