@@ -12,6 +12,9 @@ from tests.real.witness import s_client_witness
 from tests.servers.fleets import Fleets
 from tests.servers.material import KNOWN
 
+pytestmark = pytest.mark.timeout(300)
+"""The first case of a server pays for all of them: it starts the server, and probes every listener."""
+
 LISTENERS = {
     "envoy": (
         "names-only",

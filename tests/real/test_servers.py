@@ -11,6 +11,9 @@ from tests.real.matrix import UNKNOWN_NAME, Case, Truths, cases
 from tests.real.witness import socket_witness
 from tests.servers.fleets import Fleets
 
+pytestmark = pytest.mark.timeout(300)
+"""The first case of a server pays for all of them: it starts the server, and probes every listener."""
+
 DECLARED = list(cases(offers=["auto"]))
 FATES = [case for case in DECLARED if case.row.ending(case.sni).outcome in {Outcome.RESET, Outcome.CLOSED}]
 

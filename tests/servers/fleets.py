@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Self
 
-from tests.servers import envoy, gnutls, haproxy, nginx, openssl, python_ssl
+from tests.servers import apache, caddy, envoy, gnutls, haproxy, java, nginx, node, openssl, python_ssl
 from tests.servers.listeners import Fleet, Listener
 from tests.servers.material import Material
 
@@ -20,6 +20,11 @@ _START: dict[str, Callable[[Path, Material], AbstractContextManager[Fleet]]] = {
     "openssl": openssl.openssl,
     "gnutls": gnutls.gnutls,
     "python_ssl": python_ssl.python_ssl,
+    # Not required of any machine, not even where nothing else may be skipped.
+    "apache": apache.apache,
+    "caddy": caddy.caddy,
+    "node": node.node,
+    "java": java.java,
 }
 SERVERS: Mapping[str, Mapping[str, Listener]] = {
     "envoy": envoy.LISTENERS,
@@ -28,6 +33,10 @@ SERVERS: Mapping[str, Mapping[str, Listener]] = {
     "openssl": openssl.LISTENERS,
     "gnutls": gnutls.LISTENERS,
     "python_ssl": python_ssl.LISTENERS,
+    "apache": apache.LISTENERS,
+    "caddy": caddy.LISTENERS,
+    "node": node.LISTENERS,
+    "java": java.LISTENERS,
 }
 """The listeners of each server, known without starting it: what test cases are made of."""
 

@@ -67,6 +67,8 @@ class Listener:
     """The versions that the matrix offers it, whether it speaks them or not. The three endings above are those of ``auto``."""
     hangs_up: bool = False
     """Closes at once, without waiting for a hello: whether a client meets the FIN or the RST is a race."""
+    piecemeal: bool = False
+    """Sends its TLS 1.2 flight message by message and slowly: prober, satisfied with a certificate, may not await the rest."""
     silent: bool = False
     """The deadline decides: probers must not wait long."""
 

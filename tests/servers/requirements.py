@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["ci", "missing", "require_module", "require_program"]
+__all__ = ["ci", "missing", "optional_program", "require_module", "require_program"]
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """Debian keeps servers (nginx, haproxy) where an unprivileged PATH does not look."""
@@ -45,3 +45,11 @@ def require_module(name: str, *, package: str | None = None) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         missing(f"the Python module {name} is not installed (package {package or name})")
+
+
+def optional_program(name: str) -> str:
+    """The absolute path of a program that the tests are glad of and do without: skips even where ``CI=true``."""
+    found = shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)
+    if found is None:
+        pytest.skip(f"{name} is not installed, which is no requirement")
+    return found
