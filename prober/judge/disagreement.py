@@ -1,0 +1,89 @@
+"""Do the addresses of one target have different verdicts? Pure.
+
+Each address has rounds of its own, at moments of its own. A round of the target is over when each of its addresses was judged once
+more; an address that is judged again before that ends it too (another one is slow, or skipped a tick).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from prober.judge.alert_rules import Condition, Evidence, Round
+from prober.model import Verdict
+
+__all__ = ["Disagreement", "Told"]
+
+_NAMED = 4
+"""Addresses that a summary names of each verdict."""
+
+
+class Told(NamedTuple):
+    """What a round of a target says."""
+
+    condition: Condition
+    evidence: Evidence | None
+
+
+class _Group:
+    __slots__ = ("reported", "verdicts")
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self.reported: set[str] = set()
+
+
+class Disagreement:
+    """The last verdicts of all targets' addresses."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+
+    def judged(self, judged: Round) -> Told | None:
+        """Take in one address's round; what the target's says, when this ended it."""
+        group = self._groups.get(judged.target.name)
+        if group is None:
+            group = self._groups[judged.target.name] = _Group()
+        again = judged.address in group.reported
+        # The round that this address ends was seen before its new verdict.
+        told = _told(judged.target.name, group) if again else None
+        if again:
+            group.reported.clear()
+        group.verdicts[judged.address] = judged.judgement.verdict
+        group.reported.add(judged.address)
+        if len(group.reported) == len(group.verdicts):
+            group.reported.clear()
+            told = _told(judged.target.name, group)
+        return told
+
+    def absent(self, target: str, address: str) -> None:
+        """The address is gone."""
+        group = self._groups.get(target)
+        if group is not None:
+            group.verdicts.pop(address, None)
+            group.reported.discard(address)
+
+    def retire(self, watched: Collection[str]) -> None:
+        """Forget all targets but these."""
+        self._groups = {name: group for name, group in self._groups.items() if name in watched}
+
+
+def _told(target: str, group: _Group) -> Told:
+    by_verdict: dict[Verdict, list[str]] = {}
+    for address, verdict in group.verdicts.items():
+        # What could not be judged agrees with everything.
+        if verdict is not Verdict.INCONCLUSIVE:
+            by_verdict.setdefault(verdict, []).append(address)
+    if not by_verdict:
+        return Told(Condition.SILENT, None)
+    if len(by_verdict) == 1:
+        return Told(Condition.HEALTHY if len(group.verdicts) == len(by_verdict.popitem()[1]) else Condition.SILENT, None)
+    fewest_first = sorted(by_verdict.items(), key=lambda entry: (len(entry[1]), entry[0]))
+    parts = [f"{verdict.value} at {_some(addresses)}" for verdict, addresses in fewest_first]
+    summary = f"The addresses of {target} differ: {', '.join(parts)}; clients get one or the other by chance, so bring them to one state."
+    return Told(Condition.FAILING, Evidence(fewest_first[0][0].value, "", summary))
+
+
+def _some(addresses: list[str]) -> str:
+    shown = ", ".join(sorted(addresses)[:_NAMED])
+    return shown if len(addresses) <= _NAMED else f"{shown} and {len(addresses) - _NAMED} more"
