@@ -8,8 +8,8 @@
  *   fin      read, close
  *   hole     read, never answer
  *
- * With TRUTH=1 in the environment: one line "PORT SECONDS.NANOSECONDS\n" on standard output for each answer, the client's port
- * and CLOCK_REALTIME right after the answer was given to the kernel (on loopback it has then been delivered).
+ * With TRUTH=1 in the environment: at the end, one line "PORT SECONDS.NANOSECONDS\n" for each answer: the client's port, and
+ * CLOCK_REALTIME right after the answer was given to the kernel (on loopback it has then been delivered).
  *
  * Linux only. Built on demand by tests/bench/peers: cc -O2 -Wall -Wextra -o srv srv.c
  */
@@ -43,13 +43,33 @@ static void die(const char *what)
     exit(1);
 }
 
-static void tell(int fd)
+static struct given {
+    unsigned short port;
+    struct timespec at;
+} *given;
+static size_t given_count, given_room;
+
+/* Kept in memory: nobody reads our output while we serve, and a full pipe would stop us. */
+static void note(int fd)
 {
     if (!truth)
         return;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    printf("%u %lld.%09ld\n", ports[fd], (long long)now.tv_sec, now.tv_nsec);
+    if (given_count == given_room) {
+        given_room = given_room ? 2 * given_room : 4096;
+        given = realloc(given, given_room * sizeof *given);
+        if (!given)
+            die("realloc");
+    }
+    given[given_count++] = (struct given){ports[fd], now};
+}
+
+static void tell_all(void)
+{
+    for (size_t i = 0; i < given_count; i++)
+        printf("%u %lld.%09ld\n", given[i].port, (long long)given[i].at.tv_sec, given[i].at.tv_nsec);
+    fflush(stdout);
 }
 
 static void accept_all(int listener, int poller)
@@ -85,7 +105,7 @@ static void answer(int fd)
             return;
         close(fd);
         if (count > 0)
-            tell(fd);
+            note(fd);
         return;
     }
     ssize_t count = recv(fd, bytes, sizeof bytes, 0);
@@ -97,13 +117,13 @@ static void answer(int fd)
     }
     if (mode == FIN) {
         close(fd);
-        tell(fd);
+        note(fd);
     } else if (mode == CANNED && !answered[fd]) {
         answered[fd] = 1;
         if (send(fd, flight, flight_size, MSG_NOSIGNAL) < 0)
             close(fd);
         else
-            tell(fd);
+            note(fd);
     }
 }
 
@@ -158,7 +178,7 @@ int main(int argc, char **argv)
             if (fd == listener) {
                 accept_all(listener, poller);
             } else if (fd == STDIN_FILENO) {
-                fflush(stdout);
+                tell_all();
                 return 0;
             } else {
                 answer(fd);
