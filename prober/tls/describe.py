@@ -41,6 +41,7 @@ from prober.tls.registry import (
     NamedGroup,
     ProtocolVersion,
     SignatureScheme,
+    handshake_type_name,
 )
 from prober.tls.wire import Reader
 
@@ -70,7 +71,7 @@ def describe_record(direction: str, content_type: int, payload: bytes) -> Transc
 
 def _describe(direction: str, message: bytes, version: int) -> TranscriptEntry:
     kind = message[0]
-    name = HandshakeType(kind).name.title().replace("_", "")
+    name = handshake_type_name(kind)
     if kind == HandshakeType.server_hello and message[6:38] == HELLO_RETRY_REQUEST_RANDOM:
         name = "HelloRetryRequest"
     try:

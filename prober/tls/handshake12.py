@@ -133,6 +133,8 @@ def server_key_exchange(n: Negotiation, message: bytes) -> None:
     elif suite.key_exchange == "DHE" and suite.authentication != "PSK":
         exchange = DheServerKeyExchange.parse(message, n.version)
         n.group = _named_prime(exchange)
+    elif suite.key_exchange == suite.authentication == "RSA":
+        raise UnexpectedMessage(expected="ServerHelloDone", got="ServerKeyExchange")
     else:
         return  # of a key exchange that prober knows by name only; server_hello_done says so
     _exchange(n).server_key_exchange = exchange

@@ -200,8 +200,6 @@ class Cbc12Protection:
         """The plaintext; the content type stays as it is."""
         content_type, _, fragment = record
         mac_size = len(self._mac_key)
-        if len(fragment) < mac_size + _BLOCK:
-            raise _bad_record()
         if self._encrypt_then_mac:
             sealed, mac = fragment[:-mac_size], fragment[-mac_size:]
             expected = self._mac(content_type, sealed)

@@ -22,6 +22,7 @@ __all__ = [
     "NamedGroup",
     "ProtocolVersion",
     "SignatureScheme",
+    "handshake_type_name",
     "is_grease",
 ]
 
@@ -101,6 +102,12 @@ class HandshakeType(_OpenByteEnum):
     key_update = 24
     compressed_certificate = 25
     message_hash = 254
+
+
+def handshake_type_name(kind: int) -> str:
+    """A handshake type as the RFCs write the message: ``ServerHello``; an unregistered one is hexadecimal."""
+    name = HandshakeType(kind).name
+    return name if name.startswith("0x") else name.title().replace("_", "")
 
 
 # RFC 8446 §6

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 from prober.tls import handshake12, handshake13
 from prober.tls.errors import PeerMisbehaved
 from prober.tls.negotiation import Negotiation
-from prober.tls.registry import HandshakeType
+from prober.tls.registry import HandshakeType, handshake_type_name
 from prober.tls.server_hello import hello_retry_request
 
 __all__ = ["TRANSITIONS", "Message", "State", "Transition", "expected_in", "message_name"]
@@ -164,10 +164,10 @@ TRANSITIONS: Final[dict[State, dict[int, Transition]]] = {
 
 
 def message_name(kind: int) -> str:
-    """The RFC's name of a `Message` or of any other handshake type."""
+    """The RFC's name of a `Message` or of any other handshake type: ``ServerHello``; ``0x1E`` for an unregistered one."""
     if kind in Message.__members__.values():
         return Message(kind).name.removesuffix("13")
-    return HandshakeType(kind).name.title().replace("_", "")
+    return handshake_type_name(kind)
 
 
 def expected_in(state: State) -> str:

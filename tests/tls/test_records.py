@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def read_all(reader: RecordReader, pieces: list[bytes]) -> list[Record]:
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """``data`` cut at these places."""
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if end > start]
+    return [data[start:end] for start, end in pairwise(edges) if end > start]
 
 
 def test_a_record_is_its_type_header_and_fragment() -> None:
