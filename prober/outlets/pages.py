@@ -290,7 +290,7 @@ def change_lines(changes: Sequence[VerdictChange], now: float) -> tuple[ChangeLi
     return tuple(
         ChangeLine(
             "ok" if change.verdict is Verdict.OK else "unsure" if change.verdict is Verdict.INCONCLUSIVE else "fault",
-            VERDICT_TITLES[change.verdict]
+            f"First judged: {VERDICT_TITLES[change.verdict]}"
             if change.previous is None
             else f"{VERDICT_TITLES[change.previous]} → {VERDICT_TITLES[change.verdict]}",
             f"[{change.address}]:{change.port}" if ":" in change.address else f"{change.address}:{change.port}",

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,9 @@ class _Connections:
             served: Any = bounded
             if self._tls is not None:
                 served = trio.SSLStream(bounded, self._tls(), server_side=True, https_compatible=True)
-            await TCPServer(self._app, self._config, self._context, ConnectionState({}), served).run()
+            server = TCPServer(self._app, self._config, self._context, ConnectionState({}), served)
+            bounded.at_end = server.idle_task.stop
+            await server.run()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client has gone, or we have closed under a request that took longer than the grace
         finally:
@@ -196,6 +198,8 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self.socket = stream.socket
+        self.at_end: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        """Called when the client has closed. hypercorn would keep the connection until its idle time is over."""
         if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
             stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
@@ -217,7 +221,14 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """As the socket stream."""
-        return await self._stream.receive_some(max_bytes)
+        try:
+            received = await self._stream.receive_some(max_bytes)
+        except trio.BrokenResourceError:
+            await self.at_end()
+            raise
+        if not received:
+            await self.at_end()
+        return received
 
     async def aclose(self) -> None:
         """As the socket stream."""

@@ -1,0 +1,395 @@
+"""The pages: what a person sees, by a real HTML parser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.model import Outcome, Stage, Verdict
+from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO
+from prober.outlets.wording import OUTCOME_WORDS, VERDICT_TITLES, age, duration
+from prober.tls.facts import TranscriptEntry
+from tests.outlets.client import client
+from tests.outlets.fleet import (
+    NOW,
+    FakeService,
+    alert,
+    certificate,
+    default_certificate,
+    differential,
+    ending,
+    expired,
+    issued,
+    reset,
+    target,
+)
+
+VOID = {"meta", "link", "input", "br", "wbr", "col", "img"}
+
+
+@dataclass
+class Element:
+    """One element with what is in it."""
+
+    name: str
+    attributes: dict[str, str]
+    children: list[Element | str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All text within, white space folded."""
+        parts = [child if isinstance(child, str) else child.text for child in self.children]
+        return " ".join("".join(parts).split()) if self.name not in {"script", "style"} else ""
+
+    def all(self, tag: str, /, **attributes: str) -> list[Element]:
+        """Elements within, by name and attributes (``class_`` is one of several)."""
+        found = []
+        for child in self.children:
+            if isinstance(child, Element):
+                if (not tag or child.name == tag) and all(child.has(key, value) for key, value in attributes.items()):
+                    found.append(child)
+                found += child.all(tag, **attributes)
+        return found
+
+    def has(self, key: str, value: str) -> bool:
+        """Whether an attribute has the value."""
+        actual = self.attributes.get(key.rstrip("_"), "")
+        return value in actual.split() if key == "class_" else actual == value
+
+
+class Page(HTMLParser):
+    """A page as a tree; elements that are not closed in order are an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.root = Element("", {})
+        self._open = [self.root]
+        self.feed(text)
+        assert [element.name for element in self._open] == [""]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Into the tree."""
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self._open[-1].children.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """As in SVG."""
+        self._open[-1].children.append(Element(tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Must be the one that is open."""
+        assert self._open.pop().name == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        """Text."""
+        self._open[-1].children.append(data)
+
+
+async def page(service: FakeService, path: str = "/", status: int = 200) -> Element:
+    """The tree of one page."""
+    async with client(service) as http:
+        answer = await http.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return Page(answer.text).root
+
+
+def rows(tree: Element) -> list[Element]:
+    """One table body an endpoint."""
+    return tree.all("tbody")
+
+
+def fleet() -> FakeService:
+    """Fine, resetting, wrong default, rejecting on purpose, not judged."""
+    service = FakeService()
+    for name, ip, none, policy in (
+        ("fine", "192.0.2.1", certificate(), "certificate"),
+        ("unsure", "192.0.2.2", ending(Outcome.LOCAL_ERROR, Stage.CONNECT, errno="EMFILE"), "certificate"),
+        ("strict", "192.0.2.3", alert(), "rejected"),
+        ("resets", "192.0.2.4", reset(), "certificate"),
+        ("fake", "192.0.2.5", certificate(default_certificate().ders), "certificate"),
+    ):
+        of = target(name, ip, policy=policy, environment="prod")
+        service.see(of, differential(of, none=none))
+    return service
+
+
+async def test_faults_come_first_and_the_headline_counts_them() -> None:
+    """What needs a person is on top, in the configuration's order; then what could not be judged; then the rest."""
+    tree = await page(fleet())
+
+    assert tree.all("h1")[0].text == "2 of 5 ingress addresses are at fault"
+    assert tree.all("title")[0].text == "2 at fault · prober"
+    assert [row.all("th")[0].all("a")[0].text for row in rows(tree)] == ["resets", "fake", "unsure", "fine", "strict"]
+    assert [row.attributes["class"] for row in rows(tree)] == ["fault", "fault", "unsure", "ok", "ok"]
+    assert [tile.text for tile in tree.all("a", class_="tile")] == ["2at fault", "1inconclusive", "2as expected"]
+
+
+async def test_a_row_says_verdict_since_and_the_three_hellos() -> None:
+    """In words and signs, not by colour alone; the sentence of the judge below."""
+    tree = await page(fleet())
+    [row] = [each for each in rows(tree) if "resets" in each.all("th")[0].text]
+
+    assert VERDICT_TITLES[Verdict.NON_SNI_RESET] in row.text
+    assert "non_sni_reset for" in row.text
+    assert row.all("time")[0].attributes["datetime"] == "2026-09-21T14:13:20Z"
+    known, none, unknown = row.all("td", class_="hellos")
+    assert [cell.attributes["data-label"] for cell in (known, none, unknown)] == ["Right SNI", "No SNI", "Unknown SNI"]
+    assert known.all("span", class_="chip")[0].has("class_", "good")
+    assert none.all("span", class_="chip")[0].has("class_", "bad")
+    assert none.all("use")[0].attributes["href"] == "#i-fault"
+    assert none.all("span", class_="word")[0].text == OUTCOME_WORDS[Outcome.RESET]
+    assert unknown.all("span", class_="chip")[0].has("class_", "neutral")
+    assert "resets clients without SNI" in row.all("tr", class_="why")[0].text
+
+
+async def test_a_chip_tells_details_to_whom_points_at_it_or_tabs_to_it() -> None:
+    """Outcome, errno, TLS version, cipher, certificate, expiry and durations, described for screen readers."""
+    tree = await page(fleet())
+    for chip in tree.all("span", class_="chip"):
+        assert chip.attributes["tabindex"] == "0"
+        [tip] = chip.all("span", role="tooltip")
+        assert tip.attributes["id"] == chip.attributes["aria-describedby"]
+    ids = [tip.attributes["id"] for tip in tree.all("span", role="tooltip")]
+    assert len(set(ids)) == len(ids)
+    [row] = [each for each in rows(tree) if "resets" in each.all("th")[0].text]
+    known, none, _ = row.all("td", class_="hellos")
+    for said in ("TLSv1.3, TLS_AES_128_GCM_SHA256, x25519", "CN=api.example.com", "2027-01-01T00:00:00Z", "connect 0.4 ms"):
+        assert said in known.text
+    for said in ("reset at client_hello", "ECONNRESET", "rst"):
+        assert said in none.text
+
+
+async def test_an_expected_rejection_is_calm() -> None:
+    """The policy asks for it: no red."""
+    tree = await page(fleet())
+    [row] = [each for each in rows(tree) if "strict" in each.all("th")[0].text]
+
+    assert row.attributes["class"] == "ok"
+    assert VERDICT_TITLES[Verdict.NON_SNI_REJECTED] in row.text
+    assert not row.all("span", class_="bad")
+
+
+async def test_a_wrong_certificate_is_named() -> None:
+    """Whose it is, and what is wrong with it, at a glance."""
+    service = FakeService()
+    of = target()
+    service.see(of, differential(of, known=certificate(expired().ders), none=certificate(default_certificate().ders)))
+    tree = await page(service)
+    known, none, _ = rows(tree)[0].all("td", class_="hellos")
+
+    assert known.all("span", class_="word")[0].text == "expired"
+    assert none.all("span", class_="word")[0].text == "wrong name"
+    assert "Kubernetes Ingress Controller Fake Certificate" in none.text
+
+
+HOSTILE = "<script>alert('x')</script>\"&'"
+
+
+async def test_what_peers_and_configurations_say_is_escaped_everywhere() -> None:
+    """Details, certificate names, labels, target names, the filter: nothing becomes markup."""
+    service = FakeService()
+    evil = target(HOSTILE, "192.0.2.9", label=HOSTILE)
+    observed = ending(Outcome.NOT_TLS, detail=HOSTILE)._replace(transcript=(TranscriptEntry("<", HOSTILE, 3, (HOSTILE,)),))
+    service.see(evil, differential(evil, none=observed))
+    async with client(service) as http:
+        for path in ("/", f"/?q={HOSTILE}", "/targets/" + HOSTILE.replace("/", "%2F").replace("<", "%3C").replace("&", "%26")):
+            answer = await http.get(path)
+            assert answer.status_code == 200
+            assert "<script>alert" not in answer.text
+            tree = Page(answer.text).root
+            assert [script.attributes.get("src", "").split("?")[0] for script in tree.all("script")] == ["/static/status.js"]
+            assert HOSTILE in tree.all("main")[0].text or path.startswith("/?")
+            assert not [
+                name for element in tree.all("") for name in element.attributes if name.startswith("on") or name == "style"
+            ]
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_shown_as_itself(text: str) -> None:
+    """The environment escapes: no template marks anything as safe."""
+    from prober.outlets.pages import environment
+
+    shown = Page(environment().get_template("message.html").render(title=text, text="", paths=()))
+
+    assert shown.root.all("h1")[0].text == " ".join(text.replace("\r", "\n").split())
+
+
+async def test_the_filter_finds_what_people_look_for() -> None:
+    """Target, address, label, verdict, outcome, alert name; every word must be there; without JavaScript it is a form."""
+    service = fleet()
+
+    async def found(query: str) -> list[str]:
+        return [row.all("th")[0].all("a")[0].text for row in rows(await page(service, f"/?q={query}"))]
+
+    assert await found("resets") == ["resets"]
+    assert await found("192.0.2.5") == ["fake"]
+    assert await found("unrecognized_name") == ["strict"]
+    assert await found("local_error") == ["unsure"]
+    assert await found("prod NON_SNI") == ["resets", "fake", "strict"]
+    assert await found("nowhere") == []
+    tree = await page(service, "/?q=nowhere")
+    assert "Nothing matches" in tree.all("h2")[0].text
+    [form] = tree.all("form")
+    assert (form.attributes["method"], form.attributes["action"]) == ("get", "/")
+    assert form.all("input", name="q")[0].attributes["value"] == "nowhere"
+
+
+async def test_tiles_show_one_state_alone() -> None:
+    """Each tile is a link, and the chosen one says so."""
+    tree = await page(fleet(), "/?show=ok")
+
+    assert [row.all("th")[0].all("a")[0].text for row in rows(tree)] == ["fine", "strict"]
+    assert [tile.text for tile in tree.all("a", class_="tile") if tile.attributes.get("aria-current")] == ["2as expected"]
+
+
+async def test_thousands_of_addresses_show_what_needs_attention_and_pages_of_the_rest() -> None:
+    """The page is bounded, whatever is watched."""
+    service = FakeService()
+    for number in range(SHOW_ALL_UP_TO + 30):
+        of = target(f"t{number:04}", f"10.0.{number // 250}.{number % 250}")
+        service.see(of, differential(of, none=reset() if number == 7 else None))
+    attention = await page(service)
+    everything = await page(service, "/?show=all")
+    last = await page(service, "/?show=all&page=99999")
+
+    assert len(rows(attention)) == 1
+    assert f"{SHOW_ALL_UP_TO + 29} addresses behave as expected and are not listed" in attention.text
+    assert len(rows(everything)) == PAGE_ROWS
+    assert everything.all("a", rel="next")[0].attributes["href"] == "/?show=all&page=2"
+    assert len(rows(last)) == (SHOW_ALL_UP_TO + 30) % PAGE_ROWS or PAGE_ROWS
+    assert not last.all("a", rel="next")
+
+
+@pytest.mark.parametrize(
+    "path", ["/?show=nonsense", "/?page=-1", "/?page=x", "/?page=999999999999999999999", "/?q=" + "x" * 5000]
+)
+async def test_nonsense_in_the_address_line_is_read_as_the_default(path: str) -> None:
+    """No error page for a mistyped parameter."""
+    await page(fleet(), path)
+
+
+async def test_an_empty_service_says_what_to_do() -> None:
+    """With a configuration to start from; with targets but no verdict yet, it says that it is at it."""
+    empty = await page(FakeService())
+    waiting = await page(FakeService(targets=(target(),), ready=False))
+
+    assert empty.all("h2")[0].text == "No target yet"
+    assert "targets:" in empty.all("pre")[0].text
+    assert waiting.all("h2")[0].text == "The first round is under way"
+
+
+async def test_a_failed_reload_is_said_on_the_page() -> None:
+    """A calm page must not be believed for the wrong reason."""
+    service = fleet()
+    service.statistics.reload_successful = False
+
+    assert "last reload found errors" in (await page(service)).all("p", class_="notice")[0].text
+
+
+async def test_a_target_s_page_tells_everything_about_it() -> None:
+    """Configuration, each address, each hello with its certificates and problems, transcript, changes newest first."""
+    service = FakeService()
+    of = target("edge/one", "ingress.example.com", environment="prod")
+    entry = TranscriptEntry(">", "ClientHello", 517, ("server_name: api.example.com",))
+    service.see(of, differential(of), at=NOW - 500)
+    service.see(of, differential(of, known=certificate(expired().ders)._replace(transcript=(entry,)), none=reset()))
+    tree = await page(service, "/targets/edge%2Fone")
+    main = tree.all("main")[0].text
+
+    assert tree.all("h1")[0].text == "edge/one"
+    for said in (
+        "must get a certificate",
+        "environment=prod",
+        "certificate_invalid",
+        "non_sni_reset",
+        expired().sha256,
+        "CN=Example Root",
+        "expired on",
+        "t13d1516h2_8daaf6152771_e5627efa2ab1",
+        "ClientHello",
+        "server_name: api.example.com",
+    ):
+        assert said in main
+    changes = [item.text for item in tree.all("section", class_="history")[0].all("li")]
+    assert "OK → Certificate invalid" in changes[0]
+    assert "First judged: OK" in changes[1]
+
+
+async def test_a_target_that_is_not_watched_is_404() -> None:
+    """As a page, with the paths that there are."""
+    tree = await page(fleet(), "/targets/gone", 404)
+
+    assert "There is nothing at /targets/gone" in tree.all("h1")[0].text
+
+
+async def test_pages_are_built_for_everybody() -> None:
+    """Language, landmarks, one first heading, table headers with scope, labelled fields, a way past the navigation."""
+    tree = await page(fleet())
+
+    assert tree.all("html")[0].attributes["lang"] == "en"
+    assert len(tree.all("h1")) == 1
+    assert tree.all("main")[0].attributes["id"] == tree.all("a", class_="skip")[0].attributes["href"].removeprefix("#")
+    assert tree.all("caption")
+    assert all(header.attributes.get("scope") in {"row", "col"} for header in tree.all("th"))
+    assert {label.attributes["for"] for label in tree.all("label")} == {"q"}
+    assert tree.all("noscript")[0].all("meta")[0].attributes["http-equiv"] == "refresh"
+
+
+def test_every_verdict_and_outcome_has_words() -> None:
+    """Nothing shows as a blank."""
+    assert set(VERDICT_TITLES) == set(Verdict)
+    assert set(OUTCOME_WORDS) == set(Outcome)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.00004, "0.04 ms"),
+        (0.00042, "0.42 ms"),
+        (0.0042, "4.2 ms"),
+        (0.012, "12 ms"),
+        (0.9, "900 ms"),
+        (3.14, "3.1 s"),
+        (15, "15 s"),
+        (5, "5 s"),
+    ],
+)
+def test_durations_have_two_digits(seconds: float, words: str) -> None:
+    """That is what the eye compares."""
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-1, "0 s"),
+        (8, "8 s"),
+        (754, "12 min"),
+        (7200, "2 h"),
+        (11100, "3 h 5 min"),
+        (180000, "2 d 2 h"),
+        (172800, "2 d"),
+        (8640000, "100 d"),
+    ],
+)
+def test_ages_have_two_units_at_most(seconds: float, words: str) -> None:
+    """A clock that was set back makes no negative age."""
+    assert age(seconds) == words
+
+
+async def test_the_certificate_on_the_page_is_the_one_that_was_presented() -> None:
+    """Its fingerprint and serial number, by the certificate itself."""
+    service = FakeService()
+    of = target()
+    service.see(of, differential(of))
+    text = (await page(service, "/targets/apigee-prod")).text
+
+    assert issued().sha256 in text
+    assert f"{issued().certificate.serial_number:x}" in text

@@ -1,0 +1,312 @@
+"""The HTTP listener on real sockets: what a client can and cannot do to it."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+import trio
+import trio.testing
+
+from prober.outlets import web_server
+from prober.outlets.guard import MAX_BODY_BYTES
+from prober.outlets.web import create_app
+from prober.outlets.web_server import HEADER_SECONDS, SEND_SECONDS, bind, serve
+from tests.outlets.fleet import FakeService, differential, target
+from tests.servers.ports import Ports
+
+App = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def hurried_clock() -> trio.testing.MockClock:
+    """Seconds of the server take milliseconds; sockets are real, so that the clock must move by itself."""
+    return trio.testing.MockClock(rate=50)
+
+
+@asynccontextmanager
+async def served(app: App, **options: Any) -> AsyncIterator[tuple[str, int, trio.Event]]:
+    """Host, port and shutdown event of a running server."""
+    listeners = bind("127.0.0.1:0")
+    shutdown = trio.Event()
+    async with trio.open_nursery() as nursery:
+        [url] = await nursery.start(partial(serve, app, listeners, shutdown=shutdown, **options))
+        port = int(url.rpartition(":")[2])
+        try:
+            yield "127.0.0.1", port, shutdown
+        finally:
+            shutdown.set()
+
+
+async def flood(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with more than any socket buffer holds."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(1000):
+        await send({"type": "http.response.body", "body": bytes(262144), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    """Answers at once."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def read_to_end(stream: trio.SocketStream) -> bytes:
+    """Everything until the server closes."""
+    received = b""
+    try:
+        async for piece in stream:
+            received += piece
+    except trio.BrokenResourceError:
+        pass
+    return received
+
+
+async def test_the_application_is_served() -> None:
+    """A real client gets the real application's answers, on one connection."""
+    service = FakeService()
+    of = target()
+    service.see(of, differential(of))
+    async with (
+        served(create_app(service)) as (host, port, _),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as http,
+    ):
+        page = await http.get("/")
+        metrics = await http.get("/metrics")
+
+    assert (page.status_code, metrics.status_code) == (200, 200)
+    assert "apigee-prod" in page.text
+    assert metrics.headers["content-encoding"] == "gzip"
+    assert "server" not in metrics.headers
+
+
+async def test_headers_that_do_not_come_end_the_connection(hurried_clock: trio.testing.MockClock) -> None:
+    """A client that sends a byte now and then is cut off within ten seconds; others are served meanwhile."""
+    async with served(hello) as (host, port, _):
+        began = trio.current_time()
+        slow = await trio.open_tcp_stream(host, port)
+        ended = trio.Event()
+
+        async def dribble() -> None:
+            try:
+                await slow.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n")
+                while True:
+                    await slow.send_all(b"X-More: y\r\n")
+                    await trio.sleep(0.5)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+
+        async def wait_for_the_end() -> None:
+            await read_to_end(slow)
+            ended.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dribble)
+            nursery.start_soon(wait_for_the_end)
+            with trio.fail_after(HEADER_SECONDS * 5):
+                async with httpx.AsyncClient(trust_env=False, timeout=None) as http:
+                    assert (await http.get(f"http://{host}:{port}/")).text == "hello"
+                await ended.wait()
+            took = trio.current_time() - began
+            nursery.cancel_scope.cancel()
+        await slow.aclose()
+
+    assert HEADER_SECONDS - 0.5 <= took
+    assert HEADER_SECONDS < 10
+
+
+async def test_a_client_that_does_not_read_is_cut_off(hurried_clock: trio.testing.MockClock) -> None:
+    """Its response does not stay in memory for ever."""
+    async with served(flood) as (host, port, _):
+        stream = await trio.open_tcp_stream(host, port)
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        with trio.fail_after(SEND_SECONDS * 20):
+            await trio.sleep(SEND_SECONDS * 1.5)
+            received = await read_to_end(stream)
+        await stream.aclose()
+
+    assert len(received) < 1000 * 262144
+
+
+async def test_a_client_that_does_not_read_cannot_hold_the_shutdown() -> None:
+    """Nor one that has sent half a request: the grace is a second, not the client's choice."""
+    async with served(flood) as (host, port, shutdown):
+        stuck = await trio.open_tcp_stream(host, port)
+        await stuck.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        half = await trio.open_tcp_stream(host, port)
+        await half.send_all(b"GET / HT")
+        assert await stuck.receive_some(1)
+        began = trio.current_time()
+        shutdown.set()
+        await read_to_end(half)
+        await trio.sleep_until(began)
+    took = trio.current_time() - began
+    await stuck.aclose()
+    await half.aclose()
+
+    assert took < 3
+
+
+async def test_a_cancelled_server_ends_at_once() -> None:
+    """Also under a send that hypercorn shields from cancellation."""
+    listeners = bind("127.0.0.1:0")
+    address = listeners[0].getsockname()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve, flood, listeners, shutdown=trio.Event()))
+            stream = await trio.open_tcp_stream(*address)
+            await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await stream.receive_some(1)
+            nursery.cancel_scope.cancel()
+    await stream.aclose()
+
+    assert listeners[0].fileno() == -1
+
+
+async def test_a_request_under_way_is_answered_after_the_shutdown_began() -> None:
+    """Within the grace."""
+    release = trio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await release.wait()
+        await hello(scope, receive, send)
+
+    async with served(slow) as (host, port, shutdown):
+        stream = await trio.open_tcp_stream(host, port)
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        shutdown.set()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        release.set()
+        answer = await read_to_end(stream)
+        await stream.aclose()
+
+    assert answer.endswith(b"hello")
+
+
+async def test_connections_above_the_limit_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the next one is served when one has ended."""
+    monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 2)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with served(hello) as (host, port, _):
+        first, second = [await trio.open_tcp_stream(host, port) for _ in range(2)]
+        for stream in (first, second):
+            await stream.send_all(request)
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+        third = await trio.open_tcp_stream(host, port)
+        assert await read_to_end(third) == b""
+        await first.aclose()
+        with trio.fail_after(10):
+            while True:
+                fourth = await trio.open_tcp_stream(host, port)
+                try:
+                    await fourth.send_all(request)
+                    answer = await fourth.receive_some()
+                except trio.BrokenResourceError:
+                    answer = b""
+                await fourth.aclose()
+                if answer:
+                    break
+                await trio.sleep(0.01)
+        await second.aclose()
+        await third.aclose()
+
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 80_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: zero\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    ],
+)
+async def test_malformed_and_oversized_requests_are_refused(request_head: bytes, status: int) -> None:
+    """Also a TLS hello that is sent to the plain port."""
+    async with served(hello) as (host, port, _):
+        stream = await trio.open_tcp_stream(host, port)
+        await stream.send_all(request_head)
+        answer = await read_to_end(stream)
+        await stream.aclose()
+
+    assert re.match(rb"HTTP/1\.1 %d " % status, answer)
+
+
+async def test_a_chunked_body_above_the_limit_is_refused() -> None:
+    """What has no declared length is counted as it comes."""
+    service = FakeService()
+    chunk = b"%x\r\n%s\r\n" % (1024, bytes(1024))
+    async with served(create_app(service)) as (host, port, _):
+        stream = await trio.open_tcp_stream(host, port)
+        await stream.send_all(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for _ in range(MAX_BODY_BYTES // 1024 + 1):
+                await stream.send_all(chunk)
+        except trio.BrokenResourceError:
+            pass
+        answer = await read_to_end(stream)
+        await stream.aclose()
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert service.reloads == 0
+
+
+async def test_a_body_that_does_not_come_is_408(hurried_clock: trio.testing.MockClock) -> None:
+    """A client that promises a body and stays silent does not hold its request for ever."""
+    service = FakeService()
+    async with served(create_app(service)) as (host, port, _):
+        stream = await trio.open_tcp_stream(host, port)
+        await stream.send_all(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        with trio.fail_after(60):
+            answer = await read_to_end(stream)
+        await stream.aclose()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert service.reloads == 0
+
+
+def test_a_taken_port_is_said_clearly_before_anything_starts() -> None:
+    """With the address and what to do."""
+    [holder] = bind("127.0.0.1:0")
+    with holder:
+        taken = f"127.0.0.1:{holder.getsockname()[1]}"
+        with pytest.raises(
+            OSError, match=f"cannot listen on '{re.escape(taken)}': Address already in use; another process"
+        ) as caught:
+            bind(taken)
+
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.parametrize("listen", ["", "9859", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:70000", "name.invalid:9859"])
+def test_what_is_no_address_is_said_clearly(listen: str) -> None:
+    """An OSError with the text that the operator wrote."""
+    with pytest.raises(OSError, match=r"cannot listen on"):
+        bind(listen)
+
+
+def test_all_addresses_of_the_host_and_ipv6_can_be_listened_on() -> None:
+    """``:PORT`` is every address, each family with its own socket and the same port."""
+    with Ports() as ports:
+        port = ports.take("::1").port
+    everywhere = bind(f":{port}")
+    families = {listener.family for listener in everywhere}
+    used = {listener.getsockname()[1] for listener in everywhere}
+    for listener in everywhere:
+        listener.close()
+    [six] = bind("[::1]:0")
+    url = web_server.url_of(six)
+    six.close()
+
+    assert families == {socket.AF_INET, socket.AF_INET6}
+    assert used == {port}
+    assert re.fullmatch(r"http://\[::1\]:\d+", url)
