@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
             status = 2
         else:
+            for doubt in config.doubts:
+                print(f"{doubt} (a warning)", file=sys.stderr)
             addresses = sum(len(target.addresses) for target in config.targets)
             modules = len(config.modules)
             print(

@@ -38,17 +38,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """0 after a signal, 2 when the service cannot start."""
-    from prober.service import life, logs
-
-    life.stoppable()
     from prober.config import ConfigError
     from prober.service.plan import load_plan
+    from prober.service.signals import stoppable
 
+    stoppable()
     try:
         plan = load_plan(args.config)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
+
+    from prober.service import life, logs
 
     logs.configure(args.log_level, args.log_format)
     try:

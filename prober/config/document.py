@@ -10,7 +10,7 @@ from prober.addresses import parse_address
 from prober.config.allow import AllowRule, probe_allow
 from prober.config.modules import SHORTEST_TIMEOUT, default_timeout, modules
 from prober.config.nodes import Fields, Value, document, read_text
-from prober.config.problems import Problems, Wrong, near_miss
+from prober.config.problems import Problem, Problems, Wrong, near_miss
 from prober.config.readers import duration, optional, word
 from prober.config.targets import SHORTEST_INTERVAL, TargetDefaults, not_below, targets
 from prober.model import Module, Target
@@ -55,6 +55,8 @@ class Config:
     """By name, timeouts filled in."""
     targets: tuple[Target, ...]
     probe_allow: tuple[AllowRule, ...]
+    doubts: tuple[Problem, ...] = ()
+    """What can be used, but hardly is what was meant."""
 
 
 def load(path: str | Path) -> Config:
@@ -63,7 +65,7 @@ def load(path: str | Path) -> Config:
     problems = Problems(str(path))
     config = _read(document(read_text(path), problems), str(path))
     problems.raise_if_any()
-    return config
+    return replace(config, doubts=tuple(problems.doubts))
 
 
 def parse_listen(text: str) -> Listen:

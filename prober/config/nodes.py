@@ -221,6 +221,9 @@ def document(text: str, problems: Problems) -> Value:
         mark = error.problem_mark or error.context_mark
         problems.add(mark.line + 1 if mark else None, "", _syntax(error, mark))
         raise ConfigError(tuple(problems)) from None
+    except RecursionError:
+        problems.add(None, "", "is nested too deeply to be a configuration; check brackets")
+        raise ConfigError(tuple(problems)) from None
     except yaml.reader.ReaderError as error:
         problems.add(
             text.count("\n", 0, error.position) + 1,

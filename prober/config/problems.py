@@ -39,13 +39,17 @@ class Wrong(Exception):
 
 
 class Problems:
-    """Collects complaints about one file; nothing is raised before everything was read."""
+    """Collects complaints about one file; nothing is raised before everything was read.
 
-    __slots__ = ("_found", "file")
+    ``doubts`` are about what can be used, but hardly is what was meant.
+    """
+
+    __slots__ = ("_found", "doubts", "file")
 
     def __init__(self, file: str) -> None:
         self.file = file
         self._found: dict[Problem, None] = {}
+        self.doubts: list[Problem] = []
 
     def add(self, line: int | None, path: str, message: str) -> None:
         """Take in a complaint. One that was already made (through an alias, say) is kept once."""

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prober.addresses import parse_address, parse_server_name
+from prober.addresses import is_ip, parse_address, parse_server_name
 from prober.config.durations import format_duration
 from prober.config.modules import SHORTEST_TIMEOUT, default_timeout
 from prober.config.nodes import Fields, Value
-from prober.config.problems import Wrong, near_miss
+from prober.config.problems import Problem, Wrong, near_miss
 from prober.config.readers import duration, each, filled, member, no_repeats, parsed, text, word
-from prober.model import Module, NonSniPolicy, Target
+from prober.model import Address, Module, NonSniPolicy, Sni, Target
 
 __all__ = ["SHORTEST_INTERVAL", "TargetDefaults", "not_below", "targets"]
 
@@ -76,10 +76,12 @@ def _target(value: Value, defaults: TargetDefaults) -> Target:
     hint = "write at least one NAME[:PORT] or IP[:PORT]"
     addresses = fields.require("addresses", filled(each(parsed(parse_address)), hint), (), hint)
     interval, timeout = _times(fields, module, defaults)
+    server_names = no_repeats(fields.read("server_names", each(parsed(parse_server_name)), ()))
+    _doubt_unknown_names(value, module, server_names, [address for _, address in addresses])
     return Target(
         name=fields.require("name", word, "", "write a name that identifies the target in metrics and alerts"),
         addresses=no_repeats(addresses),
-        server_names=no_repeats(fields.read("server_names", each(parsed(parse_server_name)), ())),
+        server_names=server_names,
         module=module,
         interval=interval,
         timeout=timeout,
@@ -117,6 +119,18 @@ def not_below(timeout: float, interval: float, origin: str = "") -> str:
         f"the timeout {format_duration(timeout)}{origin} is not below the interval {format_duration(interval)}; "
         "a round must end before the next begins, so lower the timeout or raise the interval"
     )
+
+
+def _doubt_unknown_names(value: Value, module: Module, server_names: tuple[str, ...], addresses: list[Address]) -> None:
+    """Without a known name, a client without one can be compared with nothing."""
+    nameless = [address for address in addresses if is_ip(address.host)]
+    if Sni.KNOWN not in module.sni:
+        what = f"its module {module.name!r} sends no known name, so its verdict is always inconclusive; add known to the module's sni"
+    elif nameless and not server_names:
+        what = f"{nameless[0]} has no known name, so its verdict is always inconclusive; write server_names that it must serve"
+    else:
+        return
+    value.problems.doubts.append(Problem(value.problems.file, value.line, value.path, what))
 
 
 def _expect(value: Value) -> NonSniPolicy:

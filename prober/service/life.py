@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from time import time
 
@@ -22,6 +23,7 @@ from prober.service.logs import event
 from prober.service.plan import Plan
 from prober.service.rounds import Rounds
 from prober.service.running import RunningService
+from prober.service.signals import HEARD, STOPPING, hold, release
 from prober.snapshot import Change, Statistics, Store
 from prober.version import __version__
 
@@ -39,8 +41,13 @@ def open_listeners(plan: Plan) -> tuple[socket.socket, ...]:
     return bind(str(plan.config.listen))
 
 
-async def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> None:
+def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> None:
     """Run the service until SIGTERM or SIGINT."""
+    hold()
+    trio.run(_run, path, plan, listeners)
+
+
+async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> None:
     engine = Engine()
     store, statistics = Store(), Statistics(lambda: engine.in_flight, time())
     changes = RecentChanges()
@@ -52,12 +59,13 @@ async def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> N
     runner = Runner(engine)
     rounds = Rounds(runner, store, statistics, on_change)
     shutdown = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    with trio.open_signal_receiver(*HEARD) as signals:
+        release()
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             service = RunningService(path, plan, runner, rounds, store, statistics)
             async with trio.open_nursery() as web:
-                urls = await web.start(_serve, create_app(service, changes), listeners, shutdown)
+                urls = await web.start(partial(serve, create_app(service, changes), listeners, shutdown=shutdown))
                 nursery.start_soon(rounds.run)
                 event(
                     _log,
@@ -68,10 +76,11 @@ async def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> N
                     file=str(path),
                     targets=len(service.targets),
                 )
+                event(_log, logging.INFO, "history is kept in memory; it ends with the process")
                 # What was loaded until here stays: the collector need not look at it again.
                 gc.collect()
                 gc.freeze()
-                name = await _until_told_to_stop(signals, service)
+                name = await _until_told_to_stop(signals, service, web)
                 event(_log, logging.INFO, "stopping", signal=name)
                 rounds.stop()
                 shutdown.set()
@@ -80,18 +89,12 @@ async def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> N
     event(_log, logging.INFO, "stopped")
 
 
-async def _serve(
-    app: object, listeners: tuple[socket.socket, ...], shutdown: trio.Event, *, task_status: trio.TaskStatus[tuple[str, ...]]
-) -> None:
-    await serve(app, listeners, shutdown=shutdown, task_status=task_status)  # type: ignore[arg-type]
-
-
-async def _until_told_to_stop(signals: AsyncIterator[int], service: RunningService) -> str:
+async def _until_told_to_stop(signals: AsyncIterator[int], service: RunningService, nursery: trio.Nursery) -> str:
     """Reload at SIGHUP; the name of the signal that ends the service."""
     async for number in signals:
-        if number != signal.SIGHUP:
+        if number in STOPPING:
             return signal.Signals(number).name
-        await service.reload()
+        nursery.start_soon(service.reload)
     raise AssertionError("a signal receiver has no end")
 
 

@@ -84,8 +84,9 @@ class Rounds:
 
     def at(self, endpoint: Endpoint) -> Watched | None:
         """What is watched at this endpoint, by literal or by a name's last resolution; None when it is none of ours."""
+        address = str(endpoint)
         for key, watch in self._owners.items():
-            if key.address == str(endpoint):
+            if key.address == address:
                 return watch.watched
         return None
 

@@ -21,7 +21,7 @@ from prober.operations import ProbeAnswer, ProbeRefused, ProbeRequest, Reloaded
 from prober.probing.resolve import ResolveError, resolve
 from prober.probing.runner import Runner
 from prober.service.logs import event
-from prober.service.plan import Plan, Watched, asked, load_plan, watched
+from prober.service.plan import Plan, Watched, load_plan, watched
 from prober.service.rounds import Rounds
 from prober.snapshot import Statistics, Store
 
@@ -36,6 +36,8 @@ class RunningService:
     def __init__(self, path: Path, plan: Plan, runner: Runner, rounds: Rounds, store: Store, statistics: Statistics) -> None:
         self._path = path
         self._plan = plan
+        self._by_address: dict[Address, Watched] = {}
+        self._reloading = trio.Lock()
         self._runner = runner
         self._rounds = rounds
         self._store = store
@@ -77,15 +79,16 @@ class RunningService:
 
     async def reload(self) -> Reloaded:
         """Read the configuration again, in a thread since it may be large; swap only what was checked whole."""
-        try:
-            plan = await trio.to_thread.run_sync(load_plan, self._path)
-            _refuse_what_needs_a_restart(self._plan, plan)
-        except ConfigError as error:
-            self._statistics.reload_successful = False
-            for problem in error.problems:
-                event(_log, logging.ERROR, "reload refused", problem=str(problem))
-            return Reloaded(tuple(map(str, error.problems)))
-        self._adopt(plan)
+        async with self._reloading:  # one after the other, so that the file's last state wins
+            try:
+                plan = await trio.to_thread.run_sync(load_plan, self._path)
+                _refuse_what_needs_a_restart(self._plan, plan)
+            except ConfigError as error:
+                self._statistics.reload_successful = False
+                for problem in error.problems:
+                    event(_log, logging.ERROR, "reload refused", problem=str(problem))
+                return Reloaded(tuple(map(str, error.problems)))
+            self._adopt(plan)
         self._statistics.reload_successful = True
         self._statistics.reload_success_timestamp = time()
         event(_log, logging.INFO, "reloaded", file=str(self._path), targets=len(plan.config.targets))
@@ -93,8 +96,13 @@ class RunningService:
 
     def _adopt(self, plan: Plan) -> None:
         self._plan = plan
+        for doubt in plan.config.doubts:
+            event(_log, logging.WARNING, "hardly what is meant", problem=str(doubt))
+        by_key = watched(plan.config.targets)
+        # Of targets that share an address, the first is meant.
+        self._by_address = {one.address: one for one in reversed(by_key.values())}
         self._statistics.targets["config"] = len(plan.config.targets)
-        self._rounds.replace(watched(plan.config.targets), plan.trust)
+        self._rounds.replace(by_key, plan.trust)
 
     # -- probing now ---------------------------------------------------------------------------------------------------
 
@@ -102,7 +110,7 @@ class RunningService:
         """One differential. A name is resolved once; the address that was checked is the one that is connected to."""
         plan = self._plan
         began = perf_counter()
-        configured = self._configured(request.address)
+        configured = self._by_address.get(request.address)
         try:
             with trio.fail_after(request.timeout):
                 endpoints = await resolve(request.address)
@@ -131,13 +139,6 @@ class RunningService:
             resolve_seconds=resolve_seconds,
             seconds=perf_counter() - began,
         )
-
-    def _configured(self, address: Address) -> Watched | None:
-        """What is watched under this very address."""
-        for target in self._plan.config.targets:
-            if address in target.addresses:
-                return Watched(target, asked(target, address), address)
-        return None
 
 
 def _target(request: ProbeRequest, configured: Watched | None) -> Target:

@@ -1,0 +1,169 @@
+"""``alerting`` and ``state``: when alerts fire, who is told of them, and where all that is remembered."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from prober.config.nodes import Value
+from prober.config.problems import Wrong
+from prober.config.readers import duration, each, readable_file, text, word
+from prober.judge.alerting import Policy
+from prober.notices import Alertmanager, Receivers, Webhook
+
+__all__ = ["DEFAULT_ALERTING", "Alerting", "alerting", "state_directory"]
+
+KEYS = ("failures", "resolve_after", "for", "expiry", "alertmanagers", "webhooks", "external_url", "runbook_base")
+WEBHOOK_KEYS = ("name", "url", "url_file", "secret_file")
+MOST_ROUNDS = 1000
+_SECRET_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerting:
+    """The section's meaning."""
+
+    policy: Policy
+    receivers: Receivers
+
+
+DEFAULT_ALERTING = Alerting(policy=Policy(), receivers=Receivers())
+
+
+def alerting(value: Value) -> Alerting:
+    """Reader of the section."""
+    fields = value.fields(KEYS)
+    default = Policy()
+    failures = fields.read("failures", _rounds, default.failures)
+    return Alerting(
+        policy=Policy(
+            failures=failures,
+            resolve_after=fields.read("resolve_after", _rounds, failures),
+            for_seconds=fields.read("for", duration(at_least=0.0), default.for_seconds),
+            expiry=fields.read("expiry", duration(at_least=0.0), default.expiry),
+        ),
+        receivers=Receivers(
+            alertmanagers=_distinct(fields.read("alertmanagers", each(_alertmanager), ())),
+            webhooks=_named_apart(fields.read("webhooks", each(_webhook), ())),
+            external_url=fields.read("external_url", _link, None),
+            runbook_base=fields.read("runbook_base", _link, None),
+        ),
+    )
+
+
+def state_directory(value: Value) -> str:
+    """Reader of ``state``: a directory, made when the service starts. A relative path is relative to the configuration file."""
+    path = Path(value.problems.file).parent / word(value)
+    if path.exists() and not path.is_dir():
+        raise Wrong(f"{path} is no directory; name one that exists or can be made")
+    there = path if path.exists() else next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
+    if not there.is_dir():
+        raise Wrong(f"{path} cannot be made, since {there} is no directory; name one that exists or can be made")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise Wrong(f"{there} cannot be written; check its owner and permissions, or leave the key out to keep the state in memory")
+    return str(path)
+
+
+def _rounds(value: Value) -> int:
+    raw = value.raw.strip()
+    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:9]) <= MOST_ROUNDS):
+        raise Wrong(f"{raw!r} is no number of rounds; write a whole number from 1 to {MOST_ROUNDS}")
+    return int(raw)
+
+
+def _alertmanager(value: Value) -> Alertmanager:
+    url = _url(text(value), "http://127.0.0.1:9093")
+    parts = urlsplit(url)
+    return Alertmanager(name=f"alertmanager:{_place(parts)}", url=url.rstrip("/"))
+
+
+def _webhook(value: Value) -> Webhook:
+    fields = value.fields(WEBHOOK_KEYS)
+    if ("url" in fields) == ("url_file" in fields):
+        what = "url and url_file are both written; keep one" if "url" in fields else "has no url; write url, or url_file for a secret one"
+        raise Wrong(what)
+    url = fields.read("url", lambda value: _url(text(value), "https://hooks.example.com/path"), None)
+    url_file = fields.read("url_file", _url_file, None)
+    place = _place(urlsplit(url)) if url else Path(url_file).name if url_file else ""
+    return Webhook(
+        name=fields.read("name", _name, f"webhook:{place}"),
+        url=url,
+        url_file=url_file,
+        secret_file=fields.read("secret_file", _secret_file, None),
+    )
+
+
+def _name(value: Value) -> str:
+    name = word(value)
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", name):
+        raise Wrong(f"{name!r} is no name of a receiver; write up to 64 letters, digits, dots, colons, hyphens or underscores")
+    return name
+
+
+def _url(raw: str, example: str) -> str:
+    """A complete http(s) URL. Complaints do not repeat it: it may be a secret."""
+    url = raw.strip()
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine or re.search(r"\s", url):
+        raise Wrong(f"is no URL that can be posted to; write http:// or https://, a host and a path, for example {example}")
+    return url
+
+
+def _link(value: Value) -> str | None:
+    return _url(text(value), "https://prober.example.com").rstrip("/")
+
+
+def _url_file(value: Value) -> str:
+    path = readable_file(value)
+    try:
+        _url(_first_bytes(path), "https://hooks.example.com/path")
+    except Wrong:
+        raise Wrong(f"{path} holds no URL; write one http:// or https:// URL into it") from None
+    return path
+
+
+def _secret_file(value: Value) -> str:
+    path = readable_file(value)
+    if not _first_bytes(path).strip():
+        raise Wrong(f"{path} is empty; write the key of the signature into it")
+    return path
+
+
+def _first_bytes(path: str) -> str:
+    try:
+        with Path(path).open("rb") as stream:
+            return stream.read(_SECRET_LIMIT).decode("utf-8", "replace")
+    except OSError as error:
+        raise Wrong(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+
+
+def _place(parts: SplitResult) -> str:
+    """Host and port: what may be shown of any URL."""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port}" if parts.port else str(host)
+
+
+def _distinct(read: tuple[tuple[Value, Alertmanager], ...]) -> tuple[Alertmanager, ...]:
+    first: dict[str, Value] = {}
+    for value, one in read:
+        if one.url in first:
+            value.complain(f"is written twice, first as {first[one.url].path}; keep one")
+        first.setdefault(one.url, value)
+    return tuple(one for _, one in read)
+
+
+def _named_apart(read: tuple[tuple[Value, Webhook], ...]) -> tuple[Webhook, ...]:
+    """Names identify receivers in the outbox: two of one name would take each other's notifications."""
+    first: dict[str, Value] = {}
+    for value, one in read:
+        if one.name in first:
+            value.complain(f"has the name {one.name!r}, as {first[one.name].path} has; give one of them another name")
+        first.setdefault(one.name, value)
+    return tuple(one for _, one in read)
