@@ -1,0 +1,76 @@
+"""``prober check-config``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prober.cli import main
+
+EXAMPLES = sorted((Path(__file__).parent.parent.parent / "config").glob("*.yml"))
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_accepts_what_the_project_ships(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that says how much there is, nothing on standard error."""
+    assert main(["check-config", str(file)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{file}: ok: ")
+    assert out.count("\n") == 1
+    assert err == ""
+
+
+def test_says_how_much_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Targets, addresses and modules, counted in words."""
+    file = tmp_path / "prober.yml"
+    file.write_text("targets: [{name: a, addresses: [a.example.com, b.example.com]}]\nmodules: {x: {}}\n")
+    assert main(["check-config", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: ok: 1 target, 2 addresses, 2 modules\n"
+
+
+def test_prints_every_error_and_exits_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, in the order of the file; a good file beside it is still reported."""
+    bad, good = tmp_path / "bad.yml", tmp_path / "good.yml"
+    bad.write_text("interval: 5\ntargets: [{name: a}]\n")
+    good.write_text("targets: []\n")
+    assert main(["check-config", str(bad), str(good)]) == 2
+    out, err = capsys.readouterr()
+    assert out == f"{good}: ok: 0 targets, 0 addresses, 1 module\n"
+    assert err.splitlines() == [
+        f"{bad}:1: interval: 5 has no unit; write 5s if seconds are meant",
+        f"{bad}:2: targets[0]: addresses is missing; write at least one NAME[:PORT] or IP[:PORT]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        (
+            "targets:\n- {name: a, addresses: [203.0.113.1]}\n",
+            (
+                "2: targets[0]: 203.0.113.1:443 has no known name, so its verdict is always inconclusive; "
+                "write server_names that it must serve (a warning)"
+            ),
+        ),
+        (
+            "modules: {blind: {sni: [none]}}\ntargets:\n- {name: a, addresses: [a.example.com], module: blind}\n",
+            (
+                "3: targets[0]: its module 'blind' sends no known name, so its verdict is always inconclusive; "
+                "add known to the module's sni (a warning)"
+            ),
+        ),
+    ],
+)
+def test_warns_of_what_can_never_be_judged(text: str, doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It can be used, so the status is 0; but hardly is it what was meant."""
+    file = tmp_path / "prober.yml"
+    file.write_text(text)
+    assert main(["check-config", str(file)]) == 0
+    assert capsys.readouterr().err == f"{file}:{doubt}\n"
+
+
+def test_a_missing_argument_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, and the usage."""
+    assert main(["check-config"]) == 2
+    assert "FILE" in capsys.readouterr().err
