@@ -63,7 +63,9 @@ def state_directory(value: Value) -> str:
     if not there.is_dir():
         raise Wrong(f"{path} cannot be made, since {there} is no directory; name one that exists or can be made")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise Wrong(f"{there} cannot be written; check its owner and permissions, or leave the key out to keep the state in memory")
+        raise Wrong(
+            f"{there} cannot be written; check its owner and permissions, or leave the key out to keep the state in memory"
+        )
     return str(path)
 
 
@@ -83,7 +85,11 @@ def _alertmanager(value: Value) -> Alertmanager:
 def _webhook(value: Value) -> Webhook:
     fields = value.fields(WEBHOOK_KEYS)
     if ("url" in fields) == ("url_file" in fields):
-        what = "url and url_file are both written; keep one" if "url" in fields else "has no url; write url, or url_file for a secret one"
+        what = (
+            "url and url_file are both written; keep one"
+            if "url" in fields
+            else "has no url; write url, or url_file for a secret one"
+        )
         raise Wrong(what)
     url = fields.read("url", lambda value: _url(text(value), "https://hooks.example.com/path"), None)
     url_file = fields.read("url_file", _url_file, None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prober.addresses import parse_address
+from prober.config.alerting import DEFAULT_ALERTING, Alerting, alerting, state_directory
 from prober.config.allow import AllowRule, probe_allow
 from prober.config.modules import SHORTEST_TIMEOUT, default_timeout, modules
 from prober.config.nodes import Fields, Value, document, read_text
@@ -17,12 +18,10 @@ from prober.model import Module, Target
 
 __all__ = ["DEFAULT_LISTEN", "Config", "Listen", "load", "parse_listen"]
 
-KEYS = ("listen", "interval", "timeout", "modules", "targets", "probe_allow")
+KEYS = ("listen", "interval", "timeout", "modules", "targets", "probe_allow", "alerting", "state")
 # Promised keys whose part of the service does not exist yet: to ignore them would be to promise alerts that never come.
 NOT_YET = {
-    "alerting": "this version raises no alerts itself; use the Prometheus rules, and remove the key",
     "discovery": "this version discovers no targets; list them under targets, and remove the key",
-    "state": "this version keeps no state on disk; remove the key",
     "web_config_file": "this version serves neither TLS nor passwords; listen on loopback behind a proxy, and remove the key",
 }
 
@@ -55,6 +54,9 @@ class Config:
     """By name, timeouts filled in."""
     targets: tuple[Target, ...]
     probe_allow: tuple[AllowRule, ...]
+    alerting: Alerting = DEFAULT_ALERTING
+    state: str | None = None
+    """A directory; None: in memory."""
     doubts: tuple[Problem, ...] = ()
     """What can be used, but hardly is what was meant."""
 
@@ -103,6 +105,8 @@ def _read(value: Value, file: str) -> Config:
         },
         targets=fields.read("targets", lambda value: targets(value, defaults), ()),
         probe_allow=fields.read("probe_allow", probe_allow, ()),
+        alerting=fields.read("alerting", alerting, DEFAULT_ALERTING),
+        state=fields.read("state", optional(state_directory), None),
     )
 
 

@@ -9,16 +9,18 @@ from typing import Any
 
 import yaml
 
+from prober.config.alerting import DEFAULT_ALERTING, Alerting
 from prober.config.allow import EVERY_PORT, AllowRule
 from prober.config.document import Config
 from prober.config.durations import format_duration
 from prober.model import Module, Target
+from prober.notices import Webhook, masked
 
 __all__ = ["show"]
 
 
 def show(config: Config) -> str:
-    """YAML that `load` reads back as the same configuration."""
+    """YAML that `load` reads back as the same configuration, except for what is masked in URLs."""
     whole: dict[str, Any] = {
         "listen": str(config.listen),
         "interval": format_duration(config.interval),
@@ -28,6 +30,10 @@ def show(config: Config) -> str:
     }
     if config.probe_allow:
         whole["probe_allow"] = [_rule(rule) for rule in config.probe_allow]
+    if config.alerting != DEFAULT_ALERTING:
+        whole["alerting"] = _alerting(config.alerting)
+    if config.state is not None:
+        whole["state"] = config.state
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -61,3 +67,27 @@ def _rule(rule: AllowRule) -> dict[str, Any]:
     if rule.ports != (EVERY_PORT,):
         shown["ports"] = [low if low == high else f"{low}-{high}" for low, high in rule.ports]
     return shown
+
+
+def _alerting(alerting: Alerting) -> dict[str, Any]:
+    policy, receivers = alerting.policy, alerting.receivers
+    return {
+        "failures": policy.failures,
+        "resolve_after": policy.resolve_after,
+        "for": format_duration(policy.for_seconds),
+        "expiry": format_duration(policy.expiry),
+        "alertmanagers": [masked(one.url) for one in receivers.alertmanagers],
+        "webhooks": [_webhook(one) for one in receivers.webhooks],
+        **({"external_url": masked(receivers.external_url)} if receivers.external_url else {}),
+        **({"runbook_base": masked(receivers.runbook_base)} if receivers.runbook_base else {}),
+    }
+
+
+def _webhook(webhook: Webhook) -> dict[str, Any]:
+    shown = {
+        "name": webhook.name,
+        "url": webhook.url and masked(webhook.url),
+        "url_file": webhook.url_file,
+        "secret_file": webhook.secret_file,
+    }
+    return {key: value for key, value in shown.items() if value is not None}

@@ -1,0 +1,9 @@
+"""What survives a restart: verdict changes, last failures, alert states, and notifications that are not delivered yet.
+
+schema.py    the tables, and how older ones become these
+database.py  opens the file: made if missing, set aside if corrupted, refused if it cannot be written
+records.py   what is written together, in one transaction
+pruning.py   bounds by age and by size
+reading.py   what is asked of it
+history.py   the worker thread, and what the service does with all this
+"""

@@ -1,0 +1,87 @@
+"""What is asked of the history, newest first. Works on the service's own connection and on a read-only one of another process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prober.changelog import VerdictChange
+from prober.history.database import FILE_NAME, StateError
+from prober.history.schema import VERSION
+from prober.model import Verdict
+
+__all__ = ["AlertNotice", "changes", "failures", "notices", "open_for_reading"]
+
+
+class AlertNotice(NamedTuple):
+    """An alert fired or was resolved."""
+
+    sequence: int
+    name: str
+    severity: str
+    target: str
+    address: str
+    phase: str
+    at: float
+    """Unix time in seconds."""
+    summary: str
+
+
+def changes(connection: sqlite3.Connection, target: str | None, limit: int, since: float = 0.0) -> list[VerdictChange]:
+    """The last ``limit`` changes of verdicts, of one target or of all, not older than ``since`` (Unix time)."""
+    rows = connection.execute(
+        "SELECT target, address, port, previous, verdict, at FROM changes"
+        " WHERE at >= :since AND (:target IS NULL OR target = :target) ORDER BY id DESC LIMIT :limit",
+        {"since": since, "target": target, "limit": limit},
+    )
+    return [
+        VerdictChange(name, address, port, None if previous is None else Verdict(previous), Verdict(verdict), at)
+        for name, address, port, previous, verdict, at in rows
+    ]
+
+
+def notices(connection: sqlite3.Connection, target: str | None, limit: int, since: float = 0.0) -> list[AlertNotice]:
+    """The last ``limit`` times that an alert fired or was resolved."""
+    rows = connection.execute(
+        "SELECT sequence, name, severity, target, address, phase, at, summary FROM notices"
+        " WHERE at >= :since AND (:target IS NULL OR target = :target) ORDER BY sequence DESC LIMIT :limit",
+        {"since": since, "target": target, "limit": limit},
+    )
+    return [AlertNotice(*row) for row in rows]
+
+
+def failures(connection: sqlite3.Connection, target: str) -> list[dict[str, Any]]:
+    """The last failures of a target's addresses: address objects of the API, each with ``transcripts`` and ``at``."""
+    rows = connection.execute("SELECT at, result FROM failures WHERE target = ? ORDER BY id DESC", (target,))
+    return [{**json.loads(zlib.decompress(result)), "at": at} for at, result in rows]
+
+
+def open_for_reading(directory: Path) -> sqlite3.Connection:
+    """The state of a service that may be running; `StateError` says why it cannot be read."""
+    path = directory / FILE_NAME
+    if not path.exists():
+        raise StateError(f"there is no {path}; name the directory that is written as `state` in the configuration")
+    failure: sqlite3.Error | None = None
+    # Without write permission for the directory, a WAL database can only be read as one that nobody changes.
+    for mode in ("mode=ro", "mode=ro&immutable=1"):
+        connection = None
+        try:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=5.0, isolation_level=None)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute("SELECT count(*) FROM changes").fetchone()
+        except sqlite3.Error as error:
+            failure = error
+            if connection is not None:
+                connection.close()
+            continue
+        if version != VERSION:
+            connection.close()
+            what = "an older" if version < VERSION else "a newer"
+            raise StateError(
+                f"{path} was written by {what} prober; read it with that one, or start this one's service with it once"
+            )
+        return connection
+    raise StateError(f"{path} cannot be read: {failure}; check its permissions, or whether it is a state file at all")

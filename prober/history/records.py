@@ -1,0 +1,166 @@
+"""What is written together: everything that one round led to, in one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from prober.changelog import VerdictChange
+from prober.judge.alert_rules import AlertName, Evidence
+from prober.judge.alerting import Alert, AlertChange, AlertKey, Phase
+from prober.model import Differential, Verdict
+from prober.notices import OutboxEntry
+from prober.report import Json, address_object
+from prober.snapshot import EndpointState, StateKey
+
+__all__ = ["Batch", "Loaded", "RememberedVerdict", "apply", "load"]
+
+FAILURES_KEPT = 3
+"""Of each endpoint."""
+
+TRANSCRIPT_CHARACTERS = 32_768
+"""Kept of one failure's transcripts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One unit: either all of it is on disk or nothing."""
+
+    changes: tuple[tuple[StateKey, VerdictChange], ...] = ()
+    failures: tuple[EndpointState, ...] = ()
+    """Endpoints whose last differential is worth keeping."""
+    alerts: tuple[AlertChange, ...] = ()
+    outbox: tuple[OutboxEntry, ...] = ()
+    delivered: tuple[OutboxEntry, ...] = ()
+    gone: tuple[StateKey, ...] = ()
+    """Endpoints that are watched no more."""
+    forgotten: tuple[AlertKey, ...] = ()
+    """Alerts that were resolved long enough ago."""
+    verdicts: tuple[tuple[StateKey, Verdict, float], ...] = ()
+    """What holds since when, without a change: for a database that was begun anew."""
+    standing: tuple[Alert, ...] = ()
+    """Alerts as they stand, likewise."""
+
+
+class RememberedVerdict(NamedTuple):
+    """What was known of an endpoint before the restart."""
+
+    key: StateKey
+    verdict: Verdict
+    since: float
+
+
+class Loaded(NamedTuple):
+    """What a start begins with."""
+
+    verdicts: tuple[RememberedVerdict, ...]
+    alerts: tuple[Alert, ...]
+    outbox: tuple[OutboxEntry, ...]
+    """In the order of their sequence."""
+    sequence: int
+    """The last one that was given out."""
+
+
+def apply(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Write one batch within the transaction that is open."""
+    write = connection.execute
+    for key, change in batch.changes:
+        row = (change.target, change.address, change.port, change.previous, change.verdict, change.at)
+        write("INSERT INTO changes (target, address, port, previous, verdict, at) VALUES (?, ?, ?, ?, ?, ?)", row)
+        write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", (*key, change.verdict, change.at))
+    for key, verdict, since in batch.verdicts:
+        write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", (*key, verdict, since))
+    for state in batch.failures:
+        _keep_failure(connection, state)
+    for changed in batch.alerts:
+        if changed.notable:
+            _keep_alert(connection, changed)
+    for alert in batch.standing:
+        write("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?)", (*alert.key, _dump(alert)))
+    for entry in batch.outbox:
+        write("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?)", entry)
+    for entry in batch.delivered:
+        write("DELETE FROM outbox WHERE sequence = ? AND receiver = ?", (entry.sequence, entry.receiver))
+    for key in batch.gone:
+        write("DELETE FROM verdicts WHERE target = ? AND address = ?", key)
+    for forgotten in batch.forgotten:
+        write("DELETE FROM alerts WHERE name = ? AND target = ? AND address = ?", forgotten)
+    if batch.alerts:
+        write("INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(batch.alerts[-1].sequence),))
+
+
+def _keep_alert(connection: sqlite3.Connection, change: AlertChange) -> None:
+    alert = change.alert
+    connection.execute("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?)", (*alert.key, _dump(alert)))
+    row = (change.sequence, alert.key.name, alert.severity, alert.key.target, alert.key.address, alert.phase, change.at)
+    connection.execute("INSERT OR REPLACE INTO notices VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, alert.evidence.summary))
+
+
+def _keep_failure(connection: sqlite3.Connection, state: EndpointState) -> None:
+    shown = address_object(state.differential, state.judgement, datetime.fromtimestamp(state.since, UTC))
+    document = json.dumps({**shown, "transcripts": _transcripts(state.differential)}, ensure_ascii=False)
+    at = max(state.last_run.values(), default=state.since)
+    packed = zlib.compress(document.encode("utf-8", "replace"))
+    connection.execute("INSERT INTO failures (target, address, at, result) VALUES (?, ?, ?, ?)", (*state.key, at, packed))
+    connection.execute(
+        "DELETE FROM failures WHERE target = ? AND address = ? AND id NOT IN"
+        " (SELECT id FROM failures WHERE target = ? AND address = ? ORDER BY id DESC LIMIT ?)",
+        (*state.key, *state.key, FAILURES_KEPT),
+    )
+
+
+def _transcripts(differential: Differential) -> list[Json]:
+    """One list of messages a handshake, in the order of the handshakes; what goes beyond the bound is left out."""
+    room = TRANSCRIPT_CHARACTERS
+    whole: list[Json] = []
+    for handshake in differential.handshakes:
+        messages: list[Json] = []
+        for entry in handshake.observation.transcript:
+            text = str(entry)
+            if len(text) > room:
+                break
+            room -= len(text)
+            messages.append(entry._asdict())
+        whole.append(messages)
+    return whole
+
+
+def load(connection: sqlite3.Connection) -> Loaded:
+    """Everything that a start begins with."""
+    read = connection.execute
+    verdicts = [
+        RememberedVerdict(StateKey(target, address), Verdict(verdict), since)
+        for target, address, verdict, since in read("SELECT target, address, verdict, since FROM verdicts")
+        if verdict in set(Verdict)
+    ]
+    alerts = [_load(document) for (document,) in read("SELECT alert FROM alerts")]
+    entries = read("SELECT sequence, receiver, lane, key, body, created FROM outbox ORDER BY sequence, receiver")
+    outbox = tuple(OutboxEntry(*row) for row in entries)
+    kept = read("SELECT value FROM meta WHERE key = 'sequence'").fetchone()
+    (told,) = read("SELECT coalesce(max(sequence), 0) FROM notices").fetchone()
+    sequence = max([int(kept[0]) if kept else 0, told, *(entry.sequence for entry in outbox)])
+    return Loaded(tuple(verdicts), tuple(alert for alert in alerts if alert is not None), outbox, sequence)
+
+
+def _dump(alert: Alert) -> str:
+    return json.dumps({**alert._asdict(), "key": list(alert.key), "evidence": list(alert.evidence)}, ensure_ascii=False)
+
+
+def _load(document: str) -> Alert | None:
+    """None for what another version wrote and this one does not know."""
+    try:
+        fields: dict[str, Any] = json.loads(document)
+        name, target, address = fields["key"]
+        fields |= {
+            "key": AlertKey(AlertName(name), target, address),
+            "phase": Phase(fields["phase"]),
+            "evidence": Evidence(*fields["evidence"]),
+            "turns": tuple(fields["turns"]),
+        }
+        return Alert(**fields)
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,71 @@
+"""What is on its way to receivers of alerts, and who they are: values that the history keeps and the notifier delivers.
+
+The seam exists because siblings do not import each other. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+__all__ = ["Alertmanager", "OutboxEntry", "Receivers", "Webhook", "masked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alertmanager:
+    """One Alertmanager."""
+
+    name: str
+    """In metrics and logs: ``alertmanager:HOST:PORT``."""
+    url: str = field(repr=False)
+    """Its base; may hold user information."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """One webhook: a URL, or a file that holds one."""
+
+    name: str
+    """In metrics, logs and the outbox, so it must survive a restart: ``webhook:HOST`` or ``webhook:FILE`` unless configured."""
+    url: str | None = field(default=None, repr=False)
+    url_file: str | None = None
+    secret_file: str | None = None
+    """Holds the key of the HMAC-SHA-256 signature."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receivers:
+    """Everybody who is told of alerts, and what links in notifications begin with."""
+
+    alertmanagers: tuple[Alertmanager, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
+    external_url: str | None = None
+    """How people reach the status page; None: the address that the service listens on."""
+    runbook_base: str | None = None
+    """What an alert's name is appended to; None: the service's own runbook page."""
+
+
+class OutboxEntry(NamedTuple):
+    """One change on its way to one webhook."""
+
+    sequence: int
+    """Of the change."""
+    receiver: str
+    """The webhook's name."""
+    lane: str
+    """Entries of one lane (the target's name) arrive in order."""
+    key: str
+    """The ``Idempotency-Key``: the same in every attempt."""
+    body: bytes
+    """JSON. Holds no secret."""
+    created: float
+    """Unix time in seconds."""
+
+
+def masked(url: str) -> str:
+    """The URL without what may be secret: user information and query."""
+    parts = urlsplit(url)
+    location = parts.netloc.rpartition("@")
+    netloc = f"***@{location[2]}" if location[1] else parts.netloc
+    return parts._replace(netloc=netloc, query="***" if parts.query else "", fragment="").geturl()
