@@ -20,6 +20,8 @@ class Bounds(NamedTuple):
     seconds: float = 90 * DAY
     size: int = 256 * 1024 * 1024
     """Bytes of the file, WAL aside (which is at most 4 MiB after a checkpoint)."""
+    resolved_seconds: float = 3600.0
+    """Alerts that were resolved; kept for a receiver that has not heard of it, and to tell flapping."""
     undelivered_seconds: float = 7 * DAY
     """Notifications that a receiver refuses for so long are news no more."""
 
@@ -29,6 +31,8 @@ def prune(connection: sqlite3.Connection, bounds: Bounds, now: float) -> None:
     for table in _AGED:
         connection.execute(f"DELETE FROM {table} WHERE at < ?", (now - bounds.seconds,))  # noqa: S608 -- a name of ours
     connection.execute("DELETE FROM outbox WHERE created < ?", (now - bounds.undelivered_seconds,))
+    resolved = "json_extract(alert, '$.phase') = 'resolved' AND json_extract(alert, '$.ends_at') < ?"
+    connection.execute(f"DELETE FROM alerts WHERE {resolved}", (now - bounds.resolved_seconds,))  # noqa: S608
     while _used(connection) > bounds.size:
         removed = 0
         for table in _AGED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import zlib
 from dataclasses import dataclass
@@ -38,8 +39,6 @@ class Batch:
     delivered: tuple[OutboxEntry, ...] = ()
     gone: tuple[StateKey, ...] = ()
     """Endpoints that are watched no more."""
-    forgotten: tuple[AlertKey, ...] = ()
-    """Alerts that were resolved long enough ago."""
     verdicts: tuple[tuple[StateKey, Verdict, float], ...] = ()
     """What holds since when, without a change: for a database that was begun anew."""
     standing: tuple[Alert, ...] = ()
@@ -63,6 +62,8 @@ class Loaded(NamedTuple):
     """In the order of their sequence."""
     sequence: int
     """The last one that was given out."""
+    instance: str
+    """Made once for a state file: it tells this prober's changes from those of others."""
 
 
 def apply(connection: sqlite3.Connection, batch: Batch) -> None:
@@ -87,8 +88,6 @@ def apply(connection: sqlite3.Connection, batch: Batch) -> None:
         write("DELETE FROM outbox WHERE sequence = ? AND receiver = ?", (entry.sequence, entry.receiver))
     for key in batch.gone:
         write("DELETE FROM verdicts WHERE target = ? AND address = ?", key)
-    for forgotten in batch.forgotten:
-        write("DELETE FROM alerts WHERE name = ? AND target = ? AND address = ?", forgotten)
     if batch.alerts:
         write("INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(batch.alerts[-1].sequence),))
 
@@ -143,7 +142,16 @@ def load(connection: sqlite3.Connection) -> Loaded:
     kept = read("SELECT value FROM meta WHERE key = 'sequence'").fetchone()
     (told,) = read("SELECT coalesce(max(sequence), 0) FROM notices").fetchone()
     sequence = max([int(kept[0]) if kept else 0, told, *(entry.sequence for entry in outbox)])
-    return Loaded(tuple(verdicts), tuple(alert for alert in alerts if alert is not None), outbox, sequence)
+    return Loaded(tuple(verdicts), tuple(alert for alert in alerts if alert is not None), outbox, sequence, _instance(connection))
+
+
+def _instance(connection: sqlite3.Connection) -> str:
+    kept = connection.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()
+    if kept:
+        return str(kept[0])
+    made = secrets.token_hex(8)
+    connection.execute("INSERT INTO meta VALUES ('instance', ?)", (made,))
+    return made
 
 
 def _dump(alert: Alert) -> str:

@@ -1,0 +1,121 @@
+"""Alertmanager's v2 API: what holds now, again and again, so that an Alertmanager that was away hears the truth and no replay.
+
+A change is sent at once. Everything that fires is sent again each `RESEND_SECONDS`, since an alert ends by itself `VALIDITY_SECONDS`
+after it was last sent: a prober that dies leaves no alert behind. Each Alertmanager has a task of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from time import time
+from typing import TYPE_CHECKING, TypeAlias
+
+import trio
+
+from prober.judge.alerting import Alert, Phase
+from prober.notices import Alertmanager
+from prober.outlets.delivery import Backoff, Report, client, post
+from prober.outlets.payload import Links, alertmanager_alert, labels_of
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["RESEND_SECONDS", "VALIDITY_SECONDS", "AlertmanagerSender"]
+
+RESEND_SECONDS = 60.0
+VALIDITY_SECONDS = 4 * RESEND_SECONDS
+"""As Prometheus does: three sends may get lost."""
+
+STALE_SECONDS = 900.0
+"""A resolved alert that could not be told for so long has ended by itself on the other side."""
+
+_TOGETHER = 100
+"""Alerts in one request, some 100 KB."""
+
+_Identity: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class AlertmanagerSender:
+    """Keeps one Alertmanager told. ``standing`` are the alerts that fire now."""
+
+    def __init__(
+        self,
+        alertmanager: Alertmanager,
+        links: Callable[[], Links],
+        standing: Callable[[], Iterable[Alert]],
+        report: Report,
+        backoff: Backoff | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self.alertmanager = alertmanager
+        self._links = links
+        self._standing = standing
+        self._report = report
+        self._backoff = backoff or Backoff(first=1.0, cap=30.0)
+        self._clock = clock
+        self._untold: dict[_Identity, Alert] = {}
+        self._news = trio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Alerts that it has not been told of."""
+        return len(self._untold)
+
+    def changed(self, alerts: Iterable[Alert]) -> None:
+        """Tell of these as soon as possible; of one alert, only the last state counts."""
+        for alert in alerts:
+            self._untold[tuple(labels_of(alert).items())] = alert
+        self._news.set()
+
+    async def run(self) -> None:
+        """Tell until cancelled. May be run again: what waits stays."""
+        async with await client() as through:
+            failures = 0
+            all_due = trio.current_time()
+            while True:
+                if trio.current_time() >= all_due:
+                    self._repeat()
+                    all_due = trio.current_time() + RESEND_SECONDS
+                self._news = trio.Event()
+                wait = max(0.0, all_due - trio.current_time())
+                if self._untold:
+                    wait, told = await self._tell(through, failures)
+                    if told and failures:
+                        all_due = trio.current_time()  # it may have been restarted, and know nothing
+                    failures = 0 if told else failures + 1
+                    if not told:
+                        await trio.sleep(wait)
+                        continue
+                    if self._untold:
+                        continue
+                    wait = max(0.0, all_due - trio.current_time())
+                with trio.move_on_after(wait):
+                    await self._news.wait()
+
+    def _repeat(self) -> None:
+        for alert in self._standing():
+            self._untold.setdefault(tuple(labels_of(alert).items()), alert)
+
+    async def _tell(self, through: httpx.AsyncClient, failures: int) -> tuple[float, bool]:
+        """Send some of what waits: seconds to wait before the next attempt, and whether this one arrived."""
+        now = self._clock()
+        self._untold = {
+            identity: alert
+            for identity, alert in self._untold.items()
+            if alert.phase is Phase.FIRING or (alert.ends_at is not None and now - alert.ends_at < STALE_SECONDS)
+        }
+        some = dict(list(self._untold.items())[:_TOGETHER])
+        if not some:
+            return 0.0, True
+        links = self._links()
+        body = json.dumps([alertmanager_alert(alert, links, now, VALIDITY_SECONDS) for alert in some.values()]).encode()
+        attempt = await post(through, f"{self.alertmanager.url}/api/v2/alerts", body, {})
+        if attempt.problem is not None and not attempt.rejected:
+            self._report(self.alertmanager.name, "failed", attempt.problem)
+            return self._backoff.seconds(failures + 1, attempt.retry_after), False
+        self._report(self.alertmanager.name, "delivered" if attempt.problem is None else "rejected", attempt.problem)
+        for identity, alert in some.items():
+            if self._untold.get(identity) is alert:  # else it changed while it was being sent
+                del self._untold[identity]
+        return 0.0, True

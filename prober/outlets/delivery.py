@@ -1,0 +1,106 @@
+"""One HTTP request to a receiver of alerts, and how long to wait before the next. What is secret never leaves this file."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import trio
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+__all__ = ["ATTEMPT_SECONDS", "Attempt", "Backoff", "Report", "client", "post"]
+
+ATTEMPT_SECONDS = 10.0
+"""One deadline for a whole request."""
+
+_ANSWER_LIMIT = 64 * 1024
+"""Bytes of an answer that are read so that its connection can be used again."""
+
+Report: TypeAlias = Callable[[str, str, str | None], None]
+"""Told of every attempt: receiver, result (``delivered``, ``failed``, ``rejected``, ``dropped``), and why it failed."""
+
+
+class Attempt(NamedTuple):
+    """What came of one request."""
+
+    status: int | None
+    """None: no answer."""
+    problem: str | None = None
+    """Why it failed, without URL and body; None: 2xx."""
+    retry_after: float = 0.0
+    """Seconds that the receiver asks to wait."""
+
+    @property
+    def rejected(self) -> bool:
+        """The receiver understood, and does not want it: a request like this one will not do better."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in {408, 425, 429}
+
+
+class Backoff:
+    """Seconds to wait after so many failures in a row: doubled each time, capped, half of it by chance."""
+
+    def __init__(self, first: float = 0.5, cap: float = 60.0, chance: Callable[[], float] = random.random) -> None:
+        self._first = first
+        self._cap = cap
+        self._chance = chance
+
+    def seconds(self, failures: int, at_least: float = 0.0) -> float:
+        """``failures`` counts from 1."""
+        full = min(self._cap, self._first * 2.0 ** min(failures - 1, 30))
+        return max(full * (0.5 + self._chance() / 2), min(at_least, self._cap))
+
+
+@cache
+def _verification() -> ssl.SSLContext:
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+async def client() -> httpx.AsyncClient:
+    """A client of one receiver's own. The trust anchors are read in a thread: it takes 30 ms, once."""
+    import httpx
+
+    verify = await trio.to_thread.run_sync(_verification)
+    limits = httpx.Limits(max_connections=8, max_keepalive_connections=4)
+    # httpx's own deadlines are for each step; ours, in `post`, is for the whole.
+    return httpx.AsyncClient(verify=verify, timeout=2 * ATTEMPT_SECONDS, limits=limits)
+
+
+async def post(through: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:
+    """POST JSON within `ATTEMPT_SECONDS`. Raises nothing but cancellation."""
+    import httpx
+
+    with trio.move_on_after(ATTEMPT_SECONDS):
+        try:
+            sent = {"Content-Type": "application/json", "User-Agent": "prober", **headers}
+            async with through.stream("POST", url, content=body, headers=sent) as answer:
+                read = 0
+                async for piece in answer.aiter_raw():
+                    read += len(piece)
+                    if read > _ANSWER_LIMIT:
+                        break
+                status = answer.status_code
+                after = answer.headers.get("retry-after", "")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            # The text of an error may hold the URL; its name does not.
+            return Attempt(None, _reason(error))
+        if 200 <= status < 300:
+            return Attempt(status)
+        return Attempt(status, f"HTTP {status}", float(after) if after.isascii() and after.isdigit() else 0.0)
+    return Attempt(None, f"no answer within {ATTEMPT_SECONDS:g} s")
+
+
+def _reason(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
