@@ -131,7 +131,7 @@ class FlowEnd(StrEnum):
 
 
 class FlowGroup(NamedTuple):
-    """Captured connections that are alike; ``count`` of them."""
+    """Captured connections that are alike; ``times`` of them."""
 
     file: str
     client: str
@@ -147,7 +147,7 @@ class FlowGroup(NamedTuple):
     """The RST came before the hello was acknowledged."""
     foreign_reset: bool = False
     """The RST's TTL or options differ from the server's other packets: something on the way sent it."""
-    count: int = 1
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

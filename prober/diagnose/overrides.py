@@ -57,6 +57,11 @@ class OverridesFacts:
     lints: tuple[Lint, ...]
 
     @property
+    def gateways_named(self) -> tuple[str, ...]:
+        """The ingress gateways' names."""
+        return tuple(gateway.name for gateway in self.gateways)
+
+    @property
     def linked(self) -> frozenset[str]:
         """All names that any virtual host lists as additional gateways."""
         return frozenset(name for host in self.virtual_hosts for name in host.additional_gateways)

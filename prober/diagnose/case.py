@@ -1,0 +1,360 @@
+"""The evidence in the terms in which causes are judged: what was seen on the wire, what is configured, what the log supports. Pure.
+
+Three kinds of evidence carry differently. *Active* is what a probe or a capture saw on the wire; *config* is what routes, overrides
+or the cluster say; a *log* line only supports, since plain HTTP on the TLS port is written like a client without SNI.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+
+from prober.diagnose.evidence import EvidenceSet, FlowEnd, FlowGroup, ProbeFacts
+from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
+from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
+from prober.diagnose.overrides import INGRESS_APP, VirtualHost
+from prober.diagnose.routes import ROUTE, ROUTE_CONFIG, Route
+from prober.model import Handshake, Outcome, Sni, Verdict
+
+__all__ = [
+    "Case",
+    "conflict",
+    "default_problems",
+    "found",
+    "hello_text",
+    "listed",
+    "probe_evidence",
+    "route_evidence",
+    "serves_unknown",
+]
+
+Labels = tuple[tuple[str, str], ...]
+
+_LOWERED = {Confidence.CONFIRMED: Confidence.LIKELY, Confidence.LIKELY: Confidence.SUSPECTED}
+_SHOWN = 6
+"""Pieces of evidence of one kind that are shown; a hundred like lines prove no more than six."""
+
+
+def found(
+    cause: str,
+    summary: str,
+    *,
+    active: Iterable[Evidence] = (),
+    config: Iterable[Evidence] = (),
+    log: Iterable[Evidence] = (),
+    against: Iterable[Evidence] = (),
+    severity: Severity | None = None,
+    fix: Fix | None = None,
+) -> Finding:
+    """A finding whose confidence follows from its evidence.
+
+    *Confirmed* where the wire and the configuration agree, *likely* by one of them, *suspected* by the log alone; a step lower where
+    something speaks against it. Without a severity: *critical* where clients were seen failing on the wire, else *warning*.
+    """
+    active, config, log, against = (tuple(each)[:_SHOWN] for each in (active, config, log, against))
+    confidence = Confidence.CONFIRMED if active and config else Confidence.LIKELY if active or config else Confidence.SUSPECTED
+    if against:
+        confidence = _LOWERED.get(confidence, confidence)
+    return Finding(
+        id=cause,
+        severity=severity or (Severity.CRITICAL if active else Severity.WARNING),
+        confidence=confidence,
+        summary=summary,
+        evidence=(*active, *config, *log),
+        against=against,
+        fix=fix,
+    )
+
+
+def conflict(one: Labels, other: Labels) -> bool:
+    """Whether no pod can have both sets of labels: some key has another value in each."""
+    wanted = dict(other)
+    return any(wanted.get(key, value) != value for key, value in one)
+
+
+def listed(names: Iterable[str], most: int = 4) -> str:
+    """``a, b, c and 5 more``."""
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+_ENDINGS = {
+    Outcome.RESET: "RST",
+    Outcome.CLOSED: "FIN",
+    Outcome.TIMEOUT: "no answer in time",
+    Outcome.REFUSED: "connection refused",
+    Outcome.CONNECT_TIMEOUT: "no TCP connection in time",
+    Outcome.RESOLVE_FAILED: "the name does not resolve",
+    Outcome.NOT_TLS: "an answer that is no TLS",
+}
+
+
+def hello_text(handshake: Handshake) -> str:
+    """How one hello ended, in a few words."""
+    seen = handshake.observation
+    if seen.outcome is Outcome.CERTIFICATE:
+        return "certificate"
+    if seen.outcome is Outcome.TLS_ALERT and seen.facts.tls_alert is not None:
+        return f"TLS alert {seen.facts.tls_alert.code} ({seen.facts.tls_alert.description})"
+    ending = _ENDINGS.get(seen.outcome, seen.outcome.value)
+    counted = seen.outcome in {Outcome.RESET, Outcome.CLOSED}
+    return f"{ending} after {seen.bytes_received} bytes" if counted else ending
+
+
+_HELLO_NAMES = {Sni.NONE: "no name", Sni.UNKNOWN: "unknown name"}
+
+
+def probe_evidence(probe: ProbeFacts) -> Evidence:
+    """One line on all hellos of a probe."""
+    texts = (
+        f"{each.server_name if each.sni is Sni.KNOWN else _HELLO_NAMES[each.sni]}: {hello_text(each)}"
+        for each in probe.differential.handshakes
+    )
+    return Evidence(source="probe", text=f"{probe.where}: " + "; ".join(texts))
+
+
+def route_evidence(route: Route, text: str, line: int | None = None) -> Evidence:
+    """Something that a route says, and where."""
+    return Evidence(source="routes", file=route.file, line=line or route.line, text=f"{route.kind} {route.name} {text}")
+
+
+class Case:
+    """One diagnosis: the evidence, and what follows from it before any cause is considered."""
+
+    def __init__(self, evidence: EvidenceSet) -> None:
+        self.evidence = evidence
+        self.probes = evidence.probes
+        self.routes: tuple[Route, ...] = () if evidence.routes is None else evidence.routes.routes
+        self.overrides = evidence.overrides
+        self.logs: LogFacts | None = evidence.logs
+        self.flows: tuple[FlowGroup, ...] = () if evidence.capture is None else evidence.capture.groups
+
+    # -- the wire ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def resets(self) -> tuple[Evidence, ...]:
+        """Clients without SNI that were reset while the ingress stands: probes first, then captured flows."""
+        return tuple(probe_evidence(each) for each in self.probes if each.resets) + self._reset_flows
+
+    @cached_property
+    def nameless_resets(self) -> tuple[Evidence, ...]:
+        """The resets that a missing filter chain explains: where the unknown name is served, a rule against missing names acts."""
+        alike = [each for each in self.probes if each.resets and not serves_unknown(each)]
+        return tuple(map(probe_evidence, alike)) + self._reset_flows
+
+    @cached_property
+    def _reset_flows(self) -> tuple[Evidence, ...]:
+        return self._flow_evidence({FlowEnd.RESET, FlowEnd.CLOSED}, "the server ended it before it sent a byte")
+
+    @cached_property
+    def wrong_certificates(self) -> tuple[Evidence, ...]:
+        """Probes whose client without SNI got a certificate that is not acceptable."""
+        return tuple(
+            Evidence(source="probe", text=f"{probe.where}: without SNI: {'; '.join(problems)}")
+            for probe in self.probes
+            if Verdict.NON_SNI_WRONG_CERTIFICATE in probe.judgement.faults and (problems := default_problems(probe))
+        )
+
+    @cached_property
+    def accepts(self) -> tuple[Evidence, ...]:
+        """Clients without SNI that got a certificate."""
+        probes = tuple(probe_evidence(each) for each in self.probes if each.accepts)
+        return probes + self._flow_evidence({FlowEnd.CERTIFICATE}, "the server answered with its handshake")
+
+    def _flow_evidence(self, ends: set[FlowEnd], text: str) -> tuple[Evidence, ...]:
+        groups = [each for each in self.flows if each.tls and each.sni is None and each.end in ends]
+        return tuple(
+            Evidence(
+                source="capture",
+                file=each.file,
+                text=f"{each.client} -> {each.server}: {each.times} ClientHello{'s' * (each.times > 1)} without server_name; {text}",
+            )
+            for each in sorted(groups, key=lambda group: -group.times)
+        )
+
+    @cached_property
+    def not_found(self) -> tuple[Evidence, ...]:
+        """404 of Envoy's own over a connection without SNI, while the same request with SNI got something else."""
+        return tuple(
+            Evidence(
+                source="probe",
+                text=f"{probe.where}: without SNI, GET {answer.path} with Host {answer.host} -> 404 from {answer.server}; "
+                f"with SNI -> {control}",
+            )
+            for probe in self.probes
+            for answer in probe.answers(Sni.NONE)
+            if answer.no_route and (control := _control(probe, answer.host)) is not None
+        )
+
+    # -- the configuration ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def wildcards(self) -> tuple[Route, ...]:
+        """ApigeeRoutes with host ``*``."""
+        return tuple(each for each in self.routes if each.is_wildcard)
+
+    @cached_property
+    def group_routes(self) -> tuple[Route, ...]:
+        """ApigeeRoutes of environment groups: with names of their own."""
+        return tuple(each for each in self.routes if each.kind == ROUTE and not each.is_wildcard)
+
+    @cached_property
+    def route_configs(self) -> tuple[Route, ...]:
+        """ApigeeRouteConfigs: what the virtualhost chart applies."""
+        return tuple(each for each in self.routes if each.kind == ROUTE_CONFIG)
+
+    @cached_property
+    def no_wildcard_said(self) -> tuple[Evidence, ...]:
+        """That no wildcard route is there, as far as the configuration that was read can say so; empty where one is."""
+        if self.wildcards:
+            return ()
+        facts = self.evidence.routes
+        said: list[Evidence] = []
+        if facts is not None and (facts.routes or facts.complete):
+            names = (
+                listed(f"{route.name} ({listed(route.hostnames, 2)})" for route in self.group_routes) or "no ApigeeRoute at all"
+            )
+            place = self.group_routes[0] if self.group_routes else None
+            said.append(
+                Evidence(
+                    source="routes",
+                    file=None if place is None else place.file,
+                    line=None if place is None else place.line_of("hostnames"),
+                    text=f"no route has host '*': {names}",
+                )
+            )
+        for each in self.overrides:
+            if each.virtual_hosts and not each.linked:
+                text = f"none of {len(each.virtual_hosts)} virtualhosts lists additionalGateways"
+                said.append(Evidence(source="overrides", file=each.file, line=each.virtual_hosts[0].line, text=text))
+        return tuple(said)
+
+    @cached_property
+    def working_wildcards(self) -> tuple[Route, ...]:
+        """Wildcard routes by which, as they are written, clients without SNI get a certificate from this gateway."""
+        return tuple(
+            each
+            for each in self.wildcards
+            if each.enable_non_sni_client and any(port.terminates_tls for port in each.ports) and self.selects_gateway(each)
+        )
+
+    @cached_property
+    def gateways(self) -> tuple[Labels, ...]:
+        """Labels of the gateways' pods, as far as they are known: the pods' own, else what the configuration expects of them."""
+        cluster = self.evidence.cluster
+        if cluster is not None and cluster.pods:
+            return tuple(each.labels for each in cluster.pods)
+        expected = [each.selector for each in (*self.group_routes, *self.route_configs) if each.selector]
+        expected += [host.selector for each in self.overrides for host in each.virtual_hosts if host.selector]
+        named = [gateway.name for each in self.overrides for gateway in each.gateways if gateway.name]
+        if not expected:
+            expected = [(("app", INGRESS_APP), ("ingress_name", name)) for name in named]
+        return tuple(dict.fromkeys(expected))
+
+    def selects_gateway(self, route: Route) -> bool:
+        """Whether a route's selector can match any known gateway; True where none is known."""
+        cluster = self.evidence.cluster
+        if cluster is not None and cluster.pods:
+            return any(route.selects(labels) for labels in self.gateways)
+        return not self.gateways or any(not conflict(route.selector, labels) for labels in self.gateways)
+
+    @cached_property
+    def links(self) -> tuple[str, ...]:
+        """Every name that any virtual host, route configuration or route lists as additional gateway."""
+        names = [name for each in self.overrides for host in each.virtual_hosts for name in host.additional_gateways]
+        names += [name for route in self.routes for name in route.additional_gateways]
+        return tuple(dict.fromkeys(names))
+
+    @cached_property
+    def virtual_hosts(self) -> tuple[tuple[str, VirtualHost], ...]:
+        """(file, virtual host) of all overrides."""
+        return tuple((each.file, host) for each in self.overrides for host in each.virtual_hosts)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the installation."""
+        cluster = self.evidence.cluster
+        if cluster is not None:
+            return cluster.namespace
+        counted = Counter(each.namespace for each in self.routes if each.namespace)
+        if counted:
+            return counted.most_common(1)[0][0]
+        return self.overrides[0].namespace if self.overrides else "apigee"
+
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        """All names that routes serve, but ``*``."""
+        return tuple(dict.fromkeys(name for each in self.group_routes for name in each.hostnames if name != "*"))
+
+    # -- the log -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def rejected(self) -> tuple[Evidence, ...]:
+        """Log lines of clients without a name that matched no filter chain, the sources that matter first, noise left out."""
+        return tuple(_source_evidence(each, tally) for each, tally in self.rejected_sources)
+
+    @cached_property
+    def rejected_sources(self) -> tuple[tuple[str, Tally], ...]:
+        """The sources of those lines that are no internet noise, most lines first."""
+        if self.logs is None:
+            return ()
+        rows = [
+            (source, tally)
+            for source, tally in self.logs.rejected_without_sni.items()
+            if kind_of(source, tally)[0] is not SourceKind.NOISE
+        ]
+        return tuple(sorted(rows, key=lambda row: -row[1].count))
+
+    @cached_property
+    def served_in_log(self) -> tuple[Evidence, ...]:
+        """Log lines of clients without a name whose handshake succeeded."""
+        if self.logs is None or not self.logs.served_without_sni:
+            return ()
+        rows = self.logs.served_without_sni
+        # A 404 of the ingress's own shows that TLS was served, and no more.
+        total = sum(tally.count for tally in rows.values()) - sum(tally.count for tally in self.logs.unlinked.values())
+        if total <= 0:
+            return ()
+        names = sorted(rows, key=lambda source: -rows[source].count)
+        return (Evidence(source="logs", text=f"{total:,} requests without SNI over TLS, from {listed(names)}"),)
+
+
+def _source_evidence(source: str, tally: Tally) -> Evidence:
+    kind, known = kind_of(source, tally)
+    name = f" ({known.name})" if known is not None else f" ({kind.value})"
+    rate = tally.per_minute
+    often = f", {rate:.1f}/min" if rate is not None else ""
+    span = (
+        f", {tally.first} to {tally.last}"
+        if tally.first and tally.first != tally.last
+        else f", {tally.first}" * bool(tally.first)
+    )
+    text = f"{source}{name}: {tally.count:,} connection{'s' * (tally.count != 1)} without a name matched no filter chain{often}{span}"
+    return Evidence(source="logs", text=text)
+
+
+def _control(probe: ProbeFacts, host: str) -> str | None:
+    """What the same request with SNI got; None where that is missing or is the same 404, which proves nothing."""
+    control = next((each for each in probe.answers(Sni.KNOWN) if each.host == host), None)
+    if control is None or control.no_route:
+        return None
+    return str(control.status) if control.status is not None else control.error or "no answer"
+
+
+def serves_unknown(probe: ProbeFacts) -> bool:
+    """Whether a name that nobody serves gets a certificate."""
+    unknown = probe.hello(Sni.UNKNOWN)
+    return unknown is not None and unknown.observation.outcome is Outcome.CERTIFICATE
+
+
+def default_problems(probe: ProbeFacts) -> tuple[str, ...]:
+    """What is wrong with the certificate that the client without SNI got; empty where it got none."""
+    pairs = zip(probe.differential.handshakes, probe.judgement.handshakes, strict=True)
+    judged = next((judged for handshake, judged in pairs if handshake.sni is Sni.NONE), None)
+    if judged is None or not judged.certificates:
+        return ()
+    product = (f"the default certificate of {judged.default_of}",) if judged.default_of else ()
+    subject = (f"it got the certificate of {judged.certificates[0].subject or 'nobody'}",)
+    return (*subject, *product, *judged.certificate_problems)

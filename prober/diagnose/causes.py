@@ -1,0 +1,165 @@
+"""From all evidence to findings: one table of rules, and the two answers that are left when none holds. Pure.
+
+Each rule is a function that looks at the whole `Case` and yields findings; what confirms, contradicts and misses is said in its
+docstring and in what it yields. `ok` needs positive evidence and the absence of anything critical; without either, `inconclusive`
+names what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prober.diagnose import causes_clients, causes_links, causes_routes, causes_server, causes_serving
+from prober.diagnose.case import Case, found, listed, probe_evidence
+from prober.diagnose.causes_lints import lint_findings
+from prober.diagnose.evidence import EvidenceSet
+from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
+from prober.diagnose.fixes import Remedy
+from prober.model import Sni, Verdict
+
+__all__ = ["CAUSES", "diagnose", "exit_status"]
+
+CAUSES: tuple[tuple[str, Callable[[Case], Iterator[Finding]]], ...] = (
+    ("l4", causes_server.l4),
+    ("no-wildcard", causes_routes.no_wildcard),
+    ("flag-off", causes_routes.flag_off),
+    ("selector", causes_routes.selector),
+    ("port", causes_routes.port),
+    ("dangling", causes_links.dangling),
+    ("not-applied", causes_links.not_applied),
+    ("secret", causes_serving.secret),
+    ("stale-route", causes_serving.stale_route),
+    ("dup-wildcard", causes_routes.dup_wildcard),
+    ("not-linked", causes_links.not_linked),
+    ("partial-vhosts", causes_links.partial_vhosts),
+    ("wrong-default-cert", causes_serving.wrong_default_cert),
+    ("other-server", causes_server.other_server),
+    ("proto", causes_server.proto),
+    ("mtls", causes_server.mtls),
+    ("middlebox", causes_clients.middlebox),
+    ("unknown-name", causes_serving.unknown_name),
+    ("client-no-sni", causes_clients.client_no_sni),
+    ("sni-stripped", causes_clients.sni_stripped),
+    ("not-tls", causes_clients.not_tls),
+    ("log-disabled", causes_server.log_disabled),
+)
+"""Root causes by id; of equal severity and confidence the earlier one is told first."""
+
+_SEVERITIES = list(Severity)
+_CONFIDENCES = list(Confidence)
+_LAST = ("ok", "inconclusive")
+
+
+def diagnose(evidence: EvidenceSet) -> tuple[Finding, ...]:
+    """All findings, the most severe and most certain first. Never empty: there is `ok` or `inconclusive` where nothing is wrong."""
+    case = Case(evidence)
+    findings = [finding for _, rule in CAUSES for finding in rule(case)]
+    findings += lint_findings(case, findings)
+    findings += _conclusion(case, findings)
+    order = {id(finding): place for place, finding in enumerate(findings)}
+    return tuple(
+        sorted(
+            findings,
+            key=lambda each: (
+                each.id in _LAST and each.id != "ok",
+                _SEVERITIES.index(each.severity),
+                _CONFIDENCES.index(each.confidence),
+                order[id(each)],
+            ),
+        )
+    )
+
+
+def exit_status(findings: tuple[Finding, ...]) -> int:
+    """As ``prober once`` ends: 1 when something is wrong, 3 when nothing is and not everything could be judged, else 0."""
+    if any(each.severity is not Severity.INFO for each in findings):
+        return 1
+    return 3 if any(each.id == "inconclusive" for each in findings) else 0
+
+
+def _conclusion(case: Case, findings: list[Finding]) -> list[Finding]:
+    if any(each.severity is Severity.CRITICAL for each in findings):
+        return []
+    good = _positive(case)
+    if good:
+        return [_ok(case, good)]
+    wrong = [each for each in findings if each.severity is Severity.WARNING]
+    if any(each.id in _ROOT for each in wrong):
+        return []  # a root cause was named, with what it misses
+    return [_inconclusive(case)]
+
+
+_ROOT = frozenset(cause for cause, _ in CAUSES)
+
+
+def _positive(case: Case) -> tuple[Evidence, ...]:
+    """Clients without SNI that were served, seen by whoever; a probe that saw anything else takes it back."""
+    for probe in case.probes:
+        if probe.hello(Sni.NONE) is not None and probe.judgement.verdict is not Verdict.OK:
+            return ()
+        if any(each.no_route for each in probe.answers(Sni.NONE)) and case.not_found:
+            return ()
+    served = tuple(probe_evidence(each) for each in case.probes if each.healthy and each.accepts)
+    flows = () if case.resets else tuple(each for each in case.accepts if each.source == "capture")
+    logs = () if case.rejected else case.served_in_log
+    return served + flows + logs
+
+
+def _ok(case: Case, good: tuple[Evidence, ...]) -> Finding:
+    http = [
+        Evidence(source="probe", text=f"{probe.where}: without SNI, GET {answer.path} with Host {answer.host} -> {answer.status}")
+        for probe in case.probes
+        for answer in probe.answers(Sni.NONE)
+        if answer.status is not None and not answer.no_route
+    ]
+    config = [
+        Evidence(source="routes", file=route.file, line=route.line, text=f"ApigeeRoute {route.name} takes clients without SNI")
+        for route in case.working_wildcards
+    ]
+    active = [each for each in good if each.source in {"probe", "capture"}]
+    against = [*case.no_wildcard_said, *(case.rejected if active else ())]
+    untried = "" if http or not active else " Whether requests are routed was not tried (--http)."
+    return found(
+        "ok",
+        f"Clients without SNI get a certificate that they accept.{untried}",
+        active=[*active, *http],
+        config=config if active else (),
+        log=[each for each in good if each.source == "logs"],
+        against=against,
+        severity=Severity.INFO,
+    )
+
+
+def _inconclusive(case: Case) -> Finding:
+    missing = []
+    judged = [probe for probe in case.probes if probe.known and probe.hello(Sni.NONE) is not None]
+    if not judged:
+        missing.append("a probe with a known name (--probe ADDRESS --server-name NAME)")
+    unsure = [probe.judgement.inconclusive for probe in case.probes if probe.judgement.inconclusive]
+    if case.evidence.routes is None:
+        missing.append("the ApigeeRoutes (--routes FILE, or --kubernetes)")
+    if not case.overrides:
+        missing.append("overrides.yaml (--overrides FILE)")
+    if case.logs is None:
+        missing.append("the ingress's access log (--logs FILE)")
+    elif case.logs.entries and not case.logs.served_without_sni and not case.logs.rejected_without_sni:
+        missing.append("a client without SNI: the log has none, neither served nor turned away")
+    if case.evidence.cluster is not None and case.evidence.cluster.denied:
+        missing.append(f"what the cluster refused: {listed(case.evidence.cluster.denied)}")
+    failed = [f"{each.kind} {each.name}" for each in case.evidence.sources if each.error is not None]
+    if failed:
+        missing.append(f"what could not be read: {listed(failed)}")
+    noise = "" if case.logs is None or not case.logs.rejected_without_sni or case.rejected else (
+        f" The log's {case.logs.rejected_count} lines without a name come from single public addresses: internet noise."
+    )  # fmt: skip
+    right = f"The wildcard route {case.working_wildcards[0].name} reads right, but n" if case.working_wildcards else "N"
+    facts = [*case.accepts, *case.served_in_log, *case.rejected]
+    return Finding(
+        id="inconclusive",
+        severity=Severity.INFO,
+        confidence=Confidence.SUSPECTED,
+        summary=f"{right}othing shows how clients without SNI fare{': ' + listed(unsure) if unsure else ''}.{noise} "
+        f"Missing: {'; '.join(missing) or 'a client without SNI that is served'}.",
+        evidence=tuple(facts[:4]) + tuple(probe_evidence(probe) for probe in case.probes),
+        fix=Fix(explanation="Probe the ingress with a known name.", commands=(Remedy(case).prove(),)),
+    )

@@ -1,0 +1,253 @@
+"""Causes that lie between the wildcard route and the environment groups: not linked, linked to nothing, linked in part. Pure.
+
+ApigeeRoute ``*`` gives clients without SNI a certificate; ``additionalGateways`` of a virtual host binds its hosts to that gateway.
+Without the link the handshake succeeds and every request gets 404 ``route_not_found`` (measured on a real Envoy). The link goes
+through three places: overrides.yaml, ApigeeRouteConfig (applied by the virtualhost chart), ApigeeRoute (made by the watcher).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prober.diagnose.case import Case, found, listed, route_evidence
+from prober.diagnose.findings import Evidence, Finding, Severity
+from prober.diagnose.fixes import Remedy
+from prober.diagnose.overrides import VirtualHost
+from prober.diagnose.routes import ROUTE, Route
+
+__all__ = ["dangling", "not_applied", "not_linked", "partial_vhosts"]
+
+
+def not_linked(case: Case) -> Iterator[Finding]:
+    """A wildcard route works, and nothing is bound to it: TLS stands, and every Host is 404.
+
+    Confirmed by a 404 of Envoy's over a connection without SNI, where the same request with SNI is answered otherwise, and a
+    configuration that lists the route nowhere.
+    """
+    config = _nothing_linked(case)
+    log = _unlinked_lines(case)
+    active = case.not_found
+    if not active and not config and not log:
+        return
+    if not active and not log and not case.working_wildcards:
+        return  # the route itself is wrong; that comes first
+    # Where it is linked in part, `partial-vhosts` and `not-applied` say where not; this is then about the Hosts that were seen.
+    against = (*_answered(case), *_linked(case))
+    proof = (
+        ""
+        if active
+        else " Whether requests get 404 was not tried: probe with --http."
+        if config
+        else " A Host that no environment group has is logged the same way: compare with the routes, or probe with --http."
+    )
+    where = "no environment group lists it in additionalGateways" if config else "the Hosts asked for are not bound to it"
+    yield found(
+        "not-linked",
+        f"Clients without SNI {'get' if active or log else 'would get'} a certificate and then 404 route_not_found: "
+        f"the wildcard route serves TLS, and {where}.{proof}",
+        active=active,
+        config=config,
+        log=log,
+        against=against,
+        fix=Remedy(case).link(),
+    )
+
+
+def _links(case: Case) -> set[str]:
+    return set(case.links)
+
+
+def _nothing_linked(case: Case) -> tuple[Evidence, ...]:
+    """That a wildcard route is there and listed nowhere."""
+    names = {route.name for route in case.wildcards}
+    if not names or names & _links(case):
+        return ()
+    said = [
+        route_evidence(route, f"lists no wildcard route in additionalGateways ({listed(route.additional_gateways) or 'none'})",
+                       route.additional_gateways_line)
+        for route in (*case.group_routes, *case.route_configs)
+    ]  # fmt: skip
+    said += [
+        Evidence(
+            source="overrides", file=file, line=host.line, text=f"virtualhost {host.name} does not list {listed(sorted(names))}"
+        )
+        for file, host in case.virtual_hosts
+    ]
+    return tuple(said)
+
+
+def _linked(case: Case) -> tuple[Evidence, ...]:
+    names = {route.name for route in case.wildcards}
+    return tuple(
+        route_evidence(route, f"lists {listed(sorted(names & set(route.additional_gateways)))}", route.additional_gateways_line)
+        for route in case.group_routes
+        if names & set(route.additional_gateways)
+    )
+
+
+def _unlinked_lines(case: Case) -> tuple[Evidence, ...]:
+    if case.logs is None:
+        return ()
+    rows = sorted(case.logs.unlinked.items(), key=lambda row: -row[1].count)
+    return tuple(
+        Evidence(source="logs", text=f"{tally.count:,} requests without SNI for Host {host}: 404 route_not_found")
+        for host, tally in rows
+    )
+
+
+def _answered(case: Case) -> tuple[Evidence, ...]:
+    """Requests over connections without SNI that were answered by more than a 404."""
+    return tuple(
+        Evidence(source="probe", text=f"{probe.where}: without SNI, Host {answer.host} -> {answer.status}")
+        for probe in case.probes
+        for answer in probe.http
+        if answer.sni == "none" and answer.status is not None and not answer.no_route
+    )
+
+
+def dangling(case: Case) -> Iterator[Finding]:
+    """A name in additionalGateways that no ApigeeRoute has: the link leads nowhere."""
+    facts = case.evidence.routes
+    if facts is None or not facts.complete:
+        return
+    names = {(route.namespace, route.name) for route in case.routes if route.kind == ROUTE}
+    missing: dict[str, list[Evidence]] = {}
+    for route in case.routes:
+        for name in route.additional_gateways:
+            if name not in {each for _, each in names}:
+                text = f"lists {name}; no ApigeeRoute has that name"
+                missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
+            elif route.namespace and not {("", name), (route.namespace, name)} & names:
+                text = f"in namespace {route.namespace} lists {name}, which is in another namespace"
+                missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
+    for file, host in case.virtual_hosts:
+        for name in host.additional_gateways:
+            if name not in {each for _, each in names}:
+                text = f"virtualhost {host.name} lists {name}; no ApigeeRoute has that name"
+                line = host.additional_gateways_line or host.line
+                missing.setdefault(name, []).append(Evidence(source="overrides", file=file, line=line, text=text))
+    for name, evidence in missing.items():
+        near = listed(route.name for route in case.wildcards)
+        remedy = Remedy(case)
+        remedy.route = name
+        yield found(
+            "dangling",
+            f"additionalGateways names {name}, and there is no such ApigeeRoute in its namespace"
+            + (f"; the wildcard route there is called {near}." if near else "."),
+            active=(*case.resets, *case.not_found),
+            config=evidence,
+            log=() if case.wildcards else case.rejected,
+            against=() if case.resets or case.not_found else case.accepts,
+            fix=remedy.enable(),
+        )
+
+
+def partial_vhosts(case: Case) -> Iterator[Finding]:
+    """Some environment groups are linked to the wildcard route, and others are not: their Hosts get 404 without SNI."""
+    links = {route.name for route in case.wildcards} & _links(case) or _links(case)
+    if not links:
+        return
+    without = [host for _, host in case.virtual_hosts if not links & set(host.additional_gateways)]
+    mutual = [host for host in without if host.tls_mode == "MUTUAL"]
+    without = [host for host in without if host.tls_mode != "MUTUAL"]
+    if len(without) + len(mutual) == len(case.virtual_hosts):
+        without = []  # none is linked here: that is drift between the overrides and the cluster
+    routes = [route for route in case.group_routes if not links & set(route.additional_gateways)]
+    if len(routes) == len(case.group_routes):
+        routes = []
+    if not without and not routes:
+        return
+    files = {host.name: file for file, host in case.virtual_hosts}
+    evidence = [
+        Evidence(source="overrides", file=files[host.name], line=host.line, text=f"virtualhost {host.name} lists no {listed(sorted(links))}")
+        for host in without
+    ]  # fmt: skip
+    evidence += [
+        route_evidence(route, f"does not list {listed(sorted(links))}", route.additional_gateways_line) for route in routes
+    ]
+    names = listed([host.name for host in without] or [route.name for route in routes])
+    yield found(
+        "partial-vhosts",
+        f"Some environment groups are linked to the wildcard route {listed(sorted(links))}, {names} not: without SNI their hosts get 404.",
+        active=case.not_found,
+        config=evidence,
+        log=_unlinked_lines(case),
+        severity=None if case.not_found else Severity.WARNING,
+        fix=Remedy(case).link(only=[host.name for host in without] or None),
+    )
+
+
+def not_applied(case: Case) -> Iterator[Finding]:
+    """overrides.yaml lists the wildcard route, and the objects in the cluster do not; or the other way round."""
+    for facts in case.overrides:
+        for host in facts.virtual_hosts:
+            if not host.name:
+                continue
+            configs = [route for route in case.route_configs if _belongs(route, host, facts.organization, case)]
+            routes = [route for route in case.group_routes if _belongs(route, host, facts.organization, case)]
+            yield from _missing_hop(case, facts.file, host, configs, routes)
+            yield from _surplus(case, facts.file, host, configs + routes)
+
+
+def _missing_hop(case: Case, file: str, host: VirtualHost, configs: list[Route], routes: list[Route]) -> Iterator[Finding]:
+    wanted = set(host.additional_gateways)
+    hops = [(route, sorted(wanted - set(route.additional_gateways))) for route in (*configs, *routes)]
+    late = [(route, names) for route, names in hops if names]
+    if not late:
+        return
+    route, names = late[0]
+    if route in configs:
+        hop = "the virtualhost chart was not applied since (overrides.yaml -> ApigeeRouteConfig)"
+    elif configs:
+        hop = (
+            "the watcher did not carry it on (ApigeeRouteConfig -> ApigeeRoute): look at its log and at the webhook's certificate"
+        )
+    else:
+        hop = "it was not applied, or the watcher did not carry it on"
+    line = host.additional_gateways_line or host.line
+    yield found(
+        "not-applied",
+        f"overrides.yaml links virtualhost {host.name} to {listed(names)}, and {route.kind} {route.name} does not: {hop}.",
+        active=(*case.resets, *case.not_found),
+        config=[
+            Evidence(source="overrides", file=file, line=line, text=f"virtualhost {host.name} lists {listed(host.additional_gateways)}"),
+            *(route_evidence(each, f"lacks {listed(lacking)}", each.additional_gateways_line) for each, lacking in late),
+        ],
+        log=_unlinked_lines(case),
+        against=() if case.resets or case.not_found else _answered(case),
+        fix=Remedy(case).reapply(f"Apply the virtual hosts of {file} again; if {host.name} stays as it is, the watcher's log says why."),
+    )  # fmt: skip
+
+
+def _surplus(case: Case, file: str, host: VirtualHost, routes: list[Route]) -> Iterator[Finding]:
+    surplus = {name for route in routes for name in route.additional_gateways} - set(host.additional_gateways)
+    if not surplus:
+        return
+    yield found(
+        "not-applied",
+        f"The cluster links {host.name} to {listed(sorted(surplus))}, and overrides.yaml does not: the next upgrade takes the link away.",
+        config=[
+            *(
+                route_evidence(route, f"lists {listed(route.additional_gateways)}", route.additional_gateways_line)
+                for route in routes
+            ),
+            Evidence(source="overrides", file=file, line=host.line, text=f"virtualhost {host.name} does not list it"),
+        ],
+        fix=Remedy(case).link(only=[host.name]),
+    )
+
+
+def _belongs(route: Route, host: VirtualHost, organization: str | None, case: Case) -> bool:
+    """Whether an object is made from a virtual host: its name is ORG-GROUP, or ORG-GROUP-NNN-HASH for a route.
+
+    Of two groups whose names begin alike the longer one is meant.
+    """
+
+    def fits(group: str) -> bool:
+        whole = f"{organization}-{group}" if organization else group
+        if organization:
+            return route.name == whole or route.name.startswith(f"{whole}-")
+        return route.name == whole or route.name.endswith(f"-{whole}") or f"-{whole}-" in f"-{route.name}"
+
+    best = max((each.name for _, each in case.virtual_hosts if each.name and fits(each.name)), key=len, default=None)
+    return best == host.name

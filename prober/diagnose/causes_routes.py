@@ -1,0 +1,198 @@
+"""Causes that lie in the wildcard route itself: it is missing, off, on the wrong port or pods, or there are two. Pure.
+
+Sources: "Enable non-SNI clients" and the ApigeeRoute CRD of Apigee hybrid; Istio's ``pilot/pkg/model/gateway.go`` for duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from prober.diagnose.case import Case, conflict, found, listed, route_evidence
+from prober.diagnose.findings import Evidence, Finding, Fix, Severity
+from prober.diagnose.fixes import Remedy
+from prober.diagnose.routes import Route
+
+__all__ = ["dup_wildcard", "flag_off", "no_wildcard", "port", "selector"]
+
+
+def no_wildcard(case: Case) -> Iterator[Finding]:
+    """No route takes clients without SNI, so no filter chain matches their hello.
+
+    Confirmed by a reset on the wire and a configuration without such a route. Contradicted by any client without SNI that got a
+    certificate. A route that exists and is wrong is another cause.
+    """
+    if case.wildcards:
+        return
+    config = case.no_wildcard_said
+    active = case.nameless_resets
+    if case.accepts and not active:
+        return  # whatever serves them, something does; the missing route is told as evidence against `ok`
+    if not active and not config and not case.rejected:
+        return
+    missing = _missing(active=bool(active), config=bool(config))
+    consequence = (
+        "the ingress resets clients that send no SNI"
+        if active
+        else "connections without a server name match no filter chain"
+        if case.rejected
+        else "clients that send no SNI would be reset"
+    )
+    known = "No ApigeeRoute with host '*' is configured, and " if config else ""
+    summary = f"{known}{consequence}{'' if known else ', as an ingress without a wildcard route does'}.{missing}"
+    against = (*case.accepts, *case.served_in_log)
+    dangling = [name for name in case.links if case.routes]
+    if dangling and active and not (case.evidence.routes is not None and case.evidence.routes.complete):
+        # A route that is linked and was not among the files may be the wildcard: then the files do not agree, they are silent.
+        summary += f" The linked route {listed(dangling)} is in none of the files: give it, to be sure."
+        config = ()
+    yield found(
+        "no-wildcard",
+        summary[:1].upper() + summary[1:],
+        active=active,
+        config=config,
+        log=case.rejected,
+        against=against,
+        fix=Remedy(case).enable(),
+    )
+
+
+def _missing(*, active: bool, config: bool) -> str:
+    wanted = []
+    if not active:
+        wanted.append("a probe (--probe ADDRESS --server-name NAME) or a capture")
+    if not config:
+        wanted.append("the ApigeeRoutes (--routes FILE or --kubernetes)")
+    return f" To be sure: {' and '.join(wanted)}." if wanted else ""
+
+
+def flag_off(case: Case) -> Iterator[Finding]:
+    """A wildcard route exists, and enableNonSniClient is false or not written, which means false."""
+    for route in () if case.working_wildcards else case.wildcards:
+        if route.enable_non_sni_client:
+            continue
+        how = "is false" if route.enable_non_sni_client is False else "is not written, which means false"
+        yield found(
+            "flag-off",
+            f"The wildcard route {route.name} exists, but its enableNonSniClient {how}: it takes no client without SNI."
+            + _unproved(case, "reset"),
+            active=case.resets,
+            config=[route_evidence(route, f"has host '*' and enableNonSniClient {how}", route.flag_line)],
+            log=case.rejected,
+            against=case.accepts,
+            fix=Remedy(case).repair_route(
+                route,
+                f"Set spec.enableNonSniClient of ApigeeRoute {route.name} to true.",
+                merge_patch='{"spec":{"enableNonSniClient":true}}',
+            ),
+        )
+
+
+def selector(case: Case) -> Iterator[Finding]:
+    """A wildcard route whose selector matches no pod of the gateway: no pod gets its filter chain."""
+    cluster = case.evidence.cluster
+    for route in () if case.working_wildcards else case.wildcards:
+        if case.selects_gateway(route) or not route.enable_non_sni_client:
+            continue
+        wanted = ", ".join(f"{key}={value}" for key, value in route.selector)
+        pods = cluster is not None and bool(cluster.pods)
+        other = next((labels for labels in case.gateways if conflict(route.selector, labels)), case.gateways[0])
+        labels = ", ".join(f"{key}={value}" for key, value in other)
+        whom = "pods of the ingress have" if pods else "the ingress is expected to have"
+        yield found(
+            "selector",
+            f"The wildcard route {route.name} selects {wanted}, and {whom} {labels}: the route is on no pod of this ingress."
+            + _unproved(case, "reset"),
+            active=case.resets,
+            config=[
+                route_evidence(route, f"selects {wanted}", route.line_of("selector")),
+                Evidence(source="kubernetes" if pods else "routes", text=f"{whom} {labels}"),
+            ],
+            log=case.rejected,
+            against=case.accepts,
+            fix=Remedy(case).repair_route(route, f"Give ApigeeRoute {route.name} the selector of this ingress."),
+        )
+
+
+def port(case: Case) -> Iterator[Finding]:
+    """A wildcard route that does not terminate TLS on 443: only port 80, PASSTHROUGH, or no certificate."""
+    for route in () if case.working_wildcards else case.wildcards:
+        if any(each.terminates_tls for each in route.ports):
+            continue
+        ports = "; ".join(
+            f"{each.number} {each.protocol or 'no protocol'}, tls mode {each.tls_mode or 'none'}, "
+            f"credentialName {each.credential_name or 'none'}"
+            for each in route.ports
+        )
+        yield found(
+            "port",
+            f"The wildcard route {route.name} has no port 443 with protocol HTTPS, tls mode SIMPLE and a credentialName: "
+            "it presents no certificate to clients without SNI." + _unproved(case, "reset"),
+            active=case.resets,
+            config=[route_evidence(route, f"has {ports or 'no ports'}", route.line_of("ports"))],
+            log=case.rejected,
+            against=case.accepts,
+            fix=Remedy(case).repair_route(route, f"Give ApigeeRoute {route.name} a port 443 that terminates TLS."),
+        )
+
+
+def dup_wildcard(case: Case) -> Iterator[Finding]:
+    """Two wildcard routes on one port of one gateway: Istio takes one and skips the other, and which one is a matter of order."""
+    routes = [route for route in case.wildcards if any(each.number == 443 for each in route.ports)]
+    pairs = list(combinations(routes, 2))
+    if not pairs:
+        return
+    overlapping = [pair for pair in pairs if not conflict(pair[0].selector, pair[1].selector)]
+    concerned = tuple(dict.fromkeys(route for pair in overlapping or pairs for route in pair))
+    names = listed(route.name for route in concerned)
+    certificates = listed(dict.fromkeys(_credential(route) for route in concerned))
+    against = [] if overlapping else [route_evidence(concerned[-1], f"selects {dict(concerned[-1].selector)}: no pod has both")]
+    wrong = case.wrong_certificates
+    # A client that is served well, by one of the two, does not say that the other is in nobody's way.
+    against += [] if wrong or case.resets else list(case.accepts)
+    keep, *superfluous = concerned
+    linked = [route for route in concerned if route.name in case.links]
+    if linked:
+        keep, superfluous = linked[0], [route for route in concerned if route is not linked[0]]
+    yield found(
+        "dup-wildcard",
+        f"{len(concerned)} ApigeeRoutes have host '*' on port 443 ({names}): only one takes effect, in no order to rely on, with one "
+        f"of the certificates {certificates}." if overlapping else
+        f"{len(concerned)} ApigeeRoutes have host '*' on port 443 ({names}); Apigee allows one, though their selectors share no pod.",
+        active=(*wrong, *case.resets),
+        config=[
+            route_evidence(route, f"has host '*', port 443, credentialName {_credential(route)}", route.line_of("hostnames"))
+            for route in concerned
+        ],
+        against=against,
+        severity=None if overlapping else Severity.WARNING,
+        fix=_keep_one(case, keep, superfluous),
+    )  # fmt: skip
+
+
+def _keep_one(case: Case, keep: Route, superfluous: list[Route]) -> Fix:
+    remedy = Remedy(case)
+    names = [route.name for route in superfluous]
+    return Fix(
+        explanation=f"Keep {keep.name} (linked: {'yes' if keep.name in case.links else 'no'}) and delete {listed(names)}; "
+        "a copy is saved first.",
+        commands=(
+            *(
+                command
+                for route in superfluous
+                for command in (
+                    f"kubectl -n {route.namespace or remedy.namespace} get apigeeroute {route.name} -o yaml > {route.name}.saved.yaml",
+                    f"kubectl -n {route.namespace or remedy.namespace} delete apigeeroute {route.name}",
+                )
+            ),
+            remedy.prove(),
+        ),
+    )
+
+
+def _credential(route: Route) -> str:
+    return next((each.credential_name for each in route.ports if each.number == 443 and each.credential_name), "(none)")
+
+
+def _unproved(case: Case, seen: str) -> str:
+    return "" if case.resets else f" No probe or capture shows the {seen}: probe it to be sure."

@@ -1,0 +1,250 @@
+"""Causes on the server's side that have nothing to do with a wildcard route: versions, client certificates, layer 4, products. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prober.diagnose.case import Case, default_problems, found, listed, probe_evidence, serves_unknown
+from prober.diagnose.evidence import FlowEnd, ProbeFacts
+from prober.diagnose.findings import Evidence, Finding, Fix, Severity
+from prober.diagnose.fixes import Remedy
+from prober.diagnose.products import product_fix
+from prober.judge.signatures import Signature
+from prober.model import Outcome, Sni, Verdict
+
+__all__ = ["l4", "log_disabled", "mtls", "other_server", "proto"]
+
+# RFC 8446 §6 and RFC 5246 §7.2: what a server says that finds no version, cipher suite or parameter in common.
+_PROTOCOL_ALERTS = {40: "handshake_failure", 70: "protocol_version", 71: "insufficient_security"}
+_CLIENT_CERTIFICATE_ALERTS = {42: "bad_certificate", 116: "certificate_required"}
+
+
+def _alerts(probe: ProbeFacts, sni: Sni) -> set[int]:
+    return {
+        each.observation.facts.tls_alert.code
+        for each in probe.differential.handshakes
+        if each.sni is sni and each.observation.facts.tls_alert is not None
+    }
+
+
+def _alerts_everywhere(probe: ProbeFacts, codes: dict[int, str]) -> set[int]:
+    """The codes among ``codes`` that clients with a known name and without one both got."""
+    return _alerts(probe, Sni.KNOWN) & _alerts(probe, Sni.NONE) & set(codes)
+
+
+def proto(case: Case) -> Iterator[Finding]:
+    """Every hello is refused for its version or cipher suites: SNI has nothing to do with it."""
+    concerned = [(probe, codes) for probe in case.probes if (codes := _alerts_everywhere(probe, _PROTOCOL_ALERTS))]
+    flows = [flow for flow in case.flows if flow.end is FlowEnd.ALERT and flow.alert in (70, 71)]
+    if not concerned and not flows:
+        return
+    codes = {code for _, found_codes in concerned for code in found_codes} | {flow.alert for flow in flows if flow.alert}
+    names = listed(f"{code} ({_PROTOCOL_ALERTS[code]})" for code in sorted(codes))
+    limits = [lint for each in case.overrides for lint in each.lints if lint.id == "tls-version-not-string"]
+    yield found(
+        "proto",
+        f"The ingress refuses the offered TLS versions or cipher suites with alert {names}, with SNI and without: this is no matter of SNI.",
+        active=[
+            *(probe_evidence(probe) for probe, _ in concerned),
+            *(Evidence(source="capture", file=flow.file, text=f"{flow.client} -> {flow.server}: {flow.times} alerts {flow.alert}") for flow in flows),
+        ],
+        config=[Evidence(source="overrides", file=lint.file, line=lint.line, text=lint.text) for lint in limits],
+        fix=Fix(
+            explanation="Compare minTLSProtocolVersion, maxTLSProtocolVersion and cipherSuites of the virtualhosts (or the server's own settings) "
+            "with what the client offers; probe one version at a time.",
+            commands=tuple(f"prober once {_target(concerned)} --tls {version}" for version in ("1.2", "1.3")) if concerned else (),
+        ),
+    )  # fmt: skip
+
+
+def _target(concerned: list[tuple[ProbeFacts, set[int]]]) -> str:
+    probe = concerned[0][0]
+    name = next((each.server_name for each in probe.known if each.server_name), None)
+    return f"{probe.where} --server-name {name}" if name else probe.where
+
+
+def mtls(case: Case) -> Iterator[Finding]:
+    """The ingress wants a client certificate and ends handshakes that bring none."""
+    concerned = [
+        probe
+        for probe in case.probes
+        if (_alerts(probe, Sni.KNOWN) | _alerts(probe, Sni.NONE)) & set(_CLIENT_CERTIFICATE_ALERTS)
+        or any(answer.error and "certificate_required" in answer.error for answer in probe.http)
+    ]
+    mutual = [(file, host) for file, host in case.virtual_hosts if host.tls_mode == "MUTUAL"]
+    if concerned:
+        yield found(
+            "mtls",
+            "The ingress demands a client certificate, whatever the server name is: clients without one are turned away after the hello.",
+            active=map(probe_evidence, concerned),
+            config=[Evidence(source="overrides", file=file, line=host.line, text=f"virtualhost {host.name} has tlsMode MUTUAL") for file, host in mutual],
+            fix=Fix(explanation="Give the client its certificate; or set tlsMode SIMPLE where none is needed."),
+        )  # fmt: skip
+    # The other side of the coin: who leaves the name out leaves the certificate out, too.
+    passed = [
+        probe
+        for probe in case.probes
+        if _wants_certificate(probe, Sni.KNOWN) and probe.accepts and not _wants_certificate(probe, Sni.NONE)
+    ]
+    linked = [
+        Evidence(source="overrides", file=file, line=host.additional_gateways_line, text=f"virtualhost {host.name} is MUTUAL and linked to {listed(host.additional_gateways)}")
+        for file, host in mutual
+        if host.additional_gateways
+    ]  # fmt: skip
+    if passed:
+        yield found(
+            "mtls-bypass",
+            "With the known name the ingress asks for a client certificate, without SNI it does not: who leaves the name out may reach the "
+            "same APIs without a certificate.",
+            active=map(probe_evidence, passed),
+            config=linked,
+            severity=Severity.WARNING,
+            fix=Fix(explanation="Do not list the wildcard route in additionalGateways of a virtualhost with tlsMode MUTUAL."),
+        )
+
+
+def _wants_certificate(probe: ProbeFacts, sni: Sni) -> bool:
+    return any(each.observation.facts.client_certificate_requested for each in probe.differential.handshakes if each.sni is sni)
+
+
+_CONNECTION = {
+    Outcome.REFUSED: "nothing listens there, or a firewall rejects",
+    Outcome.CONNECT_TIMEOUT: "no SYN is answered: a firewall, or no route",
+    Outcome.UNREACHABLE: "the network says it is unreachable",
+    Outcome.RESOLVE_FAILED: "the name has no address",
+    Outcome.TIMEOUT: "TCP stands and no byte comes: a hung backend or a filter",
+    Outcome.RESET: "every connection is reset: no healthy backend, a PROXY header that is expected, or overload",
+    Outcome.CLOSED: "every connection is closed: a TCP proxy without a healthy backend, or a PROXY header that is expected",
+}
+
+
+def l4(case: Case) -> Iterator[Finding]:
+    """Nobody is served, whatever the name is: load balancer, firewall, backends, PROXY protocol."""
+    for probe in case.probes:
+        faults = set(probe.judgement.faults)
+        if not faults & {Verdict.UNREACHABLE, Verdict.TLS_FAILING}:
+            continue
+        outcomes = {each.observation.outcome for each in probe.differential.handshakes}
+        known = [each.observation.outcome for each in probe.known]
+        if not known and Verdict.UNREACHABLE not in faults:
+            continue  # without a control nobody can say that everybody fails
+        meant = next((text for outcome, text in _CONNECTION.items() if outcome in outcomes), None)
+        if meant is None or outcomes & {Outcome.TLS_ALERT, Outcome.NOT_TLS, Outcome.CERTIFICATE}:
+            continue
+        unlisted = [
+            each.server_name
+            for each in probe.known
+            if case.hostnames and each.server_name and not _listed_name(case, each.server_name)
+        ]
+        against = [
+            Evidence(source="routes", text=f"{name} is in no route's hostnames: it may be only that name") for name in unlisted
+        ]
+        yield found(
+            "l4",
+            f"{probe.where}: no client is served, with the right name or without: {meant}. This is no matter of SNI.",
+            active=[probe_evidence(probe)],
+            against=against,
+            fix=Fix(
+                explanation="Look at the load balancer, the firewall, the Service's endpoints, and whether a PROXY header is expected.",
+                commands=(
+                    f"kubectl -n {case.namespace} get pods,services,endpoints -l app=apigee-ingressgateway -o wide",
+                    f"prober once {_target([(probe, set())])} --proxy-protocol v2",
+                ),
+            ),
+        )
+
+
+def _listed_name(case: Case, name: str) -> bool:
+    from prober.diagnose.causes_serving import covers
+
+    return covers(case.hostnames, name)
+
+
+# Signatures of an ingress that serves known names and treats the missing one as another product than Envoy does.
+_OTHERS = {"strict-sni", "caddy", "cdn", "sni-router", "reset-without-sni", "closed-without-sni", "caddy-default-sni"}
+
+
+def other_server(case: Case) -> Iterator[Finding]:
+    """The ingress behaves as another product than Envoy does: the fix is that product's."""
+    for probe in case.probes:
+        if not probe.known_served:
+            continue
+        signature = _signature(probe)
+        product = _default_product(probe)
+        if signature is None and product is None:
+            continue
+        key = product or (signature.id if signature is not None else "")
+        seen = (
+            f"presents the default certificate of {product}"
+            if product
+            else f"behaves as {signature.products if signature else ''}"
+        )
+        remedy = product_fix(key, Remedy(case).prove())
+        yield found(
+            "other-server",
+            f"{probe.where} {seen}; this is not what Envoy, Istio and Apigee hybrid do without a wildcard route.",
+            active=[
+                probe_evidence(probe),
+                *(Evidence(source="probe", text=text) for text in (default_problems(probe) if product else ())[:2]),
+            ],
+            against=_apigee_configured(case),
+            fix=remedy,
+        )
+
+
+def _signature(probe: ProbeFacts) -> Signature | None:
+    first = next(iter(probe.judgement.signatures), None)
+    if first is None or first.id not in _OTHERS or (probe.accepts and probe.healthy):
+        return None
+    if first.id == "sni-router" and serves_unknown(probe):
+        return None
+    return first
+
+
+def _default_product(probe: ProbeFacts) -> str | None:
+    pairs = zip(probe.differential.handshakes, probe.judgement.handshakes, strict=True)
+    return next((judged.default_of for handshake, judged in pairs if handshake.sni is Sni.NONE and judged.default_of), None)
+
+
+def _apigee_configured(case: Case) -> tuple[Evidence, ...]:
+    if not case.routes:
+        return ()
+    return (
+        Evidence(
+            source="routes",
+            file=case.routes[0].file,
+            text=f"{len(case.routes)} ApigeeRoutes are configured: an Envoy should be behind",
+        ),
+    )
+
+
+def log_disabled(case: Case) -> Iterator[Finding]:
+    """There is no access log to judge by: it is turned off, or its format is another one."""
+    config = [
+        Evidence(source="overrides", file=each.file, line=each.access_log_off, text="istiod.accessLogFile is empty: no access log is written")
+        for each in case.overrides
+        if each.access_log_off is not None
+    ]  # fmt: skip
+    logs = case.logs
+    empty = logs is not None and logs.lines > 0 and logs.entries == 0
+    if not config and not empty:
+        return
+    log = (
+        [Evidence(source="logs", text=f"{logs.lines:,} lines, and no access-log entry among them")]
+        if logs is not None and empty
+        else []
+    )
+    yield found(
+        "log-disabled",
+        "The ingress writes no access log that can be read: it is turned off, its format was changed, or these are another container's lines.",
+        config=config,
+        log=log,
+        severity=Severity.INFO,
+        fix=Fix(
+            explanation="Set istiod.accessLogFile to /dev/stdout in overrides.yaml and keep Apigee's accessLogFormat; name the proxy's container.",
+            yaml="istiod:\n  accessLogFile: /dev/stdout\n",
+            commands=(
+                f"kubectl -n {case.namespace} logs -l app=apigee-ingressgateway --all-containers --prefix --tail=-1 > ingress.log",
+            ),
+        ),
+    )

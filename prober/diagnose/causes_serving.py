@@ -1,0 +1,257 @@
+"""Causes behind a configuration that reads right, and names and certificates that do not fit. Pure.
+
+A missing Secret looks on the wire like a missing route (RST, no byte), but the filter chain matches, so that the log has *no*
+``filter_chain_not_found`` for it (measured on a real Envoy): that tells `secret` from `stale-route`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from prober.diagnose.case import Case, default_problems, found, listed, probe_evidence, route_evidence
+from prober.diagnose.evidence import FlowEnd, is_reset
+from prober.diagnose.findings import Evidence, Finding, Fix, Severity
+from prober.diagnose.fixes import Remedy
+from prober.diagnose.routes import Route
+from prober.model import Sni, Verdict
+
+__all__ = ["covers", "secret", "stale_route", "unknown_name", "wrong_default_cert"]
+
+
+def secret(case: Case) -> Iterator[Finding]:
+    """The wildcard route reads right, clients without SNI are reset, and no filter chain was missed: its Secret is not there."""
+    absent = _absent_secrets(case)
+    issues = _issues(case)
+    if not case.working_wildcards:
+        return
+    unlogged, logged = _canaries(case)
+    if not absent and not issues and (not case.resets or (logged and not unlogged)):
+        return
+    route = case.working_wildcards[0]
+    name = _credential(route)
+    odd = _unlike_others(case, route, name)
+    proof = ""
+    if case.resets and not absent and not unlogged:
+        proof = (
+            " To be sure: the Secret (--kubernetes), or a log of the time of the probe, in which a missing Secret leaves no "
+            "filter_chain_not_found (Envoy writes its log every 10 s)."
+        )
+    yield found(
+        "secret",
+        f"The wildcard route {route.name} is configured, and the ingress has no usable certificate for it: the Secret {name} is "
+        f"missing or invalid in the namespace of the gateway.{proof}",
+        active=(*case.resets, *(unlogged if case.resets else ())),
+        # That the route reads right is what makes the reset a matter of the Secret; without a trace of it, it confirms nothing.
+        config=(*absent, *issues, *odd) or ((_right(route),) if unlogged else ()),
+        against=() if case.resets else case.accepts,
+        fix=_recreate(case, name, route),
+    )
+
+
+def _absent_secrets(case: Case) -> tuple[Evidence, ...]:
+    cluster = case.evidence.cluster
+    wanted = {_credential(route) for route in case.working_wildcards}
+    return tuple(
+        Evidence(
+            source="kubernetes",
+            file=f"secret/{each.name}",
+            text=f"Secret {each.name} in namespace {each.namespace} {'is not there' if each.present is False else each.problem}",
+        )
+        for each in (() if cluster is None else cluster.secrets)
+        if each.name in wanted and (each.present is False or each.problem is not None)
+    )
+
+
+def _issues(case: Case) -> tuple[Evidence, ...]:
+    cluster = case.evidence.cluster
+    return tuple(
+        Evidence(source="kubernetes", text=f"ApigeeIssue: {each}")
+        for each in (() if cluster is None else cluster.issues)
+        if "cert" in each.lower() or "tls" in each.lower() or "secret" in each.lower()
+    )
+
+
+def _canaries(case: Case) -> tuple[tuple[Evidence, ...], tuple[Evidence, ...]]:
+    """Unknown names of our probes that were reset at a time that the log covers: not logged, and logged as without filter chain."""
+    logs = case.logs
+    end = None if logs is None else _time(logs.span.last)
+    unlogged, logged = [], []
+    for probe in case.probes:
+        hello = probe.hello(Sni.UNKNOWN)
+        if logs is None or hello is None or not is_reset(hello) or hello.server_name is None:
+            continue
+        if hello.server_name in logs.canaries:
+            text = f"the probe's name {hello.server_name} is logged as filter_chain_not_found: no filter chain took it"
+            logged.append(Evidence(source="logs", text=text))
+        elif end is not None and end.timestamp() > hello.started:
+            text = f"the probe's name {hello.server_name} was reset and is not in the log, which goes on until {logs.span.last}"
+            unlogged.append(Evidence(source="logs", text=text))
+    return tuple(unlogged), tuple(logged)
+
+
+def _unlike_others(case: Case, route: Route, name: str) -> tuple[Evidence, ...]:
+    used = {port.credential_name for each in case.group_routes for port in each.ports if port.credential_name}
+    if not used or name in used:
+        return ()
+    text = f"names the Secret {name}; the environment groups' routes use {listed(sorted(used))}"
+    return (route_evidence(route, text, route.line_of("ports")),)
+
+
+def _right(route: Route) -> Evidence:
+    return route_evidence(route, "has host '*', enableNonSniClient true and port 443 with a certificate")
+
+
+def _recreate(case: Case, name: str, route: Route) -> Fix:
+    remedy = Remedy(case)
+    namespace = route.namespace or remedy.namespace
+    return Fix(
+        explanation=f"Create the Secret {name} in {namespace}, or name one in ApigeeRoute {route.name} that exists ({remedy.credential}).",
+        commands=(
+            f"kubectl -n {namespace} get secret {name} -o jsonpath='{{.type}}{{\"\\n\"}}'",
+            f"kubectl -n {namespace} create secret generic {name} --from-file=cert=CERT.pem --from-file=key=KEY.pem",
+            *remedy.apply_overrides(),
+            remedy.prove(),
+        ),
+    )
+
+
+def stale_route(case: Case) -> Iterator[Finding]:
+    """The cluster's routes say that they are not what the ingress runs, or the ingress acts as if they were not there."""
+    stale = tuple(
+        route_evidence(route, text) for route in case.routes if (text := _unsettled(route)) is not None
+    )  # fmt: skip
+    _, logged = _canaries(case)
+    ignored = bool(case.working_wildcards and case.resets and (logged or case.rejected))
+    if not stale and not ignored:
+        return
+    right = [_right(route) for route in case.working_wildcards] if ignored else []
+    summary = (
+        "Routes in the cluster are not applied: " + listed(each.text for each in stale) + "."
+        if stale
+        else f"The wildcard route {case.working_wildcards[0].name} reads right, and the ingress has no filter chain for clients "
+        "without SNI: it runs an older configuration. Some pods may; probe every address."
+    )
+    yield found(
+        "stale-route",
+        summary,
+        active=(*case.resets, *case.not_found),
+        config=(*stale, *right) if stale or logged else (),
+        log=(*logged, *case.rejected),
+        against=case.accepts if stale and not case.resets else (),
+        fix=Remedy(case).reapply("Apply again; if the state stays, read the watcher's log and restart the ingress manager."),
+    )
+
+
+def _unsettled(route: Route) -> str | None:
+    if route.errors:
+        return f"reports {listed(route.errors, 2)}"
+    if route.state is not None and route.state != "running":
+        return f"is in state {route.state}, not running"
+    if None not in (route.generation, route.applied_generation) and route.applied_generation != route.generation:
+        return f"has generation {route.generation}, and {route.applied_generation} is applied"
+    return None
+
+
+def unknown_name(case: Case) -> Iterator[Finding]:
+    """Clients ask for a name that no route has: a hostname is missing, or the client has it wrong."""
+    seen: dict[str, tuple[list[Evidence], list[Evidence]]] = {}
+    for probe in case.probes:
+        for hello in probe.known:
+            if hello.server_name and is_reset(hello) and Verdict.UNREACHABLE not in probe.judgement.faults:
+                if case.hostnames and covers(case.hostnames, hello.server_name):
+                    continue
+                if not case.hostnames and not probe.accepts and Verdict.SNI_FAILING not in probe.judgement.faults:
+                    continue  # everybody is reset: that is no matter of this name
+                seen.setdefault(hello.server_name, ([], []))[0].append(probe_evidence(probe))
+    for group in case.flows:
+        if group.tls and group.sni and group.end in {FlowEnd.RESET, FlowEnd.CLOSED} and not group.sni.endswith(".invalid"):
+            text = f"{group.client} -> {group.server}: {group.times} ClientHello with server_name {group.sni}; reset"
+            seen.setdefault(group.sni, ([], []))[0].append(Evidence(source="capture", file=group.file, text=text))
+    for name, tally in sorted(() if case.logs is None else case.logs.rejected_by_name.items(), key=lambda row: -row[1].count):
+        assert case.logs is not None
+        sources = [source for source, _ in case.logs.sources_by_name.get(name, {}).items()]
+        text = f"server name {name} matched no filter chain: {tally.count:,} times, from {listed(sources) or 'unknown sources'}"
+        seen.setdefault(name, ([], []))[1].append(Evidence(source="logs", text=text))
+    for name, (active, log) in list(seen.items())[:10]:
+        covered = covers(case.hostnames, name)
+        config = []
+        if case.hostnames and not covered:
+            config = [Evidence(source="routes", text=f"no route has {name}; hostnames are {listed(case.hostnames)}")]
+        against = []
+        if covered:
+            against = [Evidence(source="routes", text=f"a route has a hostname that covers {name}: it may not be applied")]
+        near = _near(name, case.hostnames)
+        yield found(
+            "unknown-name",
+            f"Clients ask for {name}, and no route serves that name{near}.",
+            active=active,
+            config=config if active or log else (),
+            log=log,
+            against=against,
+            severity=None if active else Severity.WARNING,
+            fix=Fix(
+                explanation=f"Add {name} to the hostnames of its environment group, or correct the name in the client.",
+                commands=(
+                    f"kubectl -n {case.namespace} get apigeeroutes -o custom-columns=NAME:.metadata.name,HOSTS:.spec.hostnames",
+                    Remedy(case).prove(),
+                ),
+            ),
+        )
+
+
+def covers(hostnames: tuple[str, ...], name: str) -> bool:
+    """Whether a list of hostnames serves a name, as Envoy matches: exactly, or ``*.`` for any number of labels."""
+    name = name.lower()
+    return any(name == host.lower() or (host.startswith("*.") and name.endswith(host[1:].lower())) for host in hostnames)
+
+
+def _near(name: str, hostnames: tuple[str, ...]) -> str:
+    """What is likely to be wrong with a name that is nearly one of the hostnames."""
+    bare = name.removesuffix(".")
+    if bare != name and covers(hostnames, bare):
+        return f": it has a trailing dot; {bare} is served"
+    for host in hostnames:
+        if bare.endswith(f".{host}"):
+            return f": it is below {host}, which covers only itself"
+        if host.startswith("*.") and bare == host[2:]:
+            return f": {host} does not cover its own parent"
+    return ""
+
+
+def wrong_default_cert(case: Case) -> Iterator[Finding]:
+    """Clients without SNI get a certificate that they refuse: another name's, an expired one, or a product's own."""
+    active = case.wrong_certificates
+    if not active:
+        return
+    used = sorted({port.credential_name for each in case.group_routes for port in each.ports if port.credential_name})
+    config = [
+        route_evidence(
+            route, f"presents {_credential(route)}; the environment groups present {listed(used)}", route.line_of("ports")
+        )
+        for route in case.working_wildcards
+        if used and (len(used) > 1 or _credential(route) not in used)
+    ]
+    problems = [default_problems(probe) for probe in case.probes if default_problems(probe)]
+    remedy = Remedy(case)
+    route = case.working_wildcards[0] if case.working_wildcards else None
+    text = "Present one certificate that covers all hostnames of all environment groups (one pair for the port), and renew it in time."
+    yield found(
+        "wrong-default-cert",
+        f"Clients without SNI get a certificate that they refuse: {listed(problems[0], 3)}.",
+        active=active,
+        config=config,
+        fix=remedy.repair_route(route, text) if route is not None else Fix(explanation=text, commands=(remedy.prove(),)),
+    )
+
+
+def _credential(route: Route) -> str:
+    return next((port.credential_name for port in route.ports if port.terminates_tls and port.credential_name), "(none)")
+
+
+def _time(text: str) -> dt.datetime | None:
+    try:
+        parsed = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)

@@ -1,0 +1,208 @@
+"""Fixes ready to apply: the wildcard route's manifest with the names that this installation really has, and the commands. Pure.
+
+Sources: "Enable non-SNI clients" of the Apigee hybrid documentation (manifest, ``additionalGateways``, helm and apigeectl).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+
+from prober.diagnose.case import Case
+from prober.diagnose.findings import Fix
+from prober.diagnose.fixes_overrides import link_diff
+from prober.diagnose.overrides import INGRESS_APP
+from prober.diagnose.routes import Route
+from prober.model import Sni
+
+__all__ = ["Remedy"]
+
+DEFAULT_ROUTE = "non-sni"
+UNKNOWN_CREDENTIAL = "CREDENTIAL_NAME"
+
+
+class Remedy:
+    """The parts that fixes are made of, with this case's names."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self.namespace = case.namespace
+        self.route = case.wildcards[0].name if case.wildcards else case.links[0] if case.links else DEFAULT_ROUTE
+        self.overrides_file = case.overrides[0].file if case.overrides else "overrides.yaml"
+
+    # -- parts ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def credential(self) -> str:
+        """The Secret that the environment groups' routes use most."""
+        counted = Counter(
+            port.credential_name
+            for route in (*self._case.group_routes, *self._case.route_configs, *self._case.wildcards)
+            for port in route.ports
+            if port.credential_name
+        )
+        return counted.most_common(1)[0][0] if counted else UNKNOWN_CREDENTIAL
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels that all gateways have in common, so that the route is on each of them."""
+        selectors = [dict(route.selector) for route in self._case.group_routes if route.selector]
+        selectors = selectors or [dict(host.selector) for _, host in self._case.virtual_hosts if host.selector]
+        if not selectors:
+            return {"app": INGRESS_APP}
+        common = {key: value for key, value in selectors[0].items() if all(each.get(key) == value for each in selectors)}
+        return common or {"app": INGRESS_APP}
+
+    def manifest(self, name: str | None = None) -> str:
+        """The wildcard ApigeeRoute."""
+        name = name or self.route
+        credential = self.credential
+        hint = ""
+        if credential == UNKNOWN_CREDENTIAL:
+            hint = f"  # the one that is in use: kubectl -n {self.namespace} get apigeeroutes -o yaml | grep credentialName"
+        labels = "".join(f"    {_scalar(key)}: {_scalar(value)}\n" for key, value in self.selector.items())
+        return (
+            "apiVersion: apigee.cloud.google.com/v1alpha1\n"
+            "kind: ApigeeRoute\n"
+            f"metadata:\n  name: {_scalar(name)}\n  namespace: {_scalar(self.namespace)}\n"
+            'spec:\n  hostnames:\n  - "*"\n'
+            "  ports:\n  - number: 443\n    protocol: HTTPS\n    tls:\n"
+            f"      credentialName: {_scalar(credential)}{hint}\n"
+            "      mode: SIMPLE\n      minProtocolVersion: TLS_AUTO\n"
+            f"  selector:\n{labels}"
+            "  enableNonSniClient: true\n"
+        )
+
+    def diff(self, *, only: Iterable[str] | None = None) -> str | None:
+        """What to change in overrides.yaml so that every environment group (or ``only`` these) lists the wildcard route."""
+        parts = []
+        for facts in self._case.overrides:
+            text = self._case.evidence.texts.get(facts.file)
+            changed = None if text is None else link_diff(facts, text, self.route, only=None if only is None else set(only))
+            if changed is not None:
+                parts.append(changed)
+        return "".join(parts) or None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The environment groups: the virtual hosts' names; a placeholder where no overrides.yaml was given."""
+        return tuple(dict.fromkeys(host.name for _, host in self._case.virtual_hosts if host.name)) or ("ENV_GROUP",)
+
+    def apply_route(self, name: str | None = None) -> tuple[str, ...]:
+        """Commands that apply the manifest, tried on the server first."""
+        name = name or self.route
+        file, namespace = shlex.quote(f"{name}.yaml"), shlex.quote(self.namespace)
+        return (
+            f"kubectl -n {namespace} apply --dry-run=server -f {file}",
+            f"kubectl -n {namespace} apply -f {file}",
+            f"kubectl -n {namespace} wait --for=jsonpath='{{.status.state}}'=running {shlex.quote(f'apigeeroute/{name}')}",
+        )
+
+    def apply_overrides(self, *, only: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Commands that bring the virtual hosts of overrides.yaml into the cluster: helm's, and apigeectl's for old versions."""
+        file = shlex.quote(self.overrides_file)
+        commands: list[str] = []
+        for group in only or self.groups:
+            name = group if group == "ENV_GROUP" else shlex.quote(group)
+            upgrade = (
+                f"helm upgrade {name} apigee-virtualhost/ --install --namespace {shlex.quote(self.namespace)} --atomic "
+                f"--set envgroup={name} -f {file}"
+            )
+            commands += (f"{upgrade} --dry-run", upgrade)
+        commands.append(
+            f"apigeectl apply -f {file} --settings virtualhosts --env $ENV  # hybrid 1.11 and earlier, instead of helm"
+        )
+        return tuple(commands)
+
+    def prove(self) -> str:
+        """The command that shows whether it worked."""
+        probe = next(iter(self._case.probes), None)
+        names = [each.server_name for each in probe.known if each.server_name] if probe is not None else []
+        names = names or [name for name in self._case.hostnames if "*" not in name][:1] or ["HOSTNAME"]
+        where = probe.where if probe is not None else "INGRESS_IP"
+        wanted = " ".join(f"--server-name {shlex.quote(name)}" for name in names)
+        return f"prober diagnose probe {shlex.quote(where)} {wanted} --http"
+
+    # -- fixes ---------------------------------------------------------------------------------------------------------
+
+    def enable(self) -> Fix:
+        """Create the wildcard route, link it, apply both."""
+        diff = self.diff()
+        parts = [self.manifest()]
+        if diff is not None:
+            parts.append(f"---\n# and in {self.overrides_file}:\n" + _commented(diff))
+        linking = (
+            "link it in overrides.yaml (the diff below the manifest)"
+            if diff is not None
+            else f'add additionalGateways: ["{self.route}"] to every virtualhost of overrides.yaml'
+            if not self._linked_everywhere()
+            else "it is linked in overrides.yaml already"
+        )
+        return Fix(
+            explanation=f"Create the wildcard route {self.route} (save the manifest as {self.route}.yaml), {linking}, and apply both.",
+            yaml="".join(parts),
+            commands=(*self.apply_route(), *self.apply_overrides(), self.prove()),
+        )
+
+    def repair_route(self, route: Route, explanation: str, *, merge_patch: str | None = None) -> Fix:
+        """Correct an existing wildcard route."""
+        namespace = shlex.quote(route.namespace or self.namespace)
+        first = self.apply_route(route.name)
+        if merge_patch is not None:
+            patch = (
+                f"kubectl -n {namespace} patch apigeeroute {shlex.quote(route.name)} --type=merge -p {shlex.quote(merge_patch)}"
+            )
+            first = (f"{patch} --dry-run=server", patch, first[-1])
+        return Fix(explanation=explanation, yaml=self.manifest(route.name), commands=(*first, self.prove()))
+
+    def link(self, only: Iterable[str] | None = None) -> Fix:
+        """List the wildcard route in the virtual hosts that lack it, and apply them."""
+        only = None if only is None else tuple(only)
+        diff = self.diff(only=only)
+        where = f"virtualhost {', '.join(only)}" if only else "every virtualhost"
+        text = f'Add additionalGateways: ["{self.route}"] to {where} of {self.overrides_file}, and apply the virtual hosts.'
+        yaml = (
+            diff
+            if diff is not None
+            else f'virtualhosts:\n- name: {(only or self.groups)[0]}\n  additionalGateways: ["{self.route}"]\n'
+        )
+        return Fix(explanation=text, yaml=yaml, commands=(*self.apply_overrides(only=only), self.prove()))
+
+    def reapply(self, explanation: str) -> Fix:
+        """The configuration is right and did not arrive: apply it again, and look at what carries it."""
+        namespace = shlex.quote(self.namespace)
+        return Fix(
+            explanation=explanation,
+            commands=(
+                *self.apply_overrides(),
+                f"kubectl -n {namespace} get apigeerouteconfigs,apigeeroutes",
+                f"kubectl -n {namespace} get apigeeissues",
+                f"kubectl -n {namespace} logs -l app=apigee-watcher --all-containers --tail=100",
+                self.prove(),
+            ),
+        )
+
+    def _linked_everywhere(self) -> bool:
+        return bool(self._case.virtual_hosts) and all(
+            self.route in host.additional_gateways for _, host in self._case.virtual_hosts
+        )
+
+
+def known_names(case: Case) -> tuple[str, ...]:
+    """The known names that were probed."""
+    names = (each.server_name for probe in case.probes for each in probe.differential.handshakes if each.sni is Sni.KNOWN)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _scalar(text: str) -> str:
+    """A YAML scalar: quoted where it would mean something else."""
+    plain = text.replace("-", "").replace(".", "").replace("_", "").isalnum() and text[:1].isalpha()
+    if plain and text.lower() not in {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _commented(diff: str) -> str:
+    return "".join(f"# {line}\n" for line in diff.splitlines())
