@@ -201,8 +201,10 @@ class Follower:
         server = f"{address_text(flow.server[0])}:{flow.server[1]}"
         data = flow.to_server.data
         if not data:
-            if flow.syn and flow.server_rst and not flow.syn_acknowledged:
+            if flow.syn_refused:
                 facts.refused[server] += 1
+            elif flow.server_rst:
+                facts.incomplete += 1
             elif flow.syn and not flow.syn_acknowledged and self._waited(flow.start_time):
                 facts.unanswered_syn[server] += 1
             return

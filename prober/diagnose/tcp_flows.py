@@ -109,6 +109,7 @@ class Flow:
         "start_time",
         "syn",
         "syn_acknowledged",
+        "syn_refused",
         "to_client",
         "to_server",
     )
@@ -122,6 +123,7 @@ class Flow:
         self.to_client = Stream(SERVER_BYTES)
         self.syn = False
         self.syn_acknowledged = False
+        self.syn_refused = False
         self.hello_time: float | None = None
         """When the last new byte of the client's first flight was seen."""
         self.hello_acknowledged = False
@@ -165,6 +167,9 @@ class Flow:
             if not self.server_rst:
                 self.server_rst = True
                 self.rst_time, self.rst_ttl, self.rst_timestamps = time, segment.ttl, segment.timestamps
+                # A capture that lost packets may hold a SYN and a much later RST: only the RST that answers the SYN itself
+                # (it acknowledges nothing but the SYN, RFC 9293 §3.10.7.1) refuses the connection.
+                self.syn_refused = self.syn and not self.syn_acknowledged and segment.acknowledgement == end
             return
         self.server_ttl = segment.ttl
         self.server_timestamps = self.server_timestamps or segment.timestamps
