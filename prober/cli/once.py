@@ -100,7 +100,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how.add_argument("--ca-file", metavar="FILE", help="trust anchors, PEM (default: the system's)")
     how.add_argument("--proxy-protocol", choices=("v1", "v2"), help="send a PROXY header first")
     output = parser.add_argument_group("output")
-    output.add_argument("--format", choices=("table", "json", "jsonl", "csv"), default="table", help="(default: %(default)s)")
+    output.add_argument(
+        "--format",
+        choices=("table", "json", "jsonl", "csv"),
+        default="table",
+        help="how results are written (default: %(default)s)",
+    )
     output.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
     output.add_argument("--verbose", action="store_true", help="the handshakes' transcripts, decoded message by message")
     output.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR in the environment)")

@@ -326,7 +326,7 @@ class _Run:
         bar.start()
         while True:
             if not self._output.busy:
-                bar.draw(max(self._lines - self._under_way, 0), self._at_fault)
+                bar.draw(max(self._lines - self._under_way - len(self._arrived), 0), self._at_fault)
             await trio.sleep(REFRESH)
 
     async def _heed_signals(self, everything: trio.CancelScope) -> None:
