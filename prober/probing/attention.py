@@ -1,26 +1,54 @@
 """When this process last waited in the kernel: the other half of a truthful stamp.
 
-An event that nobody waited for is noticed late. While the whole process sleeps in Trio's own poll the kernel tells at once, so
-the interval in which an event can have happened unnoticed begins when that sleep ended, not when the engine last polled.
+An event that nobody waited for is noticed late. While the whole process sleeps in Trio's own poll, the kernel makes it runnable
+at once; so the interval in which an event can have happened unnoticed begins when that sleep ended, not when the engine polled
+before it. On a busy host a runnable process is not yet a running one: the kernel counts that time, too.
 """
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from time import perf_counter
+from typing import Final
 
 import trio
 
 __all__ = ["Attention"]
 
+# Documentation/scheduler/sched-stats.rst: time on the processor, time runnable and waiting for it (both in ns), time slices. Of
+# the thread that opens it.
+_SCHEDULING: Final = Path("/proc/thread-self/schedstat")
+
 
 class Attention(trio.abc.Instrument):
-    """Remembers when the process last woke from sleeping."""
+    """Remembers since when the process is awake."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheduling: Path = _SCHEDULING) -> None:
         self.woke = 0.0
-        """In seconds of `time.perf_counter`."""
+        """In seconds of `time.perf_counter`: what happened before was noticed before."""
+        self._waited = 0
+        self._file = -1
+        try:
+            self._file = os.open(scheduling, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return  # not Linux, or hidden: then waking is taken to be instant
+        self._waited = self._waiting()
+
+    def _waiting(self) -> int:
+        """Nanoseconds that this thread was ever kept waiting for a processor."""
+        return int(os.pread(self._file, 64, 0).split()[1])
 
     def after_io_wait(self, timeout: float) -> None:
         """Trio's hook: its poll returned. With a timeout of zero it did not sleep."""
-        if timeout > 0:
-            self.woke = perf_counter()
+        if timeout <= 0:
+            return
+        self.woke = perf_counter()
+        if self._file >= 0:
+            before, self._waited = self._waited, self._waiting()
+            self.woke -= (self._waited - before) * 1e-9
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._file >= 0:
+            os.close(self._file)

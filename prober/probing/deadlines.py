@@ -30,9 +30,11 @@ _A = TypeVar("_A", bound=Alarmed)
 class DeadlineQueue(Generic[_A]):
     """At most one live alarm for each waiter."""
 
-    __slots__ = ("_heap", "_numbers", "_stale")
+    __slots__ = ("_heap", "_numbers", "_stale", "earliest")
 
     def __init__(self) -> None:
+        self.earliest = inf
+        """No alarm is earlier than this; it may be that of one that was called off. One comparison spares most calls of `due`."""
         self._heap: list[tuple[float, int, _A]] = []
         self._numbers = count()
         self._stale = 0
@@ -43,8 +45,11 @@ class DeadlineQueue(Generic[_A]):
 
     def set(self, waiter: _A, time: float) -> None:
         """Wake ``waiter`` at ``time`` and at no other time."""
-        self.drop(waiter)
+        if waiter.alarm != inf:
+            self.drop(waiter)
         waiter.alarm = time
+        if time < self.earliest:
+            self.earliest = time
         heappush(self._heap, (time, next(self._numbers), waiter))
 
     def drop(self, waiter: _A) -> None:
@@ -64,9 +69,11 @@ class DeadlineQueue(Generic[_A]):
         while heap:
             time, _, waiter = heap[0]
             if waiter.alarm == time:
+                self.earliest = time
                 return time
             heappop(heap)
             self._stale -= 1
+        self.earliest = inf
         return inf
 
     def due(self, now: float) -> list[_A]:
@@ -76,4 +83,4 @@ class DeadlineQueue(Generic[_A]):
             waiter = heappop(self._heap)[2]
             waiter.alarm = inf
             waiters.append(waiter)
-        return waiters
+        return waiters  # next() has set `earliest`

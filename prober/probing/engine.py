@@ -90,7 +90,7 @@ class Engine:
         self._stopped = False
         self._parked = False
         self._working = False
-        self._attention = Attention()
+        self._attention: Attention
         self._polled = 0.0
         """When the poller was last asked, and told everything."""
         self._burst = inf
@@ -150,6 +150,7 @@ class Engine:
         if self._running or self._stopped:
             raise RuntimeError("an engine runs once")
         self._poller = new_poller()
+        self._attention = Attention()
         trio.lowlevel.add_instrument(self._attention)
         self.clock = ReceiveClock()
         self._polled = perf_counter()
@@ -166,6 +167,7 @@ class Engine:
             self._stopped = True
             self._release_all()
             trio.lowlevel.remove_instrument(self._attention)
+            self._attention.close()
             self._poller.close()
             self.clock.close()
 
@@ -223,9 +225,10 @@ class Engine:
         if len(events) < BATCH:
             self._polled = before  # else some were ready, and not reported
         self._burst = inf
-        for flight in self._deadlines.due(now):
-            flight.woken = True
-            self._enqueue(flight)
+        if self._deadlines.earliest <= now:
+            for flight in self._deadlines.due(now):
+                flight.woken = True
+                self._enqueue(flight)
         if self._held_until <= now:
             self._held_until = inf
             held, self._held = self._held, []
