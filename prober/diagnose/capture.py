@@ -21,7 +21,6 @@ from prober.diagnose.tcp_flows import Flow
 from prober.tls.client_hello_parser import ClientHello, parse_client_hello
 from prober.tls.errors import ProtocolError
 from prober.tls.fingerprint import ja4
-from prober.tls.first_bytes import guess_protocol
 from prober.tls.registry import AlertDescription, ContentType, HandshakeType
 
 __all__ = ["MAX_HELLOS", "MAX_LIVE", "CaptureFacts", "CapturedHello", "Ending", "Follower"]
@@ -216,7 +215,7 @@ class Follower:
             return
         if data[0] != ContentType.handshake:
             if flow.syn:
-                self._suspects.append((flow.server, client, guess_protocol(data, final=True) or "unknown"))
+                self._suspects.append((flow.server, client, _spoken_by(data)))
                 del self._suspects[MAX_HELLOS:]
             return
         try:
@@ -293,6 +292,28 @@ def _bump(table: Counter[tuple[str, Ending]], key: tuple[str, Ending], by: int) 
     table[key] += by
     if not table[key]:
         del table[key]
+
+
+_CLIENTS_SAY = (
+    (b"GET ", "http"),
+    (b"HEAD ", "http"),
+    (b"POST ", "http"),
+    (b"PUT ", "http"),
+    (b"DELETE ", "http"),
+    (b"OPTIONS ", "http"),
+    (b"CONNECT ", "http"),
+    (b"PRI * HTTP/2", "http2"),
+    (b"SSH-", "ssh"),
+    (b"PROXY ", "proxy protocol"),
+    (b"\r\n\r\n\0\r\nQUIT\n", "proxy protocol"),
+    (b"EHLO ", "smtp"),
+    (b"\x03\x00\x00", "rdp"),
+)
+
+
+def _spoken_by(data: bytes) -> str:
+    """The protocol that a client speaks which begins like this; ``unknown`` when no row fits."""
+    return next((protocol for prefix, protocol in _CLIENTS_SAY if data.startswith(prefix)), "unknown")
 
 
 def _first_message(data: bytes) -> bytes | None:
