@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from time import perf_counter
 
-import trio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from prober.changelog import ChangeLog, VerdictChange
 from prober.model import Target
 from prober.operations import Operations
+from prober.outlets.slices import Pause
 from prober.outlets.streaming import streamed
 from prober.outlets.wording import rfc3339_seconds
 from prober.report import Json, address_object
@@ -26,8 +25,6 @@ __all__ = ["Api", "change_object", "target_object"]
 
 HISTORY_LIMIT = 1000
 """Changes in one answer unless ``limit=`` asks for fewer."""
-
-_SLICE_SECONDS = 0.0005
 
 
 class Api:
@@ -67,14 +64,12 @@ class Api:
         for state in self._operations.store.states():
             by_target.setdefault(state.key.target, []).append(state)
         separator = '{"targets": [\n'
-        until = perf_counter() + _SLICE_SECONDS
+        pause = Pause()
         for target in self._operations.targets:
             text = json.dumps(target_object(target, by_target.get(target.name, ())), ensure_ascii=False)
             yield (separator + text).encode("utf-8", "replace")
             separator = ",\n"
-            if perf_counter() > until:
-                await trio.lowlevel.checkpoint()
-                until = perf_counter() + _SLICE_SECONDS
+            await pause()
         yield b"\n]}\n" if separator == ",\n" else b'{"targets": []}\n'
 
 

@@ -6,13 +6,11 @@ Ten thousand endpoints are gone through in slices, so that a person who looks at
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import perf_counter
 from typing import NamedTuple
-
-import trio
 
 from prober.model import Target
 from prober.outlets.opinions import Tone, endpoint_tone
+from prober.outlets.slices import Pause
 from prober.snapshot import EndpointState
 
 __all__ = ["PAGE_ROWS", "SHOW_ALL_UP_TO", "Listing", "Shown", "list_endpoints"]
@@ -21,7 +19,6 @@ PAGE_ROWS = 100
 SHOW_ALL_UP_TO = 300
 """Above it, only what needs attention is listed unless one asks for all."""
 
-_SLICE_SECONDS = 0.0005
 _RANK: Mapping[Tone, int] = {"fault": 0, "unsure": 1, "ok": 2}
 
 
@@ -54,16 +51,14 @@ async def list_endpoints(states: tuple[EndpointState, ...], targets: tuple[Targe
     counts: dict[Tone, int] = {"fault": 0, "unsure": 0, "ok": 0}
     found: list[tuple[int, int, int]] = []
     last_run = 0.0
-    until = perf_counter() + _SLICE_SECONDS
+    pause = Pause()
     for index, state in enumerate(states):
         tone = endpoint_tone(state.judgement)
         counts[tone] += 1
         last_run = max(last_run, *state.last_run.values(), 0.0)
         if tone in shown.tones and (not words or _matches(state, words)):
             found.append((_RANK[tone], order.get(state.key.target, len(order)), index))
-        if perf_counter() > until:
-            await trio.lowlevel.checkpoint()
-            until = perf_counter() + _SLICE_SECONDS
+        await pause()
     found.sort()
     pages = max(1, -(-len(found) // PAGE_ROWS))
     page = min(max(shown.page, 1), pages)

@@ -46,6 +46,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.get_template("parts.html")  # compiled here, rather than when the first person looks
     made.globals["version"] = __version__
     made.globals["refresh_seconds"] = 0
     made.globals["here"] = ""

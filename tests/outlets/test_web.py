@@ -40,6 +40,7 @@ def busy() -> FakeService:
     service.statistics.local_errors["EMFILE"] = 2
     service.statistics.discovery_success["dns"] = NOW
     service.statistics.notifications["pager", "ok"] = 4
+    service.statistics.state_errors["full"] = 1
     return service
 
 
