@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -190,6 +191,20 @@ def test_json_logs_are_json(tmp_path: Path) -> None:
     messages = [json.loads(line)["msg"] for line in [first, *rest.splitlines()]]
     assert messages[-1] == "stopped"
     assert "started" in messages
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_the_configuration_is_read_is_status_zero_too(number: signal.Signals, tmp_path: Path) -> None:
+    """An orchestrator that changes its mind early sees no failure. The file is a pipe: opened, and not written yet."""
+    config = tmp_path / "prober.yml"
+    os.mkfifo(config)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prober", "serve", "--config", str(config)], stderr=subprocess.PIPE, text=True
+    )
+    with config.open("wb"):  # returns when the service has opened its end
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == 0
 
 
 def serve(config: Path) -> subprocess.CompletedProcess[str]:
