@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from prober.tls.certificate_loading import load_certificate
 from prober.tls.client_hello_parser import parse_client_hello
 from prober.tls.describe_hello import describe_client_hello
 from prober.tls.errors import DecodeError
@@ -128,9 +129,7 @@ def _extension_value(kind: int, data: bytes) -> str:
 def _certificate_lines(certificates: Iterable[bytes]) -> Iterable[str]:
     for number, der in enumerate(certificates):
         try:
-            from cryptography import x509  # 30 ms that only a transcript needs
-
-            certificate = x509.load_der_x509_certificate(der)
+            certificate = load_certificate(der)
             subject, issuer = certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
         except ValueError as error:
             yield f"certificate {number}: {len(der)} bytes, cannot be read: {error}"

@@ -241,7 +241,10 @@ def _encrypt_to_certificate(n: Negotiation, premaster: bytes) -> bytes:
     key = public_key_of(n.certificates[0])
     if not isinstance(key, rsa.RSAPublicKey):
         raise PeerMisbehaved(f"a key of type {type(key).__name__} in an RSA key exchange", message="Certificate")
-    encrypted = key.encrypt(premaster, padding.PKCS1v15())
+    try:
+        encrypted = key.encrypt(premaster, padding.PKCS1v15())
+    except ValueError as error:
+        raise CannotVerify(f"the certificate's key cannot be encrypted to: {error}") from error
     return len(encrypted).to_bytes(2) + encrypted
 
 

@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 
+from prober.tls.certificate_loading import load_certificate
 from prober.tls.errors import PeerMisbehaved
 from prober.tls.registry import AlertDescription, ProtocolVersion, SignatureScheme
 
@@ -70,9 +71,7 @@ _SCHEMES: Final = {
 def public_key_of(certificate: bytes) -> PublicKey:
     """The key of a certificate (DER). CannotVerify for one that cannot be read or of a kind that TLS does not sign with."""
     try:
-        from cryptography import x509  # 30 ms that only depth `finished` needs
-
-        key = x509.load_der_x509_certificate(certificate).public_key()
+        key = load_certificate(certificate).public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise CannotVerify(f"the certificate's key cannot be read: {error}") from error
     if not isinstance(key, PublicKey):
@@ -115,8 +114,8 @@ def verify(key: PublicKey, scheme: int, signature: bytes, content: bytes, *, ver
             raise PeerMisbehaved(f"a signature {name} by a key of type {type(key).__name__}", message=message)
     except InvalidSignature:
         raise _wrong_signature(name, message) from None
-    except UnsupportedAlgorithm as error:
-        raise CannotVerify(f"the signature scheme {name} is not available: {error}") from error
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise CannotVerify(f"a signature {name} cannot be checked: {error}") from error
 
 
 # RFC 4346 §7.4.3; RFC 4492 §5.4
@@ -133,8 +132,8 @@ def verify_legacy(key: PublicKey, signature: bytes, content: bytes, *, message: 
             raise PeerMisbehaved(f"a key of type {type(key).__name__} before TLS 1.2", message=message)
     except InvalidSignature:
         raise _wrong_signature("of TLS 1.0 or 1.1", message) from None
-    except UnsupportedAlgorithm as error:
-        raise CannotVerify(f"the signature algorithm is not available: {error}") from error
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise CannotVerify(f"the signature cannot be checked: {error}") from error
 
 
 def _verify_md5_sha1(key: rsa.RSAPublicKey, signature: bytes, content: bytes) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.pki import Authority, CertificateFiles, Issued, long_chain, name, self_signed
 
-__all__ = ["KNOWN", "SECOND", "Material", "make_material"]
+__all__ = ["FFDHE2048", "KNOWN", "SECOND", "Material", "make_material"]
 
 KNOWN = "api.example.test"
 SECOND = "shop.example.test"
@@ -83,14 +83,14 @@ def make_material(directory: Path) -> Material:
     }
     files = {role: holder.write(directory, role) for role, holder in issued.items()}
     dh_file = directory / "ffdhe2048.pem"
-    dh_file.write_text(_FFDHE2048)
+    dh_file.write_text(FFDHE2048)
     ca_file = directory / "ca.pem"
     ca_file.write_bytes(root.pem + long_root.pem)
     return Material((root, long_root), issued, files, ca_file, dh_file)
 
 
 # RFC 7919 Appendix A.1, as PKCS #3 DHParameter.
-_FFDHE2048 = """\
+FFDHE2048 = """\
 -----BEGIN DH PARAMETERS-----
 MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
 +8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
