@@ -25,7 +25,7 @@ from prober.tls.registry import AlertDescription, ContentType, HandshakeType
 
 __all__ = ["MAX_HELLOS", "MAX_LIVE", "CaptureFacts", "CapturedHello", "Ending", "Follower"]
 
-MAX_LIVE = 20_000
+MAX_LIVE = 10_000
 MAX_HELLOS = 50_000
 # A flow without a segment for this long has ended for our purposes; Envoy itself waits 15 s for a ClientHello.
 _IDLE_SECONDS = 120.0

@@ -13,8 +13,8 @@ __all__ = ["CLIENT_BYTES", "Flow", "Stream"]
 
 CLIENT_BYTES = 20_000
 """Of the client's bytes: Envoy's limit for a ClientHello is 16 KiB, and a record has a header."""
-SERVER_BYTES = 8_192
-"""Of the server's bytes: enough for ServerHello and what comes with it; a certificate need only begin."""
+SERVER_BYTES = 2_048
+"""Of the server's bytes: a ServerHello, and the beginning of what follows it in the clear; a certificate need only begin."""
 
 
 class Stream:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from enum import IntEnum
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from prober.tls.errors import DecodeError
 from prober.tls.extensions import extension, opaque8, opaque16, u16_list
@@ -17,6 +19,8 @@ from prober.tls.registry import (
 from prober.tls.wire import Reader
 
 __all__ = ["ClientHello", "parse_client_hello", "printable"]
+
+_Code = TypeVar("_Code", bound=IntEnum)
 
 NAME = "ClientHello"
 
@@ -72,7 +76,7 @@ def parse_client_hello(message: bytes) -> ClientHello:
     version = ProtocolVersion(hello.u16("legacy_version"))
     random = hello.take(32, "random")
     session_id = hello.opaque8("legacy_session_id")
-    suites = tuple(CipherSuite(code) for code in hello.u16_list("cipher_suites"))
+    suites = _registered(CipherSuite, hello.u16_list("cipher_suites"))
     compression = hello.opaque8("legacy_compression_methods")
     if not hello.remaining:
         return ClientHello(version, random, session_id, suites, compression, (), has_extension_block=False)
@@ -99,11 +103,17 @@ def parse_client_hello(message: bytes) -> ClientHello:
         server_name=_server_name(bodies),
         alpn=_alpn(bodies),
         supported_versions=_supported_versions(bodies),
-        groups=tuple(NamedGroup(code) for code in _u16s(bodies, ExtensionType.supported_groups)),
+        groups=_registered(NamedGroup, _u16s(bodies, ExtensionType.supported_groups)),
         point_formats=_point_formats(bodies),
-        signature_schemes=tuple(SignatureScheme(code) for code in _u16s(bodies, ExtensionType.signature_algorithms)),
+        signature_schemes=_registered(SignatureScheme, _u16s(bodies, ExtensionType.signature_algorithms)),
         key_shares=_key_shares(bodies),
     )
+
+
+# A capture has the same few clients' lists a hundred thousand times, and looking a code point up costs a microsecond.
+@lru_cache(maxsize=1024)
+def _registered(registry: type[_Code], codes: tuple[int, ...]) -> tuple[_Code, ...]:
+    return tuple(map(registry, codes))
 
 
 def printable(text: bytes) -> str:

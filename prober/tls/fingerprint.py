@@ -6,6 +6,7 @@ Values of RFC 8701 (GREASE) count nowhere.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import md5, sha256
 
 from prober.tls.client_hello_parser import ClientHello
@@ -66,12 +67,22 @@ def ja4(hello: ClientHello, *, transport: str = "t") -> str:
         f"{transport}{_VERSIONS.get(version, '00')}{named}{min(len(suites), 99):02}{min(len(kinds), 99):02}"
         f"{_alpn_characters(hello.alpn)}"
     )
+    return f"{head}_{_suites_digest(tuple(suites))}_{_extensions_digest(tuple(kinds), tuple(_without_grease(hello.signature_schemes)))}"
+
+
+# The digests of a client are the same in each of its hellos, and a capture has hundreds of thousands of them.
+@lru_cache(maxsize=1024)
+def _suites_digest(suites: tuple[int, ...]) -> str:
+    return _digest(_hexadecimal(sorted(suites))) if suites else _NOTHING
+
+
+@lru_cache(maxsize=1024)
+def _extensions_digest(kinds: tuple[int, ...], schemes: tuple[int, ...]) -> str:
     counted = sorted(set(kinds) - {ExtensionType.server_name, ExtensionType.application_layer_protocol_negotiation})
     tail = _hexadecimal(counted)
-    schemes = _without_grease(hello.signature_schemes)
     if schemes:
         tail += "_" + _hexadecimal(schemes)
-    return f"{head}_{_digest(_hexadecimal(sorted(suites))) if suites else _NOTHING}_{_digest(tail) if counted else _NOTHING}"
+    return _digest(tail) if counted else _NOTHING
 
 
 def ja3(hello: ClientHello) -> str:

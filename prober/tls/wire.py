@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from struct import unpack_from
 
 from prober.tls.errors import DecodeError
 
@@ -131,7 +132,7 @@ class Reader:
         inner = self.vector16(what)
         if inner.remaining % 2:
             raise DecodeError(f"{what} has an odd length", message=self._name, offset=inner.offset)
-        return tuple(inner.u16(what) for _ in range(inner.remaining // 2))
+        return unpack_from(f">{inner.remaining // 2}H", self.data, inner.offset)
 
     def expect_end(self, what: str = "structure") -> None:
         """Raise DecodeError unless everything was read."""
