@@ -320,6 +320,16 @@ class Case:
         names = sorted(rows, key=lambda source: -rows[source].count)
         return (Evidence(source="logs", text=f"{total:,} requests without SNI over TLS, from {listed(names)}"),)
 
+    @cached_property
+    def handshakes_in_log(self) -> tuple[Evidence, ...]:
+        """Log lines of clients without a name whose handshake succeeded, whatever their requests were answered with."""
+        if self.logs is None or not self.logs.served_without_sni:
+            return ()
+        total = sum(tally.count for tally in self.logs.served_without_sni.values())
+        return (
+            Evidence(source="logs", text=f"{total:,} request{'s' * (total != 1)} over TLS without SNI: the handshake succeeded"),
+        )
+
 
 def _source_evidence(source: str, tally: Tally) -> Evidence:
     kind, known = kind_of(source, tally)

@@ -90,7 +90,10 @@ def _unlinked_lines(case: Case) -> tuple[Evidence, ...]:
         return ()
     rows = sorted(case.logs.unlinked.items(), key=lambda row: -row[1].count)
     return tuple(
-        Evidence(source="logs", text=f"{tally.count:,} requests without SNI for Host {host}: 404 route_not_found")
+        Evidence(
+            source="logs",
+            text=f"{tally.count:,} request{'s' * (tally.count != 1)} without SNI for Host {host}: 404 route_not_found",
+        )
         for host, tally in rows
     )
 

@@ -40,7 +40,7 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
     )
     known = "No ApigeeRoute with host '*' is configured, and " if config else ""
     summary = f"{known}{consequence}{'' if known else ', as an ingress without a wildcard route does'}.{missing}"
-    against = (*case.accepts, *case.served_in_log)
+    against = (*case.accepts, *case.handshakes_in_log)
     dangling = [name for name in case.links if case.routes]
     if dangling and active and not (case.evidence.routes is not None and case.evidence.routes.complete):
         # A route that is linked and was not among the files may be the wildcard: then the files do not agree, they are silent.

@@ -150,7 +150,7 @@ def _selectors(root: Node, facts: OverridesFacts) -> Iterator[_Found]:
             yield (
                 "unknown-ingress",
                 ingress.line,
-                f"virtualhost {name} selects ingress_name {ingress.value}; ingressGateways has {known}",
+                f"virtualhost {name} selects ingress_name {ingress.value}, which ingressGateways does not have; write one of {known}",
             )
 
 

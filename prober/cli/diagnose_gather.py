@@ -1,0 +1,225 @@
+"""Gathering evidence: each source is read as far as it can be, and one that cannot is named while the others go on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from prober.diagnose.capture import CaptureFacts, Follower
+from prober.diagnose.capture_files import CaptureError, read_frames
+from prober.diagnose.collect_files import Input, InputError, Kind, recognise
+from prober.diagnose.collect_kubectl import Kubectl, KubectlError, read_cluster
+from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
+from prober.diagnose.evidence_capture import flow_groups
+from prober.diagnose.findings import SourceReport
+from prober.diagnose.log_lines import read_lines
+from prober.diagnose.logs import LogFacts, analyse
+from prober.diagnose.manifest import Manifest, read_manifests
+from prober.diagnose.overrides import INGRESS_APP, OverridesFacts, read_overrides
+from prober.diagnose.routes import has_routes, read_routes
+
+__all__ = ["Gathered"]
+
+_REDRAW = 4 * 1024 * 1024
+"""Bytes between two drawings of the progress bar."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What was read so far, and the report on each source."""
+
+    probes: list[ProbeFacts] = field(default_factory=list)
+    logs: LogFacts | None = None
+    log_names: list[str] = field(default_factory=list)
+    captures: dict[str, CaptureFacts] = field(default_factory=dict)
+    manifests: list[Manifest] = field(default_factory=list)
+    overrides: list[OverridesFacts] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    cluster: ClusterFacts | None = None
+    reports: list[SourceReport] = field(default_factory=list)
+
+    def evidence(self) -> EvidenceSet:
+        """Everything, as it is judged."""
+        groups = tuple(group for name, facts in self.captures.items() for group in flow_groups(name, facts))
+        return EvidenceSet(
+            probes=tuple(self.probes),
+            logs=self.logs,
+            log_names=tuple(self.log_names),
+            capture=CaptureEvidence(groups=groups, files=tuple(self.captures)) if self.captures else None,
+            routes=read_routes(self.manifests) if self.manifests else None,
+            overrides=tuple(self.overrides),
+            cluster=self.cluster,
+            texts=self.texts,
+            sources=tuple(self.reports),
+        )
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def read(self, path: str, kind: Kind | None) -> None:
+        """Read one file as ``kind``; None: as what its content says it is."""
+        name = "standard input" if path == "-" else path
+        try:
+            with _progress(name) as progress:
+                source = Input(path, progress=progress.at)
+                progress.expect(source.size)
+                try:
+                    kind = kind or recognise(source)
+                    if kind is None:
+                        hint = "say what it is with --logs, --capture, --routes or --overrides"
+                        raise InputError(
+                            f"{name}: is no access log, capture, ApigeeRoute or overrides.yaml that is recognised; {hint}"
+                        )
+                    self._readers()[kind](source)
+                finally:
+                    source.close()
+        except InputError as error:
+            self.failed(kind or "file", name, str(error))
+
+    def _readers(self) -> dict[Kind, Callable[[Input], None]]:
+        return {"logs": self._logs, "capture": self._capture, "routes": self._routes, "overrides": self._overrides}
+
+    def _logs(self, source: Input) -> None:
+        self.read_log(source.name, source.lines())
+
+    def read_log(self, name: str, lines: Iterable[str], kind: str = "logs") -> None:
+        """Count the lines of one log."""
+        facts = self.logs = self.logs if self.logs is not None else LogFacts()
+        before = (facts.lines, facts.entries, facts.damaged_count)
+        error = None
+        try:
+            analyse(read_lines(lines), facts)
+        except (InputError, KubectlError) as failure:
+            error = str(failure)
+        read, entries, damaged = facts.lines - before[0], facts.entries - before[1], facts.damaged_count - before[2]
+        broken = f", {damaged:,} damaged (first in line {facts.damaged[0]})" if damaged and facts.damaged else ""
+        self.log_names.append(name)
+        self.reports.append(
+            SourceReport(
+                kind=kind,
+                name=name,
+                error=error,
+                summary=f"{read:,} line{'s' * (read != 1)}, {entries:,} of the access log{broken}",
+            )
+        )
+
+    def _capture(self, source: Input) -> None:
+        follower = Follower()
+        error = None
+        try:
+            follower.feed(read_frames(source.stream()))
+        except CaptureError as failure:
+            error = f"{source.name}: {failure}"
+        except OSError as failure:
+            error = f"{source.name}: cannot be read on ({failure.strerror or failure})"
+        facts = self.captures[source.name] = follower.finish()
+        if error is not None and not facts.frames:
+            del self.captures[source.name]
+        nameless = sum(facts.without_name.values())
+        total = nameless + sum(facts.with_name.values())
+        summary = f"{facts.frames:,} packets, {total:,} ClientHellos, {nameless:,} without a name"
+        self.reports.append(SourceReport(kind="capture", name=source.name, error=error, summary=summary))
+
+    def _routes(self, source: Input) -> None:
+        manifest = read_manifests(source.name, source.text())
+        if not manifest.documents and manifest.flaws:
+            flaw = manifest.flaws[0]
+            self.failed("routes", source.name, f"{source.name}:{flaw.line}: {flaw.text}")
+            return
+        if not has_routes(manifest):
+            self.failed("routes", source.name, f"{source.name}: has no ApigeeRoute and no ApigeeRouteConfig")
+            return
+        self.manifests.append(manifest)
+        count = len(read_routes([manifest]).routes)
+        self.reports.append(SourceReport(kind="routes", name=source.name, summary=f"{count} object{'s' * (count != 1)}"))
+
+    def _overrides(self, source: Input) -> None:
+        text = source.text()
+        manifest = read_manifests(source.name, text)
+        if not any(document.mapping() for document in manifest.documents):
+            flaw = next(iter(manifest.flaws), None)
+            error = f"{source.name}: is empty or no mapping" if flaw is None else f"{source.name}:{flaw.line}: {flaw.text}"
+            self.failed("overrides", source.name, error)
+            return
+        facts = read_overrides(manifest)
+        self.overrides.append(facts)
+        self.texts[source.name] = text
+        count = len(facts.virtual_hosts)
+        summary = f"{count} virtualhost{'s' * (count != 1)}, {len(facts.gateways)} ingress gateways, {len(facts.lints)} lints"
+        self.reports.append(SourceReport(kind="overrides", name=source.name, summary=summary))
+
+    # -- the wire and the cluster --------------------------------------------------------------------------------------
+
+    def add_probes(self, probes: Sequence[ProbeFacts]) -> None:
+        """Take in what was probed."""
+        for probe in probes:
+            self.probes.append(probe)
+            self.reports.append(SourceReport(kind="probe", name=probe.where, summary=f"{probe.judgement.verdict.value}"))
+
+    def read_kubernetes(self, kubectl: Kubectl, since: str, *, logs: bool) -> None:
+        """Read routes, pods, Secrets' names, issues and, where ``logs``, the gateways' access logs."""
+        reading = read_cluster(kubectl)
+        self.manifests += reading.manifests
+        self.cluster = reading.facts
+        self.reports += reading.reports
+        if not logs:
+            return
+        command = (
+            "logs",
+            "-l",
+            f"app={INGRESS_APP}",
+            "--all-containers",
+            "--prefix",
+            "--tail=-1",
+            f"--since={since}",
+            "--max-log-requests=50",
+        )
+        try:
+            self.read_log("kubernetes:logs", kubectl.lines(*command), kind="kubernetes")
+        except OSError as error:
+            self.failed("kubernetes", "logs", f"kubectl logs: {error.strerror or error}")
+
+    def failed(self, kind: str, name: str, error: str) -> None:
+        """Name a source that could not be read."""
+        self.reports.append(SourceReport(kind=kind, name=name, error=error))
+
+
+class _progress:  # noqa: N801
+    """A progress bar on a terminal's standard error, by bytes; nothing elsewhere, and nothing for what is read at once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._drawn = 0
+        self._total: int | None = None
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def expect(self, size: int | None) -> None:
+        """How many bytes there will be."""
+        self._total = size
+
+    def at(self, position: int) -> None:
+        """So many were read."""
+        if position - self._drawn < _REDRAW or not sys.stderr.isatty():
+            return
+        self._drawn = position
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(bar_width=None), DownloadColumn(), TimeRemainingColumn(),
+                console=Console(file=sys.stderr), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False,
+            )  # fmt: skip
+            self._task = self._bar.add_task(self._name[-30:], total=self._total)
+            self._bar.start()
+        self._bar.update(self._task, completed=position)
+        self._bar.refresh()
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,157 @@
+"""Carrying out ``prober diagnose``: gather, judge, print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from prober.cli.diagnose_gather import Gathered
+from prober.cli.diagnose_probe import ProbePlan, probe_all
+from prober.cli.diagnose_text import report
+from prober.cli.once_output import Output
+from prober.cli.terminal import Terminal
+from prober.diagnose.causes import diagnose, exit_status
+from prober.diagnose.collect_files import Input, InputError
+from prober.diagnose.collect_kubectl import Kubectl
+from prober.diagnose.evidence import EvidenceSet
+from prober.diagnose.findings import Finding, findings_document
+from prober.diagnose.log_document import log_object
+from prober.report import result_object
+
+__all__ = ["carry_out"]
+
+_EXIT_USAGE, _EXIT_UNSURE = 2, 3
+_POLL = 0.5
+"""Seconds between two looks at the end of a growing log."""
+
+
+def carry_out(args: argparse.Namespace) -> int:
+    """Everything that the command line asks for; the exit status."""
+    gathered = _gather(args)
+    evidence = gathered.evidence()
+    findings = diagnose(evidence)
+    if args.route == "bundle":
+        from prober.cli.diagnose_bundle import write_bundle
+
+        write_bundle(args.output, gathered, evidence, findings, document(evidence, findings))
+    if args.format == "json":
+        text = json.dumps(document(evidence, findings), indent=1) + "\n"
+    else:
+        terminal = Terminal.of(sys.stdout, os.environ, colour=not args.no_color)
+        text = "".join(f"{line}\n" for line in report(evidence, findings, gathered.captures, terminal))
+        if args.route == "bundle":
+            text += f"\nwritten: {args.output}\n"
+    Output(sys.stdout).write(text)
+    return _status(evidence, findings)
+
+
+def document(evidence: EvidenceSet, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """The document of ``--format json``: findings and sources as promised, and what was counted behind them."""
+    whole: dict[str, Any] = dict(findings_document(findings, evidence.sources))
+    if evidence.probes:
+        whole["probes"] = [
+            {
+                **result_object(probe.differential, probe.judgement),
+                "http": [
+                    {"sni": each.sni.value, "host": each.host, "path": each.path, "status": each.status, "server": each.server, "error": each.error}
+                    for each in probe.http
+                ],
+            }
+            for probe in evidence.probes
+        ]  # fmt: skip
+    if evidence.logs is not None:
+        whole["logs"] = log_object(evidence.logs)
+    return whole
+
+
+def _status(evidence: EvidenceSet, findings: tuple[Finding, ...]) -> int:
+    failed = [each for each in evidence.sources if each.error is not None]
+    if failed and len(failed) == len(evidence.sources):
+        return _EXIT_USAGE
+    status = exit_status(findings)
+    return _EXIT_UNSURE if failed and status == 0 else status
+
+
+def _gather(args: argparse.Namespace) -> Gathered:
+    words = vars(args)
+    gathered = Gathered()
+    if words.get("probes"):
+        gathered.add_probes(probe_all(_probe_plan(args)))
+        if args.settle is not None:
+            time.sleep(args.settle)
+    for kind in ("logs", "capture", "routes", "overrides"):
+        for path in words.get(kind) or ():
+            if kind == "logs" and words.get("follow"):
+                _follow(path, gathered)
+            else:
+                gathered.read(path, kind)
+    for path in words.get("files") or ():
+        gathered.read(path, None)
+    if words.get("kubernetes"):
+        kubectl = Kubectl(namespace=args.namespace, context=args.context)
+        gathered.read_kubernetes(kubectl, args.since, logs=args.route in {"all", "bundle"})
+    return gathered
+
+
+def _probe_plan(args: argparse.Namespace) -> ProbePlan:
+    return ProbePlan(
+        targets=args.probes,
+        server_names=tuple(dict.fromkeys(args.server_name)),
+        timeout=args.timeout,
+        ca_file=args.ca_file,
+        family=args.connect_ip,
+        proxy_protocol=args.proxy_protocol,
+        http=args.http,
+        agent=args.http_agent,
+    )
+
+
+def _follow(path: str, gathered: Gathered) -> None:
+    """Read a log while it grows, and say on standard error who is turned away; Ctrl-C ends it, and the result is printed."""
+    try:
+        source = Input(path)
+    except InputError as error:
+        gathered.failed("logs", path, str(error))
+        return
+    try:
+        gathered.read_log(source.name, _growing(source, gathered))
+    finally:
+        source.close()
+
+
+def _growing(source: Input, gathered: Gathered) -> Iterator[str]:
+    told: dict[str, int] = {}
+    rest = b""
+    stream = source.stream()
+    try:
+        while True:
+            block = stream.read1(1 << 16)  # type: ignore[attr-defined]
+            if not block:
+                _tell(gathered, told)
+                if source.path == "-":
+                    break
+                time.sleep(_POLL)
+                continue
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                yield line.decode("utf-8", "replace")
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _tell(gathered: Gathered, told: dict[str, int]) -> None:
+    facts = gathered.logs
+    for source, tally in list({} if facts is None else facts.rejected_without_sni.items()):
+        if tally.count != told.get(source):
+            told[source] = tally.count
+            print(
+                f"{tally.last or time.strftime('%H:%M:%S')}  {source}  no server name, no filter chain ({tally.count} so far)",
+                file=sys.stderr,
+            )

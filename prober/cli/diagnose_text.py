@@ -1,0 +1,127 @@
+"""A diagnosis for people: what was read, what it showed, and each finding as evidence, cause, fix."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from prober.cli.diagnose_counts import capture_lines, log_lines
+from prober.cli.table import blocks
+from prober.cli.terminal import Paint, Terminal, printable
+from prober.diagnose.capture import CaptureFacts
+from prober.diagnose.evidence import EvidenceSet, ProbeFacts
+from prober.diagnose.findings import Evidence, Finding, Fix, Severity, SourceReport
+from prober.report import result_object
+
+__all__ = ["report"]
+
+_PAINT = {Severity.CRITICAL: Paint.BAD, Severity.WARNING: Paint.UNSURE, Severity.INFO: Paint.FAINT}
+_INDENT = "  "
+_LABEL = 9
+
+
+def report(
+    evidence: EvidenceSet, findings: tuple[Finding, ...], captures: Mapping[str, CaptureFacts], terminal: Terminal
+) -> Iterator[str]:
+    """All lines."""
+    yield from _sources(evidence.sources, terminal)
+    for probe in evidence.probes:
+        yield ""
+        yield from _probe(probe, terminal)
+    if evidence.logs is not None and evidence.logs.entries:
+        yield ""
+        yield from log_lines(evidence.logs, terminal)
+    for name, facts in captures.items():
+        yield ""
+        yield from capture_lines(name, facts, terminal)
+    shown: set[tuple[str | None, tuple[str, ...]]] = set()
+    for finding in findings:
+        yield ""
+        yield from _finding(finding, terminal, shown)
+
+
+def _sources(sources: Iterable[SourceReport], terminal: Terminal) -> Iterator[str]:
+    for each in sources:
+        good = each.error is None
+        mark = terminal.symbol("✓", "+") if good else terminal.symbol("✗", "x")
+        mark = terminal.paint(mark, Paint.GOOD if good else Paint.BAD)
+        head = f"{mark} {each.kind:<10} "
+        if good:
+            name = printable(each.name)
+            room = terminal.width - 14 - len(each.summary) - 2
+            yield head + (terminal.shorten(name, room) if room > 12 else name) + terminal.paint(f"  {each.summary}", Paint.FAINT)
+        else:
+            yield from _wrapped(printable(each.error or ""), terminal, head, " " * 13)
+
+
+def _probe(probe: ProbeFacts, terminal: Terminal) -> Iterator[str]:
+    yield from blocks(result_object(probe.differential, probe.judgement), terminal, datetime.now(UTC))
+    for each in probe.http:
+        said = f"{each.status} {each.server}".strip() if each.status is not None else each.error or "no answer"
+        with_name = "with SNI" if each.sni == "known" else "without SNI"
+        yield f"{_INDENT}GET {printable(each.path)}, Host {printable(each.host)}, {with_name}: {printable(said)}"
+
+
+def _finding(finding: Finding, terminal: Terminal, shown: set[tuple[str | None, tuple[str, ...]]]) -> Iterator[str]:
+    paint = Paint.GOOD if finding.id == "ok" else _PAINT[finding.severity]
+    mark = {"ok": terminal.symbol("✓", "+"), "inconclusive": "?"}.get(
+        finding.id, terminal.symbol("✗", "x") if finding.severity is not Severity.INFO else terminal.symbol("·", "-")
+    )
+    standing = f"{finding.severity.value}, {finding.confidence.value}"
+    yield terminal.paint(f"{mark} {finding.id}", Paint.STRONG, paint) + terminal.paint(f"  {standing}", Paint.FAINT)
+    for each in finding.evidence:
+        yield from _labelled("evidence" if each is finding.evidence[0] else "", _place(each), terminal)
+    for each in finding.against:
+        yield from _labelled("against" if each is finding.against[0] else "", _place(each), terminal, Paint.UNSURE)
+    yield from _labelled("cause", printable(finding.summary), terminal, Paint.STRONG)
+    if finding.fix is not None:
+        again = (finding.fix.yaml, finding.fix.commands) in shown
+        shown.add((finding.fix.yaml, finding.fix.commands))
+        yield from _fix(finding.fix, terminal, again=again)
+
+
+def _place(evidence: Evidence) -> str:
+    place = f"{evidence.file}:{evidence.line}" if evidence.file and evidence.line else evidence.file or ""
+    return printable(f"[{evidence.source}] {place + ': ' if place else ''}{evidence.text}")
+
+
+def _fix(fix: Fix, terminal: Terminal, *, again: bool) -> Iterator[str]:
+    above = " (What to apply, and the commands: as above.)" if again and fix.commands else ""
+    yield from _labelled("fix", printable(fix.explanation) + above, terminal, Paint.GOOD)
+    if again:
+        return
+    if fix.yaml is not None:
+        yield ""
+        for line in fix.yaml.splitlines():
+            yield terminal.paint(_escaped(line), *_diff_paint(line))
+    if fix.commands:
+        yield ""
+        for command in fix.commands:
+            yield terminal.paint(_escaped(command), Paint.STRONG)
+
+
+def _escaped(line: str) -> str:
+    """Not indented, so that it can be copied; tabs are kept, everything else that could move a cursor is not."""
+    return "\t".join(printable(piece) for piece in line.split("\t"))
+
+
+def _diff_paint(line: str) -> tuple[Paint, ...]:
+    bare = line.removeprefix("# ")
+    if bare.startswith("+") and not bare.startswith("+++"):
+        return (Paint.GOOD,)
+    if bare.startswith("-") and not bare.startswith(("---", "- ")):
+        return (Paint.BAD,)
+    return ()
+
+
+def _labelled(label: str, text: str, terminal: Terminal, *paints: Paint) -> Iterator[str]:
+    head = _INDENT + (terminal.paint(f"{label:<{_LABEL}}", *paints) if label else " " * _LABEL)
+    yield from _wrapped(text, terminal, head, _INDENT + " " * _LABEL)
+
+
+def _wrapped(text: str, terminal: Terminal, head: str, indent: str) -> Iterator[str]:
+    lines = textwrap.wrap(text, max(terminal.width - len(indent) - 1, 30), break_long_words=False, break_on_hyphens=False) or [""]
+    yield head + lines[0]
+    for line in lines[1:]:
+        yield indent + line

@@ -1,0 +1,141 @@
+"""Files as evidence: opening them (gzip and standard input, too), and telling what they are by their content."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from prober.diagnose.capture_files import is_capture
+from prober.diagnose.log_lines import MAX_PENDING, read_lines
+from prober.diagnose.manifest import read_manifests
+from prober.diagnose.overrides import is_overrides
+from prober.diagnose.routes import has_routes
+
+__all__ = ["Input", "InputError", "Kind", "recognise"]
+
+Kind = Literal["logs", "capture", "routes", "overrides"]
+
+_HEAD = 64 * 1024
+_BLOCK = 1024 * 1024
+_MAX_MANIFEST = 32 * 1024 * 1024
+"""The largest text that is taken for YAML: a cluster of a thousand routes prints a fifth of it."""
+_GZIP = b"\x1f\x8b"
+
+
+class InputError(Exception):
+    """A source that cannot be read, or not further. The text says which and why."""
+
+
+class Input:
+    """One file (``-``: standard input), unpacked where it is gzip. Can be looked at before it is read, also where it is a pipe."""
+
+    def __init__(self, path: str, *, progress: Callable[[int], None] | None = None) -> None:
+        """``progress`` is called with the number of bytes that were read of the file, packed ones where it is packed."""
+        self.path = path
+        self.name = "standard input" if path == "-" else path
+        self.size: int | None = None
+        try:
+            # Standard input is opened once more by its number, so that closing is always right.
+            raw: io.RawIOBase = io.FileIO(0 if path == "-" else path, "rb", closefd=path != "-")
+            if path != "-" and Path(path).is_file():
+                self.size = Path(path).stat().st_size
+        except OSError as error:
+            raise InputError(f"{self.name}: {error.strerror or error}") from None
+        self._counted = _Counted(raw, progress)
+        stream: io.BufferedReader = io.BufferedReader(self._counted, _HEAD)
+        try:
+            if stream.peek(2)[:2] == _GZIP:
+                stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stream)), _HEAD)
+            self._stream = stream
+            self.head = stream.peek(_HEAD)[:_HEAD]
+        except (OSError, EOFError, zlib.error) as error:
+            self.close()
+            raise InputError(f"{self.name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+    def stream(self) -> BinaryIO:
+        """The bytes, from the first on."""
+        return self._stream
+
+    def lines(self) -> Iterator[str]:
+        """The text line by line; a line longer than `MAX_PENDING` in pieces. Raises `InputError` where it cannot be read on."""
+        rest = b""
+        while True:
+            try:
+                block = self._stream.read1(_BLOCK)
+            except (OSError, EOFError, zlib.error) as error:
+                raise InputError(f"{self.name}: cannot be read on ({getattr(error, 'strerror', None) or error})") from None
+            if not block:
+                break
+            pieces = (rest + block).split(b"\n") if rest else block.split(b"\n")
+            rest = pieces.pop()
+            for piece in pieces:
+                yield piece.decode("utf-8", "replace")
+            if len(rest) > MAX_PENDING:
+                yield rest.decode("utf-8", "replace")
+                rest = b""
+        if rest:
+            yield rest.decode("utf-8", "replace")
+
+    def text(self) -> str:
+        """The whole text, for a manifest. Raises `InputError`, also where it is too long to be one."""
+        try:
+            data = self._stream.read(_MAX_MANIFEST + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{self.name}: cannot be read on ({getattr(error, 'strerror', None) or error})") from None
+        if len(data) > _MAX_MANIFEST:
+            raise InputError(f"{self.name}: larger than {_MAX_MANIFEST >> 20} MiB, so it is taken for no manifest")
+        return data.decode("utf-8-sig", "replace")
+
+    def close(self) -> None:
+        """Close the file; safe to repeat."""
+        self._counted.close()
+
+
+class _Counted(io.RawIOBase):
+    """A raw file that says how far it was read."""
+
+    def __init__(self, raw: io.RawIOBase, progress: Callable[[int], None] | None) -> None:
+        self._raw = raw
+        self._progress = progress
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
+        count = self._raw.readinto(buffer)
+        self._position += count or 0
+        if self._progress is not None:
+            self._progress(self._position)
+        return count
+
+    def close(self) -> None:
+        if not self._raw.closed:
+            self._raw.close()
+        super().close()
+
+
+def recognise(source: Input) -> Kind | None:
+    """What a file is, by its first 64 KiB; None where nothing tells."""
+    head = source.head
+    if is_capture(head):
+        return "capture"
+    text = head.decode("utf-8-sig", "replace")
+    # The last line may be cut; what is cut is no entry.
+    if any(line.entry is not None for line in read_lines(text.split("\n"))):
+        return "logs"
+    if b"\x00" in head:
+        return None
+    manifest = read_manifests(source.name, text)
+    if has_routes(manifest) or "apigee.cloud.google.com" in text:
+        return "routes"
+    if is_overrides(manifest):
+        return "overrides"
+    # Messages of an agent or of Envoy itself, with the access log turned off or further down.
+    if any(mark in text for mark in ("][warning][", "][info][", "\tinfo\t", "filter_chain_not_found", "xdsproxy")):
+        return "logs"
+    return None

@@ -1,0 +1,139 @@
+"""Taking secrets out of text before it leaves the house. Pure.
+
+By what a value looks like (private keys, tokens, credentials in URLs, base64 of any of them) and by the name of the key that it stands
+under, in YAML, JSON, and JSON inside of either. What only *names* a secret (``sslSecret``, ``credentialName``, ``sslKeyPath``) stays: a
+diagnosis needs it. In doubt, out: a bundle without a harmless value is still a bundle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+__all__ = ["REDACTED", "redact", "redact_value"]
+
+REDACTED = "[redacted]"
+
+# Names under which a value is secret, and names that only refer to one. Compared without case, hyphens and underscores.
+_SECRET_KEY = (  # noqa: S105
+    r"[\w.-]*(?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|private[-_]?key|encryption[-_]?key|api[-_]?key|apikey|salt"
+    r"|credentials?|authorization|cookie|client[-_]?key[-_]?data|access[-_]?key|signing[-_]?key|shared[-_]?key)[\w.-]*"
+)
+_REFERENCE = re.compile(
+    r"(?i)(?:.*(?:name|names|path|file|ref|refs|nameref|namespace|provider|type|enabled|class|mode|version|key_?id|url|uri)"
+    r"|sslsecret|imagepullsecrets|existingsecret|authsecret|k8ssecret|.*tokencreator.*|automountserviceaccounttoken)$"
+)
+_BLOCK_LINE = re.compile(
+    rf"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>{_SECRET_KEY})(?P=quote)[ \t]*:(?P<value>.*)$"
+)
+_DATA_LINE = re.compile(
+    r"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>data|stringData|binaryData)(?P=quote)[ \t]*:(?P<value>.*)$"
+)
+_SECRET_KIND = re.compile(r"""(?m)\\*["']?kind\\*["']?\s*:\s*\\*["']?Secret\b(?!\w)""")
+# In one line: {password: x}, {"password": "x"}, and the same escaped inside of a JSON string; and NAME=value of environments.
+_INLINE = re.compile(
+    rf"""(?ix)(?P<before>(?P<q>\\*["'])?\b(?P<key>{_SECRET_KEY})(?(q)\\*["'])\s*[:=]\s*)
+    (?P<value>\\*"(?:[^"\\]|\\(?!")[^"]?|\\\\.)*?\\*"|'(?:[^']|'')*'|[^\s,}}\]"'][^\s,}}\]"']*)"""
+)
+_DATA_INLINE = re.compile(r"""(\\*["']?(?:data|stringData|binaryData)\\*["']?\s*:\s*)\{[^{}]*\}""")
+
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # RFC 7468, also with its line ends written as \n; a block that is cut off is secret to the end of its text.
+    (
+        re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)", re.DOTALL),
+        REDACTED,
+    ),
+    # base64 of "-----BEGIN ", over lines that are folded or indented
+    (re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]*(?:(?:\\n|\s)+[A-Za-z0-9+/=]{16,})*"), REDACTED),
+    # base64 of JSON: service accounts ({"type" with or without white space) and JSON Web Tokens
+    (re.compile(r"\b(?:ewog|ewoJ|ew0K|eyA|eyJ)[A-Za-z0-9+/=_-]{16,}(?:\.[A-Za-z0-9+/=_-]+)*(?:\s+[A-Za-z0-9+/=]{16,})*"), REDACTED),
+    (re.compile(r"(?i)\b(bearer|basic|negotiate)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {REDACTED}"),
+    # RFC 3986 §3.2.1: user information
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@"), rf"\1{REDACTED}@"),
+    (re.compile(r"\b(?:ya29\.|gh[pousr]_|github_pat_|xox[abprs]-|glpat-|sk_live_|hvs\.)[\w.-]{8,}"), REDACTED),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\bGOCSPX-[\w-]{10,}"), REDACTED),
+    (
+        re.compile(r"(?i)([?&;](?:[\w.-]*(?:token|password|passwd|secret|api_?key|apikey|signature|sig|code|key))=)[^&\s\"'#]+"),
+        rf"\1{REDACTED}",
+    ),
+)  # fmt: skip
+# What nothing names: long base64 with letters of both cases and digits. A digest in lower-case hex is none, nor is a path or a name.
+_BASE64 = re.compile(
+    r"(?<![\w./+-])(?=[A-Za-z0-9+/]*[a-z])(?=[A-Za-z0-9+/]*[A-Z])(?=[A-Za-z0-9+/]*\d)[A-Za-z0-9+/]{40,}={0,2}(?![\w-])"
+)
+_PADDED = re.compile(r"(?<![\w./+-])[A-Za-z0-9+/]{22,}={1,2}(?![\w=-])")
+
+
+def redact(text: str) -> str:
+    """``text`` without its secrets. What is no secret keeps its place, line by line as far as secrets had one line."""
+    for shape, replacement in _SHAPES:
+        text = shape.sub(replacement, text)
+    text = _blocks(text, _BLOCK_LINE, _is_secret)
+    if _SECRET_KIND.search(text):
+        text = _blocks(text, _DATA_LINE, lambda _: True)
+        text = _DATA_INLINE.sub(rf"\1{{{REDACTED}}}", text)
+    text = _INLINE.sub(_inline, text)
+    return _PADDED.sub(REDACTED, _BASE64.sub(REDACTED, text))
+
+
+def redact_value(value: object) -> object:
+    """A JSON value with the secrets taken out of its strings, and out of what stands under secret keys."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [redact_value(each) for each in value]
+    if isinstance(value, dict):
+        secret = value.get("kind") == "Secret"
+        return {
+            key: REDACTED
+            if (isinstance(key, str) and each is not None and not isinstance(each, bool) and re.fullmatch(f"(?i){_SECRET_KEY}", key) and _is_secret(key))
+            or (secret and key in {"data", "stringData", "binaryData"})
+            else redact_value(each)
+            for key, each in value.items()
+        }  # fmt: skip
+    return value
+
+
+def _is_secret(key: str) -> bool:
+    return _REFERENCE.match(key.strip("\"'")) is None
+
+
+def _blocks(text: str, pattern: re.Pattern[str], wanted: Callable[[str], bool]) -> str:
+    """Values of keys that begin a line: the rest of the line, and the deeper lines below it (block scalars, lists, mappings)."""
+    lines = text.split("\n")
+    kept: list[str] = []
+    hidden: int | None = None
+    for line in lines:
+        if hidden is not None:
+            bare = line.strip()
+            depth = len(line) - len(line.lstrip(" \t"))
+            closes = bare[:1] in {"}", "]"}
+            if not bare or depth > hidden or (depth == hidden and bare.startswith("- ") and not closes):
+                continue
+            hidden = None
+        match = pattern.match(line)
+        if match is None or not wanted(match["key"]):
+            kept.append(line)
+            continue
+        value = match["value"].strip()
+        tail = "," if value.endswith(",") else ""
+        quoted = '"' if match["quote"] or value.startswith('"') else ""
+        kept.append(f"{line[: match.start('value')]} {quoted}{REDACTED}{quoted}{tail}")
+        if not _ends_here(value):
+            # The depth of the key itself, without the dash of a list's entry before it.
+            hidden = len(match["indent"].replace("-", " "))
+    return "\n".join(kept)
+
+
+def _ends_here(value: str) -> bool:
+    """Whether a value is complete in its line, as JSON writes it; in YAML any value may go on, in deeper lines."""
+    return value.endswith(",") and value[:1] == '"'
+
+
+def _inline(match: re.Match[str]) -> str:
+    if not _is_secret(match["key"]) or REDACTED.startswith(match["value"].strip("\\\"'")):
+        return match[0]
+    value = match["value"]
+    quote = re.match(r"\\*[\"']", value)
+    mark = quote[0] if quote else ""
+    return f"{match['before']}{mark}{REDACTED}{mark}"
