@@ -107,10 +107,11 @@ class Store:
     comparison that nothing at all happened.
     """
 
-    __slots__ = ("_states", "version")
+    __slots__ = ("_remembered", "_states", "version")
 
     def __init__(self) -> None:
         self._states: dict[StateKey, EndpointState] = {}
+        self._remembered: dict[StateKey, tuple[Verdict, float]] = {}
         self.version = 0
 
     def __len__(self) -> int:
@@ -127,6 +128,15 @@ class Store:
         """The state of one endpoint, None when it was never judged."""
         return self._states.get(key)
 
+    def remember(self, key: StateKey, verdict: Verdict, since: float) -> None:
+        """What was known before a restart: the first record of this endpoint is a change only if its verdict is another one."""
+        self._remembered[key] = (verdict, since)
+
+    def forget_unseen(self) -> tuple[StateKey, ...]:
+        """Endpoints that were remembered and never came back; they are remembered no more."""
+        unseen, self._remembered = tuple(self._remembered), {}
+        return unseen
+
     def record(self, target: Target, differential: Differential, judgement: Judgement, now: float) -> Change | None:
         """Take in one judged differential; a `Change` when its verdict differs from the one before.
 
@@ -142,7 +152,13 @@ class Store:
         for hello, handshake in hellos:
             entry = (hello, handshake.observation.outcome)
             outcomes[entry] = outcomes.get(entry, 0) + 1
-        changed = before is None or before.judgement.verdict != judgement.verdict
+        previous: Verdict | None = None
+        since = now
+        if before is not None:
+            previous, since = before.judgement.verdict, before.since
+        elif key in self._remembered:
+            previous, since = self._remembered.pop(key)
+        changed = previous != judgement.verdict
         self.version += 1
         state = EndpointState(
             key=key,
@@ -151,7 +167,7 @@ class Store:
             endpoint=differential.endpoint,
             differential=differential,
             judgement=judgement,
-            since=now if changed or before is None else before.since,
+            since=now if changed else since,
             last_run={hello: handshake.started for hello, handshake in hellos},
             outcomes=outcomes,
             version=self.version,
@@ -159,7 +175,7 @@ class Store:
         self._states[key] = state
         if not changed:
             return None
-        return Change(state, None if before is None else before.judgement.verdict, now)
+        return Change(state, previous, now)
 
     def remove(self, keys: Iterable[StateKey]) -> None:
         """Forget endpoints that are watched no more; keys that were never judged are ignored."""
@@ -218,6 +234,8 @@ class Statistics:
         "shards",
         "skipped",
         "started",
+        "state_errors",
+        "state_unsaved",
         "targets",
     )
 
@@ -244,6 +262,10 @@ class Statistics:
         """Notifications that were tried, by receiver and result."""
         self.notification_queue = 0
         """Notifications that wait for delivery."""
+        self.state_errors: dict[str, int] = {}
+        """What went wrong with the state directory, by reason."""
+        self.state_unsaved: Callable[[], int] = lambda: 0
+        """Changes that are not on disk yet."""
         self.shard, self.shards = 0, 1
         """Which part of the targets this prober watches, from 0, and of how many."""
 

@@ -57,5 +57,12 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"prober: {error.strerror}", file=sys.stderr)
         return 2
-    life.run(args.config, plan, listeners)
+    from prober.history.database import StateError
+
+    try:
+        history = life.open_history(plan)
+    except StateError as error:
+        print(f"prober: {error}", file=sys.stderr)
+        return 2
+    life.run(args.config, plan, listeners, history)
     return 0

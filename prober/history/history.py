@@ -11,8 +11,8 @@ import os
 import queue
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import time
 from typing import Any, NamedTuple, TypeVar
@@ -57,7 +57,7 @@ _Job = _Write | _Ask | None
 
 
 class History:
-    """Open it, read what was `loaded`, then run it in a nursery. Implements `prober.changelog.ChangeLog`."""
+    """Open it, read what was `loaded`, then keep it `running`. Implements `prober.changelog.ChangeLog`."""
 
     def __init__(self, opened: Opened, bounds: Bounds | None = None, on_trouble: Callable[[Trouble], None] | None = None) -> None:
         self._connection = opened.connection
@@ -117,19 +117,19 @@ class History:
         found: T = value
         return found
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Work until cancelled; what was committed before is on disk when this returns."""
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work as long as the context lasts; what was committed before it is left is on disk afterwards."""
         self._token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.to_thread.run_sync, self._work)
-            task_status.started()
             try:
-                await trio.sleep_forever()
+                yield
             finally:
                 self._jobs.put(None)
 
     def close(self) -> None:
-        """Close the file. Not while `run` runs."""
+        """Close the file. Not while it is running."""
         self._connection.close()
         if self._lock is not None:
             os.close(self._lock)

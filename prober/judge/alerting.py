@@ -257,12 +257,13 @@ class Alerts:
         over = [state for state in self._states.values() if state.gone_until is not None and state.gone_until <= at]
         return [change for state in over for change in self._end(state, at)]
 
-    def retire(self, watched: Iterable[str], at: float) -> list[AlertChange]:
-        """Only these targets are watched from now on: the alerts of others end."""
+    def unwatched(self, watched: Iterable[str], until: float) -> None:
+        """Only these targets are watched from now on: the alerts of others end at ``until`` unless they come back before."""
         names = frozenset(watched)
         self._disagreement.retire(names)
-        over = [state for key, state in self._states.items() if key.target and key.target not in names]
-        return [change for state in over for change in self._end(state, at)]
+        for key, state in self._states.items():
+            if key.target and key.target not in names and state.gone_until is None:
+                state.gone_until = until
 
     def _end(self, state: _State, at: float) -> list[AlertChange]:
         self._drop(state)

@@ -221,6 +221,13 @@ SERVICE_METRICS: tuple[Metric, ...] = (
         "prober_notifications_total", "counter", ("receiver", "result"), "Notifications that were tried, by receiver and result."
     ),
     Metric("prober_notification_queue_length", "gauge", (), "Notifications that wait for delivery."),
+    Metric(
+        "prober_state_errors_total",
+        "counter",
+        ("reason",),
+        "Troubles with the state directory, by reason: corrupt and newer files are set aside, full and write keep it in memory.",
+    ),
+    Metric("prober_state_unsaved_changes", "gauge", (), "Changes of verdicts and alerts that are not on disk yet."),
     Metric("prober_shard_info", "gauge", ("shard", "shards"), "Which part of the targets this prober watches; value 1."),
 )
 

@@ -72,6 +72,8 @@ class ServiceCollector:
             ],
             "prober_notifications_total": list(count.notifications.items()),
             "prober_notification_queue_length": [((), count.notification_queue)],
+            "prober_state_errors_total": [((reason,), number) for reason, number in count.state_errors.items()],
+            "prober_state_unsaved_changes": [((), count.state_unsaved())],
             "prober_shard_info": [((str(count.shard), str(count.shards)), 1)],
         }
 

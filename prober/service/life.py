@@ -13,12 +13,13 @@ from time import time
 
 import trio
 
-from prober.changelog import RecentChanges
+from prober.history.history import History
 from prober.outlets.web import create_app
 from prober.outlets.web_server import bind, serve
 from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.probing.runner import Runner
+from prober.service.alerting import Alerting
 from prober.service.logs import event
 from prober.service.plan import Plan
 from prober.service.rounds import Rounds
@@ -27,7 +28,7 @@ from prober.service.signals import HEARD, STOPPING, hold, release
 from prober.snapshot import Change, Statistics, Store
 from prober.version import __version__
 
-__all__ = ["STOP_SECONDS", "open_listeners", "run"]
+__all__ = ["STOP_SECONDS", "open_history", "open_listeners", "run"]
 
 _log = logging.getLogger("prober.service")
 
@@ -41,31 +42,38 @@ def open_listeners(plan: Plan) -> tuple[socket.socket, ...]:
     return bind(str(plan.config.listen))
 
 
-def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> None:
+def open_history(plan: Plan) -> History:
+    """What was remembered, before anything else starts: `prober.history.database.StateError` says why it cannot be."""
+    state = plan.config.state
+    return History.open(None if state is None else Path(state))
+
+
+def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History) -> None:
     """Run the service until SIGTERM or SIGINT."""
     hold()
-    trio.run(_run, path, plan, listeners)
+    try:
+        trio.run(_run, path, plan, listeners, history)
+    finally:
+        history.close()
 
 
-async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> None:
+async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History) -> None:
     engine = Engine()
     store, statistics = Store(), Statistics(lambda: engine.in_flight, time())
-    changes = RecentChanges()
-
-    def on_change(change: Change) -> None:
-        changes.add(change)
-        _log_change(change)
-
+    alerting = Alerting(history, plan.config.alerting, store, statistics)
     runner = Runner(engine)
-    rounds = Rounds(runner, store, statistics, on_change)
+    attentive = Runner(engine, transcript=True)
+    rounds = Rounds(runner, store, statistics, _log_change, witness=alerting, attentive=attentive)
     shutdown = trio.Event()
     with trio.open_signal_receiver(*HEARD) as signals:
         release()
-        async with trio.open_nursery() as nursery:
+        async with history.running(), trio.open_nursery() as nursery:
             await nursery.start(engine.run)
-            service = RunningService(path, plan, runner, rounds, store, statistics)
+            service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
             async with trio.open_nursery() as web:
-                urls = await web.start(partial(serve, create_app(service, changes), listeners, shutdown=shutdown))
+                urls = await web.start(partial(serve, create_app(service, history), listeners, shutdown=shutdown))
+                alerting.listening(urls[0])
+                await nursery.start(alerting.run)
                 nursery.start_soon(rounds.run)
                 event(
                     _log,
@@ -76,7 +84,8 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...]) -> 
                     file=str(path),
                     targets=len(service.targets),
                 )
-                event(_log, logging.INFO, "history is kept in memory; it ends with the process")
+                if plan.config.state is None:
+                    event(_log, logging.INFO, "history and alert states are kept in memory; they end with the process")
                 # What was loaded until here stays: the collector need not look at it again.
                 gc.collect()
                 gc.freeze()

@@ -8,25 +8,26 @@ each of its addresses is an endpoint with a state of its own, and one that vanis
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter, time
+from typing import Protocol
 
 import trio
 
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
-from prober.model import Differential, Endpoint
+from prober.model import Differential, Endpoint, Target
 from prober.probing.resolve import ResolveError, literal_endpoint, resolve
 from prober.probing.runner import Runner
 from prober.schedule import Due, Key, Schedule
 from prober.service.logs import event
 from prober.service.plan import Watched
-from prober.snapshot import Change, StateKey, Statistics, Store
+from prober.snapshot import Change, EndpointState, StateKey, Statistics, Store, state_key
 
-__all__ = ["Rounds"]
+__all__ = ["Rounds", "Witness"]
 
 _log = logging.getLogger("prober.service")
 
@@ -38,6 +39,19 @@ BATCH = 64
 
 CLOCK_STEP = 1.0
 """Seconds by which the wall clock must leave the monotonic one before it counts as having been set, not slewed."""
+
+
+class Witness(Protocol):
+    """Sees all rounds, in the step in which they end."""
+
+    def judged(self, state: EndpointState, change: Change | None, now: float) -> None:
+        """One endpoint was judged; ``change`` where its verdict changed. ``now`` is Unix time in seconds."""
+
+    def gone(self, keys: Collection[StateKey]) -> None:
+        """These endpoints are watched no more."""
+
+    def watching(self, targets: Collection[Target]) -> None:
+        """Exactly these targets are watched from now on (one may be there several times)."""
 
 
 class _Watch:
@@ -57,7 +71,10 @@ class _Watch:
 
 
 class Rounds:
-    """Runs the rounds. ``on_change`` is told every change of a verdict; ``clock`` is Unix time in seconds."""
+    """Runs the rounds. ``on_change`` is told every change of a verdict; ``clock`` is Unix time in seconds.
+
+    ``witness`` is told of every round; ``attentive`` probes what is at fault (it takes transcripts).
+    """
 
     def __init__(
         self,
@@ -66,8 +83,13 @@ class Rounds:
         statistics: Statistics,
         on_change: Callable[[Change], None],
         clock: Callable[[], float] = time,
+        *,
+        witness: Witness | None = None,
+        attentive: Runner | None = None,
     ) -> None:
         self._runner = runner
+        self._witness = witness
+        self._attentive = attentive or runner
         self._store = store
         self._statistics = statistics
         self._on_change = on_change
@@ -102,6 +124,8 @@ class Rounds:
                 self._hold(watch, frozenset())
         self._hold_literals()
         self._store.adopt(one.target for one in watched.values())
+        if self._witness is not None:
+            self._witness.watching([one.target for one in watched.values()])
         self._schedule.replace({key: one.target.interval for key, one in watched.items()}, self._clock())
         if not self.first_round_done:
             self._unjudged = (self._unjudged | (self._watches.keys() - before.keys())) & self._watches.keys()
@@ -188,7 +212,9 @@ class Rounds:
     def _differential(self, watch: _Watch, watched: Watched, endpoint: Endpoint, resolve_seconds: float, due_at: float) -> None:
         # What resolution took is the name's, and in the handshake's own figures; lateness is ours.
         sink = partial(self._arrived, watch, watched, due_at + resolve_seconds)
-        self._runner.start_differential(watched.asked, watched.address, endpoint, resolve_seconds, sink)
+        known = self._store.state(StateKey(watched.target.name, str(endpoint)))
+        runner = self._attentive if known is not None and known.judgement.at_fault else self._runner
+        runner.start_differential(watched.asked, watched.address, endpoint, resolve_seconds, sink)
 
     def _arrived(self, watch: _Watch, watched: Watched, due_at: float, differential: Differential) -> None:
         """Sink of all differentials."""
@@ -210,6 +236,9 @@ class Rounds:
         change = self._store.record(watched.target, differential, judgement, now)
         if change is not None:
             self._on_change(change)
+        state = self._store.state(state_key(differential))
+        if self._witness is not None and state is not None:
+            self._witness.judged(state, change, now)
 
     @contextmanager
     def _catching_bugs(self, watch: _Watch) -> Iterator[None]:
@@ -233,6 +262,8 @@ class Rounds:
         for key in gone:
             del self._owners[key]
         self._store.remove(gone)
+        if self._witness is not None and gone:
+            self._witness.gone(gone)
         watch.states = held
 
     def _hold_literals(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import trio
 
 from prober.addresses import is_ip
 from prober.config import ConfigError, Problem
+from prober.config.alerting import Alerting
 from prober.config.allow import permits
 from prober.config.show import show
 from prober.judge.verdicts import judge
@@ -33,7 +34,16 @@ _log = logging.getLogger("prober.service")
 class RunningService:
     """Implements `prober.operations.Operations`."""
 
-    def __init__(self, path: Path, plan: Plan, runner: Runner, rounds: Rounds, store: Store, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        path: Path,
+        plan: Plan,
+        runner: Runner,
+        rounds: Rounds,
+        store: Store,
+        statistics: Statistics,
+        on_alerting: Callable[[Alerting], None],
+    ) -> None:
         self._path = path
         self._plan = plan
         self._by_address: dict[Address, Watched] = {}
@@ -42,6 +52,7 @@ class RunningService:
         self._rounds = rounds
         self._store = store
         self._statistics = statistics
+        self._on_alerting = on_alerting
         self._adopt(plan)
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -89,6 +100,7 @@ class RunningService:
                     event(_log, logging.ERROR, "reload refused", problem=str(problem))
                 return Reloaded(tuple(map(str, error.problems)))
             self._adopt(plan)
+            self._on_alerting(plan.config.alerting)
         self._statistics.reload_successful = True
         self._statistics.reload_success_timestamp = time()
         event(_log, logging.INFO, "reloaded", file=str(self._path), targets=len(plan.config.targets))
@@ -163,3 +175,7 @@ def _refuse_what_needs_a_restart(old: Plan, new: Plan) -> None:
     if new.config.listen != old.config.listen:
         change = f"changed from {old.config.listen} to {new.config.listen}, which needs a restart; restart, or change it back"
         raise ConfigError([Problem(new.config.file, None, "listen", change)])
+    if new.config.state != old.config.state:
+        before, after = old.config.state or "memory", new.config.state or "memory"
+        change = f"changed from {before} to {after}, which needs a restart; restart, or change it back"
+        raise ConfigError([Problem(new.config.file, None, "state", change)])

@@ -84,7 +84,7 @@ def test_a_flip_changes_the_verdict_and_back(rehearsal: Rehearsal) -> None:
     eventually(lambda: rehearsal.verdicts()["healthy"] == "non_sni_reset", "reset after the flip")
     rehearsal.flip("healthy", "healthy")
     eventually(lambda: rehearsal.verdicts()["healthy"] == "ok", "healthy again")
-    lines = [line for line in rehearsal.service.program.log().splitlines() if "target=healthy" in line]
+    lines = [line for line in rehearsal.service.program.log().splitlines() if "msg=verdict" in line and "target=healthy" in line]
     assert [re.sub(r".*(from=\S+ to=\S+).*", r"\1", line) for line in lines][-2:] == [
         "from=ok to=non_sni_reset",
         "from=non_sni_reset to=ok",
