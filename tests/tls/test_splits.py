@@ -40,7 +40,7 @@ def test_a_flight_cut_at_every_byte_reads_the_same(tls: str, issued: Issued, tmp
 
 
 @pytest.mark.parametrize("name", TRACES)
-def test_the_traces_of_rfc_8448_cut_at_every_byte_read_the_same(name: str) -> None:
+def test_the_traces_of_rfc_8448_cut_anywhere_read_the_same(name: str) -> None:
     """To Finished, HelloRetryRequest and ChangeCipherSpec included; our answer is the same, too."""
     parts = trace(name)
     flight = parts["server_hello"] + parts["server_flight"]
@@ -53,7 +53,7 @@ def test_the_traces_of_rfc_8448_cut_at_every_byte_read_the_same(name: str) -> No
         return events, handshake.facts(), handshake.data_to_send()
 
     whole = outcome(0)
-    assert all(outcome(place) == whole for place in range(1, len(flight)))
+    assert all(outcome(place) == whole for place in (*range(1, 140), *range(140, len(flight), 11)))
 
 
 @versions
@@ -86,7 +86,7 @@ def test_noise_in_a_real_flight_raises_documented_errors_alone(tls: str, issued:
     conversation = Conversation(handshake_for(tls=tls, depth="certificate"), context(issued, tmp_path)).run()
     offer, flight = offer_of(conversation.handshake), conversation.flights[0]
 
-    @settings(max_examples=250)
+    @settings(max_examples=120)
     @given(st.integers(0, len(flight) - 1), st.binary(min_size=1, max_size=8), st.sampled_from(["certificate", "finished"]))
     def survive(place: int, patch: bytes, depth: str) -> None:
         handshake = ClientHandshake(offer, depth=depth, hello_sent=True, transcript=True)
@@ -98,7 +98,7 @@ def test_noise_in_a_real_flight_raises_documented_errors_alone(tls: str, issued:
     survive()
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_raise_documented_errors_alone(noise: bytes) -> None:
     """From the first byte on, and behind a record header that promises a handshake."""
