@@ -2,7 +2,8 @@
 
 An event that nobody waited for is noticed late. While the whole process sleeps in Trio's own poll, the kernel makes it runnable
 at once; so the interval in which an event can have happened unnoticed begins when that sleep ended, not when the engine polled
-before it. On a busy host a runnable process is not yet a running one: the kernel counts that time, too.
+before it. A poll that returns at once was no sleep: its events were there before. And on a busy host a runnable process is not
+yet a running one: the kernel counts that time, and it is subtracted.
 """
 
 from __future__ import annotations
@@ -21,32 +22,46 @@ __all__ = ["Attention"]
 _SCHEDULING: Final = Path("/proc/thread-self/schedstat")
 
 
+_AT_ONCE: Final = 50e-6
+"""Seconds: a poll that has events waiting takes a tenth of this."""
+
+
 class Attention(trio.abc.Instrument):
     """Remembers since when the process is awake."""
 
     def __init__(self, scheduling: Path = _SCHEDULING) -> None:
         self.woke = 0.0
         """In seconds of `time.perf_counter`: what happened before was noticed before."""
-        self._waited = 0
+        self._began = 0.0
+        self._delayed = 0
         self._file = -1
         try:
             self._file = os.open(scheduling, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return  # not Linux, or hidden: then waking is taken to be instant
-        self._waited = self._waiting()
+        self._delayed = self._delay()
 
-    def _waiting(self) -> int:
+    def _delay(self) -> int:
         """Nanoseconds that this thread was ever kept waiting for a processor."""
         return int(os.pread(self._file, 64, 0).split()[1])
 
+    def before_io_wait(self, timeout: float) -> None:
+        """Trio's hook: it is about to poll, for at most ``timeout`` seconds."""
+        if timeout > 0:
+            self._began = perf_counter()
+
     def after_io_wait(self, timeout: float) -> None:
-        """Trio's hook: its poll returned. With a timeout of zero it did not sleep."""
+        """Trio's hook: its poll returned."""
         if timeout <= 0:
             return
-        self.woke = perf_counter()
+        woke = perf_counter()
+        if woke - self._began < _AT_ONCE:
+            return
         if self._file >= 0:
-            before, self._waited = self._waited, self._waiting()
-            self.woke -= (self._waited - before) * 1e-9
+            before, self._delayed = self._delayed, self._delay()
+            woke -= (self._delayed - before) * 1e-9
+        if woke - self._began >= _AT_ONCE:
+            self.woke = woke
 
     def close(self) -> None:
         """Give the descriptor back."""

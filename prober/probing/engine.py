@@ -212,11 +212,15 @@ class Engine:
         before = perf_counter()
         events = self._poller.poll()
         now = perf_counter()
-        ready, flights, heard = self._ready, self._flights, max(self._polled, self._attention.woke)
+        ready, flights, quiet = self._ready, self._flights, self._polled
+        attentive = max(quiet, self._attention.woke)
         for fd, mask in events:
-            flight = flights[fd]
+            flight = flights.get(fd)
+            if flight is None:
+                continue  # closed here, and held open by a child that was forked and has not called exec() yet
             if not flight.events:
-                flight.seen_after = heard
+                flight.quiet_at = quiet
+                flight.seen_after = attentive
             flight.events |= mask
             flight.seen = now
             if not flight.queued:

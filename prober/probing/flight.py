@@ -24,7 +24,7 @@ from typing import Final
 
 from prober.model import Close, Depth, Observation, Outcome
 from prober.probing.attempt import Attempt
-from prober.probing.dial import Socket, close_abortively, endpoint_of, open_socket, socket_address
+from prober.probing.dial import Socket, close_socket, endpoint_of, open_socket, socket_address
 from prober.probing.errnos import connect_outcome, errno_detail, errno_name, standing_outcome
 from prober.probing.findings import Findings
 from prober.probing.host import Host
@@ -55,7 +55,7 @@ _NO_STAMPS: Final[list[tuple[int, int, bytes]]] = []
 
 
 class Step(IntEnum):
-    """Where a flight is."""
+    """Where a flight is: see the module."""
 
     NEW = 0
     CONNECTING = 1
@@ -87,6 +87,7 @@ class Flight:
         "events",
         "observation",
         "queued",
+        "quiet_at",
         "seen",
         "seen_after",
         "sink",
@@ -101,10 +102,12 @@ class Flight:
         """What came of it; None while it is in flight."""
         self.step = Step.NEW
 
-        # For the engine: what happened since the last `advance`, and the interval in which it did.
+        # For the engine: what happened since the last `advance`. It was seen by the poll at `seen` and cannot have escaped us
+        # before `seen_after`; the poll at `quiet_at` had not seen it.
         self.events = 0
         self.seen = 0.0
         self.seen_after = 0.0
+        self.quiet_at = 0.0
         self.woken = False
         self.queued = False
         self.alarm = inf
@@ -166,7 +169,7 @@ class Flight:
         """End now, as `local_error`: cancelled, or a bug of ours."""
         if self.step is Step.OVER:
             return
-        self._handshake = None  # it may be what is broken
+        self._handshake = self._offer = None  # it may be these that are broken
         self._findings.decide(Outcome.LOCAL_ERROR, perf_counter(), 0.0, detail=detail)
         self._end(Close.NONE)
 
@@ -230,6 +233,8 @@ class Flight:
         self.step = Step.EXCHANGING
         self._offer = self.attempt.factory.offer(self.attempt.server_name)
         self._read()
+        if self.step is Step.EXCHANGING:
+            self._broken(code)
 
     def _fail(self, code: int, outcome: Outcome) -> None:
         """The connection never stood."""
@@ -383,7 +388,7 @@ class Flight:
     def _when(self) -> tuple[float, float]:
         """When the chunk that was just read arrived, and by how much that may be late."""
         if self._ancillary:
-            stamp = self._host.clock.read(self._ancillary, self.seen_after)
+            stamp = self._host.clock.read(self._ancillary, self.quiet_at)
             if stamp is not None:
                 return stamp, 0.0
         return self.seen, self.seen - self.seen_after
@@ -440,11 +445,6 @@ class Flight:
         self.step = Step.OVER
         sock, self._sock = self._sock, None
         if sock is not None:
-            if orderly:
-                sock.close()
-            else:
-                close_abortively(sock)
+            close_socket(sock, orderly=orderly)
         self._handshake = None
-        self._unsent = b""
-        self._ancillary = _NO_STAMPS
         self._host.ended(self, self._fd)

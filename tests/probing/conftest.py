@@ -70,7 +70,7 @@ class Served:
 
     def __init__(self, directory: Path, version: ssl.TLSVersion) -> None:
         self.issued = Authority.root().intermediate().issue("api.example.test")
-        files = self.issued.write(directory)
+        self.files = files = self.issued.write(directory)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(files.certificate, files.key)
         self.context.minimum_version = self.context.maximum_version = version

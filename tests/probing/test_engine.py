@@ -247,6 +247,22 @@ async def test_a_bug_of_ours_is_a_local_error_and_harms_nobody_else(
     assert sound.outcome is Outcome.TLS_ALERT
 
 
+async def test_a_bug_in_what_a_transcript_shows_is_no_end_of_the_engine(
+    engine: Engine, attempt: AttemptMaker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same code runs when the observation is made; it must not be asked twice."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("prober.probing.findings.ClientHandshake", broken)
+    with scripted(close_unread()) as peer, caplog.at_level(logging.ERROR):
+        observation = await engine.handshake(attempt(peer.endpoint, transcript=True))
+        sound = await engine.handshake(attempt(peer.endpoint))
+    assert observation.outcome is Outcome.LOCAL_ERROR
+    assert sound.outcome is Outcome.RESET
+
+
 async def test_a_sink_that_raises_harms_nobody_else(
     engine: Engine, attempt: AttemptMaker, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -409,6 +410,24 @@ async def test_depth_finished_ends_politely(
     assert (observation.outcome, observation.stage) == (Outcome.CERTIFICATE, Stage.FINISHED)
     assert observation.facts.certificates == served.issued.ders
     assert observation.facts.finished
+
+
+@pytest.mark.parametrize("depth", ["certificate", "finished"])
+async def test_a_hello_retry_request_is_answered(engine: Engine, attempt: AttemptMaker, tls13: Served, depth: str) -> None:
+    """A server that only takes P-521, of which no share was sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls13.files.certificate, tls13.files.key)
+    context.set_ecdh_curve("secp521r1")
+
+    def serve(connection: Any) -> None:
+        with context.wrap_socket(connection.sock.dup(), server_side=True) as tls:
+            tls.recv(1)
+
+    with scripted(serve) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, depth=depth))
+    assert observation.outcome is Outcome.CERTIFICATE
+    assert observation.facts.hello_retry_request
+    assert observation.facts.group == "secp521r1"
 
 
 async def test_a_finished_handshake_that_stalls_after_the_certificate_has_a_certificate(
