@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from prober.model import Endpoint, Outcome, Sni
+from prober.model import Outcome, Sni
 from tests.real.witness import PATIENCE, Witnessed, s_client_witness, socket_witness
 from tests.servers.fleets import SERVERS, Fleets
 from tests.servers.listeners import Listener
@@ -57,7 +57,13 @@ def cases(*servers: str, offers: Iterable[str] | None = None, hanging_up: bool =
         for listener in SERVERS[server].values():
             for offer in listener.offers:
                 if listener.hangs_up is hanging_up and (wanted is None or offer in wanted):
-                    yield from (Case(server, listener.name, sni, offer) for sni in Sni)
+                    yield from (Case(server, listener.name, sni, offer) for sni in _hellos(listener, offer))
+
+
+def _hellos(listener: Listener, offer: str) -> Iterable[Sni]:
+    """All three; but where the name makes no difference, all three in one version and a single one in the others."""
+    indifferent = listener.known == listener.none == listener.unknown
+    return (Sni.NONE,) if indifferent and offer != listener.offers[0] else Sni
 
 
 class Truths:
@@ -66,20 +72,23 @@ class Truths:
     def __init__(self, fleets: Fleets) -> None:
         self._fleets = fleets
         self._seen: dict[Case, Witnessed] = {}
+        self._asked: set[str] = set()
 
     def __getitem__(self, case: Case) -> Witnessed:
-        if case not in self._seen:
-            fleet = self._fleets[case.server]
+        if case.server not in self._asked:
+            self._fleets.start(case.server)
             together = [*cases(case.server), *cases(case.server, hanging_up=True)]
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                seen = pool.map(lambda each: _witness(fleet.endpoints[each.listener], each), together)
-                self._seen.update(zip(together, seen, strict=True))
+                self._seen.update(zip(together, pool.map(self._witness, together), strict=True))
+            self._asked.add(case.server)
+        if case not in self._seen:  # a hello that the matrix leaves out
+            self._seen[case] = self._witness(case)
         return self._seen[case]
 
-
-def _witness(endpoint: Endpoint, case: Case) -> Witnessed:
-    name = case.server_name(UNKNOWN_NAME)
-    proxy = case.row.proxy_protocol
-    if proxy is not None:  # which s_client does not speak
-        return socket_witness(endpoint, name, offer=case.offer, proxy_protocol=proxy, patience=case.patience)
-    return s_client_witness(endpoint, name, offer=case.offer, patience=case.patience)
+    def _witness(self, case: Case) -> Witnessed:
+        endpoint = self._fleets[case.server].endpoints[case.listener]
+        name = case.server_name(UNKNOWN_NAME)
+        proxy = case.row.proxy_protocol
+        if proxy is not None:  # which s_client does not speak
+            return socket_witness(endpoint, name, offer=case.offer, proxy_protocol=proxy, patience=case.patience)
+        return s_client_witness(endpoint, name, offer=case.offer, patience=case.patience)

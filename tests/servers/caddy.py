@@ -48,13 +48,15 @@ def caddy(directory: Path, material: Material) -> Iterator[Fleet]:
         started = []
         for listener in LISTENERS.values():
             at = endpoints[listener.name]
-            configuration = directory / f"{listener.name}.caddy"
-            configuration.write_text(material.fill(listener.config, port=at.port, ip=at.ip, root=directory))
+            home = directory / listener.name
+            home.mkdir()
+            configuration = home / "Caddyfile"
+            configuration.write_text(material.fill(listener.config, port=at.port, ip=at.ip, root=home))
             one = running(
                 [program, "run", "--config", configuration, "--adapter", "caddyfile"],
                 directory=directory,
                 name=f"caddy-{listener.name}",
-                environment={"HOME": str(directory)},
+                environment={"HOME": str(home)},
             )
             started.append((programs.enter_context(one), at))
         for server, endpoint in started:

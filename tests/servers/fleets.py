@@ -56,10 +56,14 @@ class Fleets:
     def __exit__(self, *_exception: object) -> None:
         self._stack.close()
 
-    def __getitem__(self, server: str) -> Fleet:
-        """The running listeners of ``server``; skips the test when the program is not installed."""
+    def start(self, server: str) -> None:
+        """Start ``server`` unless it runs already; on the main thread. Skips the test when the program is not installed."""
         if server not in self._running:
             directory = self._directory / server
             directory.mkdir(exist_ok=True)
             self._running[server] = self._stack.enter_context(_START[server](directory, self.material))
+
+    def __getitem__(self, server: str) -> Fleet:
+        """The running listeners of ``server``, started now if need be."""
+        self.start(server)
         return self._running[server]

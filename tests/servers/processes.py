@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -59,8 +60,9 @@ def running(
 ) -> Iterator[Program]:
     """Run ``command`` in ``directory`` until the context is left; entered once every endpoint of ``accepting`` accepts.
 
-    Must be entered on the main thread: `PR_SET_PDEATHSIG`, set by ``setpriv``, goes by the thread that started the child.
+    Only on the main thread: `PR_SET_PDEATHSIG`, set by ``setpriv``, goes by the thread that started the child.
     """
+    assert threading.current_thread() is threading.main_thread(), "the program would end with this thread"
     words = [str(word) for word in command]
     name = name or Path(words[0]).name
     output = directory / f"{name}.output"
