@@ -24,7 +24,7 @@ from tests.servers.envoy import access_log
 from tests.servers.fleets import Fleets
 from tests.servers.material import KNOWN
 from tests.servers.processes import running
-from tests.servers.requirements import missing, require_program
+from tests.servers.requirements import not_permitted, require_program
 
 PATIENCE = 20.0
 LOCALHOST = "127.0.0.1"
@@ -118,7 +118,7 @@ def test_a_capture_shows_the_same_handshakes(interface: str, profile: str, fleet
 def _captured(fleets: Fleets, profile: str, interface: str, directory: Path) -> tuple[Differential, CaptureFacts]:
     program = require_program("tcpdump")
     if os.geteuid() != 0:
-        missing("capturing packets needs root")
+        not_permitted("capturing packets needs root")
     endpoint = fleets["envoy"].endpoints["names-only"]
     file = directory / "capture.pcap"
     # Without the snapshot length each packet takes 256 KiB of the kernel's ring, and the ninth is dropped.

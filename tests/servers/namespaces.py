@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.requirements import missing, require_program
+from tests.servers.requirements import not_permitted, require_program
 
 __all__ = ["Namespace", "routed_pair"]
 
@@ -96,7 +96,7 @@ def _held(unshare: Sequence[str], *, enter_users: bool) -> Iterator[Namespace]:
         while _command(holder.pid) != "sleep":
             if holder.poll() is not None:
                 assert holder.stderr is not None
-                missing(f"network namespaces are not allowed here: {holder.stderr.read().strip()}")
+                not_permitted(f"network namespaces are not allowed here: {holder.stderr.read().strip()}")
             assert time.monotonic() < deadline, "unshare does not get anywhere"
             time.sleep(0.005)
         users = ("--user", "--preserve-credentials") if enter_users else ()

@@ -51,7 +51,7 @@ RUNNING: list[Program] = []
 
 @contextmanager
 def running(
-    command: Sequence[str | Path],
+    command: Sequence[object],
     *,
     directory: Path,
     accepting: Iterable[Endpoint] = (),

@@ -14,16 +14,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prober.model import Verdict
+from prober.model import Endpoint, Verdict
 from tests.servers.listeners import Fleet, Listener, alert, cert
 from tests.servers.material import KNOWN, Material
-from tests.servers.ports import IPV4, Endpoint
+from tests.servers.ports import IPV4
 
 __all__ = ["LISTENERS", "python_ssl"]
 
 # RFC 8446 §6.2 and the registry; without those that OpenSSL does not send: 0 and 90, which are no errors, and 41.
-_ALERTS = (10, 20, 21, 22, 30, 40, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86, 100, 109, 110, 111, 112, 113)
-_ALERTS += (114, 115, 116, 120)
+_ALERTS = (
+    *(10, 20, 21, 22, 30, 40, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86),
+    *(100, 109, 110, 111, 112, 113, 114, 115, 116, 120),
+)
 _IN_EVERY_VERSION = (40, 80, 112)
 
 LISTENERS = {

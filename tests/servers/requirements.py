@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["ci", "missing", "optional_program", "require_module", "require_program"]
+__all__ = ["ci", "missing", "not_permitted", "optional_program", "require_module", "require_program"]
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """Debian keeps servers (nginx, haproxy) where an unprivileged PATH does not look."""
@@ -45,6 +45,11 @@ def require_module(name: str, *, package: str | None = None) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         missing(f"the Python module {name} is not installed (package {package or name})")
+
+
+def not_permitted(reason: str) -> NoReturn:
+    """End the running test, skipped: the kernel does not let this user do what it needs, and no package would change that."""
+    pytest.skip(reason)
 
 
 def optional_program(name: str) -> str:
