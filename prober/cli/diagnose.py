@@ -189,7 +189,7 @@ def _path(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Gather what was asked for, judge it, print it; the exit status."""
     words = vars(args)
-    sources = ("probes", "files", "logs", "capture", "routes", "overrides")
+    sources = ("probes", "files", "logs", "capture", "live", "routes", "overrides")
     if not any(words.get(each) for each in sources) and not words.get("kubernetes"):
         raise UsageError("nothing to look at; `prober diagnose --help` has examples")
     if words.get("files") and words["files"].count("-") > 1:

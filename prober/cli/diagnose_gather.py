@@ -113,13 +113,16 @@ class Gathered:
             error = f"{source.name}: {failure}"
         except OSError as failure:
             error = f"{source.name}: cannot be read on ({failure.strerror or failure})"
-        facts = self.captures[source.name] = follower.finish()
-        if error is not None and not facts.frames:
-            del self.captures[source.name]
+        self.add_capture(source.name, follower.finish(), error)
+
+    def add_capture(self, name: str, facts: CaptureFacts, error: str | None) -> None:
+        """Take in what a capture, or live traffic, showed; ``error`` says why it could not be read (on)."""
+        if error is None or facts.frames:
+            self.captures[name] = facts
         nameless = sum(facts.without_name.values())
         total = nameless + sum(facts.with_name.values())
         summary = f"{facts.frames:,} packets, {total:,} ClientHellos, {nameless:,} without a name"
-        self.reports.append(SourceReport(kind="capture", name=source.name, error=error, summary=summary))
+        self.reports.append(SourceReport(kind="capture", name=name, error=error, summary=summary))
 
     def _routes(self, source: Input) -> None:
         manifest = read_manifests(source.name, source.text())

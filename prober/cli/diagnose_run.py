@@ -84,6 +84,10 @@ def _gather(args: argparse.Namespace) -> Gathered:
         gathered.add_probes(probe_all(_probe_plan(args)))
         if args.settle is not None:
             time.sleep(args.settle)
+    if words.get("live"):
+        from prober.cli.diagnose_live import watch
+
+        gathered.add_capture(args.live, *watch(args.live))
     for kind in ("logs", "capture", "routes", "overrides"):
         for path in words.get(kind) or ():
             if kind == "logs" and words.get("follow"):

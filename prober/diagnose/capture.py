@@ -29,6 +29,8 @@ MAX_LIVE = 10_000
 MAX_HELLOS = 50_000
 # A flow without a segment for this long has ended for our purposes; Envoy itself waits 15 s for a ClientHello.
 _IDLE_SECONDS = 120.0
+# Behind a decisive segment its copies and retransmissions may follow.
+_SETTLE_SECONDS = 0.5
 # An unanswered hello counts as such only when the capture went on for this long behind it.
 _PATIENCE_SECONDS = 1.0
 # Answers of one host may differ by a hop where paths differ; a middlebox in between differs by more, or by its start value.
@@ -145,6 +147,13 @@ class Follower:
         if segment is not None:
             facts.segments += 1
             self._segment(segment, frame.time)
+
+    def settle(self, now: float) -> None:
+        """End the flows about which nothing more can be learned, so that live traffic is counted while it goes on."""
+        for key, flow in list(self._live.items()):
+            decided = flow.server_rst or flow.server_fin or flow.first_answer_time is not None
+            if now - flow.last_time > (_SETTLE_SECONDS if decided else _IDLE_SECONDS / 8):
+                self._end(self._live.pop(key))
 
     def finish(self) -> CaptureFacts:
         """End all flows that are still followed; the facts are whole then."""

@@ -1,0 +1,36 @@
+"""``prober diagnose capture --live INTERFACE``: who sends no server name, said as it happens; Ctrl-C prints the whole result."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from prober.diagnose.capture import CaptureFacts, Follower
+from prober.diagnose.collect_live import LiveError, live_frames
+
+__all__ = ["watch"]
+
+
+def watch(interface: str) -> tuple[CaptureFacts, str | None]:
+    """Watch until Ctrl-C; what was seen, and why it could not be watched (on), if that is so."""
+    follower = Follower()
+    told: dict[tuple[str, str], int] = {}
+
+    def tell() -> None:
+        follower.settle(time.time())
+        for (client, ending), count in list(follower.facts.without_name.items()):
+            if told.get((client, ending)) != count:
+                told[client, ending] = count
+                moment = time.strftime("%H:%M:%S")
+                print(f"{moment}  {client}  no server name: {ending.value.replace('_', ' ')} ({count:,} so far)", file=sys.stderr)
+
+    error = None
+    print(f"watching {interface}; Ctrl-C ends it and prints the result", file=sys.stderr)
+    try:
+        for frame in live_frames(interface, tell):
+            follower.add(frame)
+    except LiveError as failure:
+        error = str(failure)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+    return follower.finish(), error

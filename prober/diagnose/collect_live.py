@@ -1,0 +1,95 @@
+"""Live traffic of one interface as frames, through an AF_PACKET socket (Linux; needs CAP_NET_RAW).
+
+The socket is of type SOCK_DGRAM, so that the kernel takes the link layer off and every interface, also ``any``, gives plain IP; and
+it carries a filter that lets only TCP through, so that what is not looked at is not copied.
+
+Sources: packet(7); linux/filter.h for the classic BPF instructions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from prober.diagnose.capture_files import MAX_FRAME, Frame
+
+__all__ = ["LiveError", "live_frames"]
+
+_ETH_P_ALL = 0x0003
+_SO_ATTACH_FILTER = 26
+_RAW = 101
+# Bursts are what gets lost; 8 MiB are a few milliseconds of 10 Gbit/s.
+_BUFFER = 8 * 1024 * 1024
+_TICK = 0.5
+
+# code, jump if true, jump if false, constant: "IPv4 with protocol 6, or IPv6 with next header 6", counted from the IP header
+_ONLY_TCP = (
+    (0x30, 0, 0, 0),  # load byte 0
+    (0x54, 0, 0, 0xF0),  # its version
+    (0x15, 0, 2, 0x40),  # IPv4?
+    (0x30, 0, 0, 9),  # its protocol
+    (0x15, 3, 4, 6),
+    (0x15, 0, 3, 0x60),  # IPv6?
+    (0x30, 0, 0, 6),  # its next header
+    (0x15, 0, 1, 6),
+    (0x06, 0, 0, MAX_FRAME),  # take it
+    (0x06, 0, 0, 0),  # drop it
+)
+
+
+class LiveError(Exception):
+    """The interface cannot be watched; the text says what to do."""
+
+
+def live_frames(interface: str, on_tick: Callable[[], None]) -> Iterator[Frame]:
+    """Frames of ``interface`` (``any``: all of them) until the caller stops asking; ``on_tick`` is called twice a second.
+
+    Raises LiveError when there is no such interface, no right to watch it, or no AF_PACKET (other systems than Linux).
+    """
+    if not sys.platform.startswith("linux"):
+        raise LiveError(
+            "live traffic is read through AF_PACKET, which only Linux has; capture with tcpdump -w, and give the file"
+        )
+    with _open(interface) as sock:
+        ready = select.poll()
+        ready.register(sock, select.POLLIN)
+        tick = time.monotonic() + _TICK
+        while True:
+            if ready.poll(_TICK * 1000):
+                data, _ = sock.recvfrom(MAX_FRAME)
+                yield Frame(time.time(), _RAW, data, len(data))
+            if time.monotonic() >= tick:
+                tick = time.monotonic() + _TICK
+                on_tick()
+
+
+def _open(interface: str) -> socket.socket:
+    try:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
+    except PermissionError:
+        hint = "run it as root, or give the Python interpreter the capability CAP_NET_RAW"
+        raise LiveError(f"no right to watch {interface}: {hint}") from None
+    except OSError as error:
+        raise LiveError(f"cannot watch {interface}: {error.strerror}") from None
+    try:
+        _attach(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        if interface != "any":
+            sock.bind((interface, _ETH_P_ALL))
+    except OSError as error:
+        sock.close()
+        known = ", ".join(name for _, name in socket.if_nameindex())
+        raise LiveError(f"cannot watch {interface}: {error.strerror}; there are {known} and any") from None
+    return sock
+
+
+def _attach(sock: socket.socket) -> None:
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _ONLY_TCP)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: the number of instructions, and where they are.
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_ONLY_TCP), ctypes.addressof(buffer)))
