@@ -93,7 +93,10 @@ class ClientHandshake:
             return events
         try:
             for record in n.records.receive(data):
-                self._read_record(n, record)
+                if record[0] == _HANDSHAKE and n.read_protection is None:
+                    self._read_messages(n, record[2])
+                else:
+                    self._read_record(n, record)
                 if n.closed:
                     break
         except ProtocolError as error:
@@ -174,10 +177,7 @@ class ClientHandshake:
         elif protection is not None and content_type == _HANDSHAKE:
             raise UnexpectedMessage(expected="protected records", got="a plain handshake record", message="record")
         if content_type == _HANDSHAKE:
-            for message in n.messages.receive(fragment):
-                self._read_message(n, message)
-                if n.closed:
-                    break
+            self._read_messages(n, fragment)
         elif content_type == _ALERT:
             self._read_alerts(n, fragment)
         elif n.messages.pending:
@@ -237,23 +237,31 @@ class ClientHandshake:
 
     # Messages
 
-    def _read_message(self, n: Negotiation, message: bytes) -> None:
-        kind: int = message[0]
-        if kind == _SERVER_HELLO:
-            hello = n.server_hello = ServerHello.parse(message)
-            if hello.is_hello_retry_request:
-                kind = Message.HelloRetryRequest
-            elif hello.version == _TLS_1_3:
-                kind = Message.ServerHello13
-        transition = TRANSITIONS[self._state].get(kind)
-        if transition is None:
-            raise UnexpectedMessage(expected=expected_in(self._state), got=message_name(kind))
-        if n.log is not None:
-            n.log.append(describe_received(message, n.version))
-        transition.handle(n, message)
-        self._state = transition.next_state
+    def _read_messages(self, n: Negotiation, fragment: bytes) -> None:
+        for message in n.messages.receive(fragment):
+            kind: int = message[0]
+            if kind == _SERVER_HELLO:
+                kind = _kind_of_server_hello(n, message)
+            transition = TRANSITIONS[self._state].get(kind)
+            if transition is None:
+                raise UnexpectedMessage(expected=expected_in(self._state), got=message_name(kind))
+            if n.log is not None:
+                n.log.append(describe_received(message, n.version))
+            handle, next_state = transition
+            handle(n, message)
+            self._state = next_state
+            if n.closed:
+                break
 
     def _give_up(self, n: Negotiation, error: ProtocolError) -> None:
         n.closed = True
         if not isinstance(error, NotTLS) and not n.sent_close_notify:
             n.send_alert(AlertLevel.fatal, error.implies)
+
+
+def _kind_of_server_hello(n: Negotiation, message: bytes) -> int:
+    """Which of the three meanings of a server_hello this one has; it is parsed on the way."""
+    hello = n.server_hello = ServerHello.parse(message)
+    if hello.is_hello_retry_request:
+        return Message.HelloRetryRequest
+    return Message.ServerHello13 if hello.version == _TLS_1_3 else Message.ServerHello

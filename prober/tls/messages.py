@@ -150,10 +150,14 @@ def parse_alpn(data: bytes) -> bytes:
     return name
 
 
-def read_certificate(chain: Reader) -> bytes:
-    """The next certificate (DER) of a certificate_list."""
-    offset = chain.offset
-    certificate = chain.opaque24("certificate")
-    if not certificate:
+def read_certificate(message: bytes, offset: int, end: int) -> tuple[bytes, int]:
+    """The certificate (DER) at ``offset`` of a certificate_list that ends at ``end``, and the offset behind it."""
+    body = offset + 3
+    next_offset = body + int.from_bytes(message[offset:body])
+    if body > end or next_offset > end:
+        raise DecodeError(
+            f"a certificate of {next_offset - body} bytes, {end - body} are left", message="Certificate", offset=offset
+        )
+    if next_offset == body:
         raise DecodeError("a certificate of no bytes", message="Certificate", offset=offset)
-    return certificate
+    return message[body:next_offset], next_offset

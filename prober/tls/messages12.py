@@ -33,11 +33,12 @@ class Certificate12(NamedTuple):
     def parse(cls, message: bytes) -> Self:
         """From the whole message; DecodeError."""
         reader = Reader(message, "Certificate", 4)
-        chain = reader.vector24("certificate_list")
+        offset, end = reader.span24("certificate_list")
         reader.expect_end("Certificate")
         certificates = []
-        while chain.remaining:
-            certificates.append(read_certificate(chain))
+        while offset < end:
+            certificate, offset = read_certificate(message, offset, end)
+            certificates.append(certificate)
         return cls(tuple(certificates))
 
     def serialise(self) -> bytes:

@@ -69,9 +69,10 @@ class Certificate13(NamedTuple):
         context = reader.opaque8("certificate_request_context")
         chain = reader.vector24("certificate_list")
         reader.expect_end("Certificate")
+        end = chain.offset + chain.remaining
         entries = []
-        while chain.remaining:
-            certificate = read_certificate(chain)
+        while chain.offset < end:
+            certificate, chain.offset = read_certificate(message, chain.offset, end)
             entries.append(CertificateEntry(certificate, read_extensions(chain, "Certificate")))
         return cls(context, tuple(entries))
 

@@ -111,6 +111,12 @@ class Reader:
         start, self.offset = self.offset, end
         return start, end
 
+    def span24(self, what: str = "vector") -> tuple[int, int]:
+        """Offset and end, in ``data``, of a vector ``<0..2^24-1>``."""
+        end = self._vector_end(3, what)
+        start, self.offset = self.offset, end
+        return start, end
+
     def _sub_reader(self, end: int) -> Reader:
         start, self.offset = self.offset, end
         return Reader(self.data, self._name, start, end)
