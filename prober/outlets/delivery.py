@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -101,6 +102,8 @@ def _reason(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
+            # Trio writes the address into the text; the resolver's codes and TLS's texts are no errno.
+            plain = type(cause).__module__ == "builtins" and cause.errno is not None and cause.errno > 0
+            return os.strerror(cause.errno) if plain and cause.errno is not None else cause.strerror
+        cause = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
     return type(error).__name__

@@ -23,10 +23,12 @@ class Call:
 
     @property
     def key(self) -> str:
+        """Of the change."""
         return self.headers["idempotency-key"]
 
     @property
     def document(self) -> Any:
+        """The body, read as JSON."""
         return json.loads(self.body)
 
 

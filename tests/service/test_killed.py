@@ -84,7 +84,9 @@ def test_a_service_that_is_killed_again_and_again_tells_every_change_once_and_in
     assert sum(map(len, told.values())) >= 3
     for target in told:
         states = [status for _, name, status in told[target] if name == "NonSniHandshakesFailing"]
-        assert all(first != second for first, second in pairwise(states)), f"{target} fired or was resolved twice in a row: {states}"
+        assert all(first != second for first, second in pairwise(states)), (
+            f"{target} fired or was resolved twice in a row: {states}"
+        )
     for target in LISTENERS:
         verdicts = [(change["from"], change["to"]) for change in reversed(changes) if change["target"] == target]
         assert verdicts[0][0] is None
@@ -114,7 +116,9 @@ def test_a_retry_of_a_change_is_the_same_request(tmp_path: Path) -> None:
         with serving(tmp_path, document) as service:
             eventually(lambda: receiver.seen(), "delivered after the restart")
             eventually(lambda: service.value("prober_notification_queue_length") == 0, "the queue is empty")
-        attempts = {(call.key, call.body, call.headers["x-prober-signature-256"]) for call in receiver.refused + receiver.accepted}
+        attempts = {
+            (call.key, call.body, call.headers["x-prober-signature-256"]) for call in receiver.refused + receiver.accepted
+        }
         assert len(attempts) == 1
         state = b"".join(file.read_bytes() for file in (tmp_path / "state").iterdir())
         assert b"hunter2" not in state
