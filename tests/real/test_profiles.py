@@ -9,7 +9,7 @@ from prober.tls.profiles import PROFILES
 from tests.real.matrix import Case, Truths
 from tests.real.probes import Probes, Setting
 from tests.real.witness import s_client_witness
-from tests.servers.fleets import Fleets
+from tests.servers.fleets import SERVERS, Fleets
 from tests.servers.material import KNOWN
 
 pytestmark = pytest.mark.timeout(300)
@@ -42,7 +42,13 @@ LISTENERS = {
 }
 """What they do goes by the server name alone: every client of this century can speak with them."""
 ORDINARY = sorted(PROFILES.keys() - {"legacy-tls10", "sni-ip-literal", "sni-trailing-dot"})
-CASES = [Case(server, listener, sni) for server, names in LISTENERS.items() for listener in names for sni in Sni]
+CASES = [
+    Case(server, listener, sni)
+    for server, names in LISTENERS.items()
+    for listener in names
+    if listener in SERVERS[server]
+    for sni in Sni
+]
 
 
 def setting(profile: str, server: str) -> Setting:

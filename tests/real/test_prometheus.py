@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from prober.model import Endpoint, Verdict
-from tests.servers.fleets import Fleets
+from tests.servers.fleets import SERVERS, Fleets
 from tests.servers.material import KNOWN
 from tests.servers.prometheus import Prometheus, prometheus
 from tests.servers.requirements import require_program
 from tests.servers.service import serving
 
-INGRESSES = {
+_INGRESSES = {
     "reset": ("envoy", "names-only", Verdict.NON_SNI_RESET),
     "wildcard": ("envoy", "wildcard-route", Verdict.OK),
     "reset-v6": ("envoy", "ipv6-names-only", Verdict.NON_SNI_RESET),
@@ -25,6 +25,7 @@ INGRESSES = {
     "http": ("nginx", "plain-http", Verdict.TLS_FAILING),
 }
 """Target name to server, listener, and what it deserves."""
+INGRESSES = {name: row for name, row in _INGRESSES.items() if row[1] in SERVERS[row[0]]}
 
 _SERVICE = """\
 interval: 2s

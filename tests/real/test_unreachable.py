@@ -14,12 +14,13 @@ import pytest
 from prober.model import Endpoint, Outcome, Verdict
 from tests.real.witness import Witnessed, s_client_witness
 from tests.servers.namespaces import Namespace, routed_pair
+from tests.servers.ports import has_ipv6
 
 TIMEOUT = 2.0
 """Seconds for one handshake."""
 
 # From the client's point of view; see `tests.servers.namespaces`.
-PLACES: dict[str, tuple[str, Outcome, str | None]] = {
+_PLACES: dict[str, tuple[str, Outcome, str | None]] = {
     "closed-port": ("127.0.0.1", Outcome.REFUSED, "ECONNREFUSED"),
     "closed-port-elsewhere": ("198.51.100.2", Outcome.REFUSED, "ECONNREFUSED"),
     "dropped-syn": ("198.51.100.9", Outcome.CONNECT_TIMEOUT, None),
@@ -38,6 +39,7 @@ PLACES: dict[str, tuple[str, Outcome, str | None]] = {
     "v6-prohibited-by-a-router": ("2001:db8:2:a::1", Outcome.UNREACHABLE, "EACCES"),
     "v6-unreachable-for-a-router": ("2001:db8:2:b::1", Outcome.UNREACHABLE, "ENETUNREACH"),
 }
+PLACES = {name: place for name, place in _PLACES.items() if ":" not in place[0] or has_ipv6()}
 PORT = 443
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prober.model import Verdict
-from tests.servers.listeners import Fleet, Listener, cert
+from tests.servers.listeners import Fleet, Listener, by_name, cert
 from tests.servers.material import KNOWN, SECOND, Material
 from tests.servers.ports import IPV6, Ports
 from tests.servers.processes import running
@@ -58,7 +58,7 @@ _TABLE = (
     _same("client-certificate-optional", "api", "SSLVerifyClient optional\nSSLCACertificateFile <ca>"),
     _same("client-certificate-required", "api", "SSLVerifyClient require\nSSLCACertificateFile <ca>"),
 )
-LISTENERS = {listener.name: listener for listener in _TABLE}
+LISTENERS = by_name(*_TABLE)
 
 _MODULES = Path("/usr/lib/apache2/modules")
 _GLOBAL = """\

@@ -14,7 +14,7 @@ from typing import Any
 
 from prober.model import Verdict
 from tests.servers.access_log import APIGEE_KEYS
-from tests.servers.listeners import RESET, Fleet, Listener, alert, cert
+from tests.servers.listeners import RESET, Fleet, Listener, alert, by_name, cert
 from tests.servers.material import KNOWN, SECOND, Material
 from tests.servers.ports import IPV6, Ports
 from tests.servers.processes import running
@@ -291,7 +291,7 @@ _TABLE = (
         ip=IPV6,
     ),
 )
-LISTENERS = {listener.name: listener for listener in _TABLE}
+LISTENERS = by_name(*_TABLE)
 
 
 def access_log(fleet: Fleet, name: str) -> Path:

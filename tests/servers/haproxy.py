@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prober.model import Verdict
-from tests.servers.listeners import CLOSED, RESET, TIMEOUT, Fleet, Listener, cert, some_alert
+from tests.servers.listeners import CLOSED, RESET, TIMEOUT, Fleet, Listener, by_name, cert, some_alert
 from tests.servers.material import KNOWN, SECOND, Material
 from tests.servers.ports import IPV6, Ports
 from tests.servers.processes import running
@@ -177,7 +177,7 @@ _TABLE = (
         ip=IPV6,
     ),
 )
-LISTENERS = {listener.name: listener for listener in _TABLE}
+LISTENERS = by_name(*_TABLE)
 
 _GLOBAL = """\
 global

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from prober.model import Endpoint, Outcome, Sni, Verdict
 from tests.servers.material import KNOWN
-from tests.servers.ports import IPV4
+from tests.servers.ports import IPV4, has_ipv6
 
-__all__ = ["CLOSED", "NOT_TLS", "RESET", "TIMEOUT", "Ending", "Fleet", "Listener", "alert", "cert", "some_alert"]
+__all__ = ["CLOSED", "NOT_TLS", "RESET", "TIMEOUT", "Ending", "Fleet", "Listener", "alert", "by_name", "cert", "some_alert"]
 
 
 class Ending(NamedTuple):
@@ -75,6 +75,11 @@ class Listener:
     def ending(self, sni: Sni) -> Ending:
         """What the hello ``sni`` gets."""
         return {Sni.KNOWN: self.known, Sni.NONE: self.none, Sni.UNKNOWN: self.unknown}[sni]
+
+
+def by_name(*listeners: Listener) -> dict[str, Listener]:
+    """A server's table by name, without the rows that this machine cannot have: those on IPv6 where there is none."""
+    return {listener.name: listener for listener in listeners if ":" not in listener.ip or has_ipv6()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prober.model import Verdict
-from tests.servers.listeners import CLOSED, NOT_TLS, Fleet, Listener, alert, cert
+from tests.servers.listeners import CLOSED, NOT_TLS, Fleet, Listener, alert, by_name, cert
 from tests.servers.material import Material
 from tests.servers.ports import IPV6, Ports
 from tests.servers.processes import running
@@ -206,7 +206,7 @@ _STREAM = (
         ip=IPV6,
     ),
 )
-LISTENERS = {listener.name: listener for listener in (*_HTTP, *_STREAM)}
+LISTENERS = by_name(*_HTTP, *_STREAM)
 
 _CONFIGURATION = """\
 <modules>
@@ -233,7 +233,7 @@ def nginx(directory: Path, material: Material) -> Iterator[Fleet]:
 
         def section(table: tuple[Listener, ...]) -> str:
             backend = endpoints["default-certificate"]
-            rows = enumerate(table)
+            rows = enumerate(row for row in table if row.name in endpoints)
             return "".join(material.fill(row.config, at=endpoints[row.name], id=number, backend=backend) for number, row in rows)
 
         configuration = directory / "nginx.conf"

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from prober.model import Verdict
-from tests.servers.listeners import Ending, Fleet, Listener, alert, cert
+from tests.servers.listeners import Ending, Fleet, Listener, alert, by_name, cert
 from tests.servers.material import KNOWN, Material
 from tests.servers.ports import IPV6, Ports
 from tests.servers.processes import running, wait_until_accepting
@@ -119,7 +119,7 @@ _OLD = (
     _one("tls11", "rsa", "-tls1_1 -cipher ALL:@SECLEVEL=0", offers=("1.1",)),
     _one("tls11-or-older", "api", "-no_tls1_2 -no_tls1_3 -cipher ALL:@SECLEVEL=0", offers=("1.0", "1.1")),
 )
-LISTENERS = {listener.name: listener for listener in (*_TABLE, *_OLD)}
+LISTENERS = by_name(*_TABLE, *_OLD)
 
 
 @contextmanager

@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
+from functools import cache
 from types import TracebackType
 from typing import Self
 
 from prober.model import Endpoint
 
-__all__ = ["IPV4", "IPV6", "Ports"]
+__all__ = ["IPV4", "IPV6", "Ports", "has_ipv6"]
 
 IPV4 = "127.0.0.1"
 IPV6 = "::1"
+
+
+@cache
+def has_ipv6() -> bool:
+    """False where the kernel, or a container's network, has no IPv6 loopback address."""
+    try:
+        with socket.create_server((IPV6, 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 class Ports:
