@@ -14,24 +14,20 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
-from prober.judge.certificates import CertificateFacts
 from prober.model import Target
-from prober.outlets.exposition import encode, escape, header, labels_text
+from prober.outlets.exposition import encode, escape, header
 from prober.outlets.metrics import TARGET_LABELS, TARGET_METRICS
 from prober.outlets.slices import Pause
-from prober.outlets.target_lines import LINES, ChainText, Hello, View
+from prober.outlets.target_lines import LINES
 from prober.snapshot import EndpointState, hello_key
 
 if TYPE_CHECKING:
     from prober.operations import Operations
 
-__all__ = ["TargetExporter", "chain_labels", "earliest_expiry", "exported_name"]
+__all__ = ["TargetExporter", "exported_name"]
 
 _SLICE_ENDPOINTS = 32
 """Endpoints whose lines of one family are rendered in one go: 50 to 150 µs."""
-
-_CHAINS = 20_000
-"""Chains whose text is remembered, some 600 bytes each; with more different ones than this, remembering starts anew."""
 
 _RESERVED = frozenset(TARGET_LABELS).union(*(metric.labels for metric in TARGET_METRICS))
 
@@ -43,7 +39,6 @@ class TargetExporter:
         self._operations = operations
         self._targets: tuple[Target, ...] | None = None
         self._label_names: Mapping[str, str] = {}
-        self._chains: dict[tuple[str, ...], ChainText] = {}
 
     async def render(self, names: frozenset[str] | None, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """The families whose sample name is in ``names`` (None: all), in pieces of some kilobytes."""
@@ -52,49 +47,22 @@ class TargetExporter:
             return
         states = self._operations.store.states()
         label_names = self._configured_labels()
-        views: list[View] = []
+        # Strings and tuples of strings, which the garbage collector lets go of at first sight. Ten thousand objects that it must
+        # follow would make it go through everything that the service holds, 200 ms at this size, at every other scrape.
+        own: list[str] = []
+        of_hellos: list[tuple[str, ...]] = []
         pause = Pause()
-        for start in range(0, len(states), _SLICE_ENDPOINTS):
-            views += [self._view(state, label_names) for state in states[start : start + _SLICE_ENDPOINTS]]
+        for state in states:
+            own.append(labels := _labels(state, label_names))
+            of_hellos.append(_hello_labels(state, labels))
             await pause()
         for metric in wanted:
             yield encode(header(metric.name, metric.kind, metric.help, openmetrics=openmetrics))
             lines = LINES[metric.name]
-            for start in range(0, len(views), _SLICE_ENDPOINTS):
-                yield encode("".join(lines(views[start : start + _SLICE_ENDPOINTS])))
+            for start in range(0, len(states), _SLICE_ENDPOINTS):
+                end = start + _SLICE_ENDPOINTS
+                yield encode("".join(lines(zip(states[start:end], own[start:end], of_hellos[start:end], strict=True))))
                 await pause()
-        while views:  # letting go of all of them at once takes 8 ms
-            del views[-_SLICE_ENDPOINTS:]
-            await pause()
-
-    def _view(self, state: EndpointState, label_names: Mapping[str, str]) -> View:
-        """The labels of an endpoint's series, spelled out."""
-        configured, judged = state.target.labels, state.judgement.handshakes
-        labels = f'target="{escape(state.key.target)}",address="{escape(state.key.address)}"'
-        for exported, name in label_names.items():
-            labels += f',{exported}="{escape(configured.get(name, ""))}"'
-        # A name that is configured twice is probed twice and is one series.
-        unique = {hello_key(handshake): index for index, handshake in enumerate(state.differential.handshakes)}
-        hellos = []
-        for key, index in unique.items():
-            handshake = state.differential.handshakes[index]
-            certificates, valid = judged[index].certificates, judged[index].certificate_valid
-            chain = self._chain(certificates) if certificates else None
-            own = f'{labels},server_name="{escape(key.server_name)}",sni="{key.sni._value_}"'
-            hellos.append(Hello(own, key, handshake.observation, handshake.started, valid, chain))
-        return View(state, labels, tuple(hellos))
-
-    def _chain(self, certificates: tuple[CertificateFacts, ...]) -> ChainText:
-        """Remembered by fingerprints: a fleet presents few chains, again and again."""
-        fingerprints = tuple([facts.sha256 for facts in certificates])
-        text = self._chains.get(fingerprints)
-        if text is None:
-            if len(self._chains) >= _CHAINS:
-                self._chains.clear()
-            text = self._chains[fingerprints] = ChainText(
-                earliest_expiry(certificates), labels_text(chain_labels(certificates[0]))
-            )
-        return text
 
     def _configured_labels(self) -> Mapping[str, str]:
         """All series have the same label names: exported name -> configured name, of every label that some target has."""
@@ -107,25 +75,27 @@ class TargetExporter:
         return self._label_names
 
 
+def _labels(state: EndpointState, label_names: Mapping[str, str]) -> str:
+    """The target's own labels."""
+    configured = state.target.labels
+    labels = f'target="{escape(state.key.target)}",address="{escape(state.key.address)}"'
+    for exported, name in label_names.items():
+        labels += f',{exported}="{escape(configured.get(name, ""))}"'
+    return labels
+
+
+def _hello_labels(state: EndpointState, labels: str) -> tuple[str, ...]:
+    """As `View` has them."""
+    keys = [hello_key(handshake) for handshake in state.differential.handshakes]
+    spelled = [f'{labels},server_name="{escape(name)}",sni="{sni._value_}"' for sni, name in keys]
+    if len(set(spelled)) < len(spelled):
+        return tuple(["" if each in spelled[:index] else each for index, each in enumerate(spelled)])
+    return tuple(spelled)
+
+
 def exported_name(name: str) -> str:
     """The label's name in series: discovered labels may clash with ours or have characters that label names cannot have."""
     legal = re.sub(r"[^a-zA-Z0-9_]", "_", name)
     if not legal or legal[0].isdigit():
         legal = "_" + legal
     return f"exported_{legal}" if legal in _RESERVED else legal
-
-
-def earliest_expiry(chain: tuple[CertificateFacts, ...]) -> float | None:
-    """Unix time at which the first certificate of a chain expires; None where no date could be read."""
-    return min((facts.not_after.timestamp() for facts in chain if facts.not_after is not None), default=None)
-
-
-def chain_labels(end_entity: CertificateFacts) -> dict[str, str]:
-    """Labels of ``probe_ssl_last_chain_info``."""
-    return {
-        "fingerprint_sha256": end_entity.sha256,
-        "subject": end_entity.subject,
-        "issuer": end_entity.issuer,
-        "subjectalternative": ",".join(end_entity.subject_alternative_names),
-        "serialnumber": end_entity.serial_number,
-    }

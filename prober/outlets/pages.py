@@ -203,7 +203,10 @@ def _details(handshake: Handshake, judged: HandshakeJudgement, now: float, *, fu
     facts, seconds = observation.facts, observation.seconds
     alert = facts.tls_alert
     rows: list[tuple[str, str | None]] = [
-        ("Outcome", f"{observation.outcome} at {observation.stage}"),
+        (
+            "Outcome",
+            _joined(observation.outcome, f"at {observation.stage}" if observation.stage != observation.outcome.value else None),
+        ),
         ("TLS alert", f"{alert.description} ({alert.code})" if alert else None),
         ("Warnings", ", ".join(warning.description for warning in facts.warning_alerts) or None),
         ("errno", observation.errno),

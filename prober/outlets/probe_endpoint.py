@@ -21,10 +21,9 @@ from starlette.responses import PlainTextResponse, Response
 from prober.addresses import parse_address, parse_server_name
 from prober.model import Differential, Handshake, Module, Outcome, Sni
 from prober.operations import Operations, ProbeAnswer, ProbeRefused, ProbeRequest
-from prober.outlets.exporter import chain_labels, earliest_expiry
 from prober.outlets.exposition import EOF, Exposition, choose_exposition, encode, header, labels_text, sample
 from prober.outlets.metrics import PROBE_METRICS
-from prober.outlets.target_lines import version_label
+from prober.outlets.target_lines import chain_labels, earliest_expiry, version_label
 
 __all__ = ["ProbeEndpoint", "ip_address_hash", "probe_timeout"]
 

@@ -6,63 +6,37 @@ IANA names, hexadecimal) are not escaped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
-from prober.model import Observation, Outcome
-from prober.snapshot import EndpointState, HelloKey
+from prober.judge.certificates import CertificateFacts
+from prober.model import Outcome
+from prober.outlets.exposition import labels_text
+from prober.snapshot import EndpointState, hello_key
 
-__all__ = ["LINES", "ChainText", "Hello", "Lines", "View", "version_label"]
+__all__ = ["LINES", "Lines", "View", "chain_labels", "earliest_expiry", "version_label"]
 
+View: TypeAlias = tuple[EndpointState, str, tuple[str, ...]]
+"""One endpoint; the labels of the target's own; the same with ``server_name`` and ``sni`` for each handshake of its differential,
+an empty string where a name is configured, and so probed, twice: that is one series."""
 
-class ChainText(NamedTuple):
-    """What the series need of a presented chain."""
-
-    expiry: float | None
-    """Unix time at which its first certificate expires; None where no date could be read."""
-    labels: str
-    """Of ``probe_ssl_last_chain_info``."""
-
-
-class Hello(NamedTuple):
-    """One hello of an endpoint, ready for rendering."""
-
-    labels: str
-    """The target's own labels, ``server_name`` and ``sni``."""
-    key: HelloKey
-    observation: Observation
-    started: float
-    certificate_valid: bool | None
-    chain: ChainText | None
-    """None without a certificate."""
+Lines: TypeAlias = Callable[[Iterable[View]], list[str]]
 
 
-class View(NamedTuple):
-    """One endpoint, ready for rendering."""
-
-    state: EndpointState
-    labels: str
-    """The target's own."""
-    hellos: tuple[Hello, ...]
-
-
-Lines: TypeAlias = Callable[[Sequence[View]], list[str]]
-
-
-def _success(views: Sequence[View]) -> list[str]:
+def _success(views: Iterable[View]) -> list[str]:
     return [
-        f"probe_success{{{hello.labels}}} {1 if outcome is Outcome.CERTIFICATE else 0}\n"
-        for view in views
-        for hello in view.hellos
-        if (outcome := hello.observation.outcome) is not Outcome.LOCAL_ERROR
+        f"probe_success{{{labels}}} {1 if outcome is Outcome.CERTIFICATE else 0}\n"
+        for state, _, hellos in views
+        for labels, handshake in zip(hellos, state.differential.handshakes, strict=True)
+        if labels and (outcome := handshake.observation.outcome) is not Outcome.LOCAL_ERROR
     ]
 
 
-def _handshakes(views: Sequence[View]) -> list[str]:
+def _handshakes(views: Iterable[View]) -> list[str]:
     lines = []
-    for view in views:
-        outcomes = view.state.outcomes
-        labels_of = {hello.key: hello.labels for hello in view.hellos}
+    for state, _, hellos in views:
+        outcomes = state.outcomes
+        labels_of = {hello_key(one): labels for labels, one in zip(hellos, state.differential.handshakes, strict=True) if labels}
         lines += [
             f'probe_handshakes_total{{{labels},outcome="certificate"}} 0\n'
             for key, labels in labels_of.items()
@@ -75,102 +49,110 @@ def _handshakes(views: Sequence[View]) -> list[str]:
     return lines
 
 
-def _outcome(views: Sequence[View]) -> list[str]:
+def _outcome(views: Iterable[View]) -> list[str]:
     return [
-        f'probe_outcome_info{{{hello.labels},outcome="{observation.outcome._value_}",stage="{observation.stage._value_}"'
+        f'probe_outcome_info{{{labels},outcome="{observation.outcome._value_}",stage="{observation.stage._value_}"'
         f',tls_alert="{alert.description if (alert := observation.facts.tls_alert) else ""}"}} 1\n'
-        for view in views
-        for hello in view.hellos
-        for observation in (hello.observation,)
+        for state, _, hellos in views
+        for labels, handshake in zip(hellos, state.differential.handshakes, strict=True)
+        if labels and (observation := handshake.observation)
     ]
 
 
-def _duration(views: Sequence[View]) -> list[str]:
+def _duration(views: Iterable[View]) -> list[str]:
     return [
-        f"probe_duration_seconds{{{hello.labels}}} {hello.observation.seconds.total}\n" for view in views for hello in view.hellos
+        f"probe_duration_seconds{{{labels}}} {handshake.observation.seconds.total}\n"
+        for state, _, hellos in views
+        for labels, handshake in zip(hellos, state.differential.handshakes, strict=True)
+        if labels
     ]
 
 
-def _phases(views: Sequence[View]) -> list[str]:
+def _phases(views: Iterable[View]) -> list[str]:
     lines = []
-    for view in views:
-        for hello in view.hellos:
-            resolve, connect, handshake, *_ = hello.observation.seconds
-            if resolve is not None:
-                lines.append(f'probe_phase_duration_seconds{{{hello.labels},phase="resolve"}} {resolve}\n')
-            if connect is not None:
-                lines.append(f'probe_phase_duration_seconds{{{hello.labels},phase="connect"}} {connect}\n')
-            if handshake is not None:
-                lines.append(f'probe_phase_duration_seconds{{{hello.labels},phase="handshake"}} {handshake}\n')
+    for state, _, hellos in views:
+        for labels, one in zip(hellos, state.differential.handshakes, strict=True):
+            resolve, connect, handshake, *_ = one.observation.seconds
+            if resolve is not None and labels:
+                lines.append(f'probe_phase_duration_seconds{{{labels},phase="resolve"}} {resolve}\n')
+            if connect is not None and labels:
+                lines.append(f'probe_phase_duration_seconds{{{labels},phase="connect"}} {connect}\n')
+            if handshake is not None and labels:
+                lines.append(f'probe_phase_duration_seconds{{{labels},phase="handshake"}} {handshake}\n')
     return lines
 
 
-def _supported(views: Sequence[View]) -> list[str]:
+def _supported(views: Iterable[View]) -> list[str]:
     return [
-        f"probe_non_sni_supported{{{view.labels}}} {1 if supported else 0}\n"
-        for view in views
-        if (supported := view.state.judgement.non_sni_supported) is not None
+        f"probe_non_sni_supported{{{labels}}} {1 if supported else 0}\n"
+        for state, labels, _ in views
+        if (supported := state.judgement.non_sni_supported) is not None
     ]
 
 
-def _verdict(views: Sequence[View]) -> list[str]:
-    return [f'probe_verdict_info{{{view.labels},verdict="{view.state.judgement.verdict._value_}"}} 1\n' for view in views]
+def _verdict(views: Iterable[View]) -> list[str]:
+    return [f'probe_verdict_info{{{labels},verdict="{state.judgement.verdict._value_}"}} 1\n' for state, labels, _ in views]
 
 
-def _since(views: Sequence[View]) -> list[str]:
-    return [f"probe_verdict_since_timestamp_seconds{{{view.labels}}} {view.state.since}\n" for view in views]
+def _since(views: Iterable[View]) -> list[str]:
+    return [f"probe_verdict_since_timestamp_seconds{{{labels}}} {state.since}\n" for state, labels, _ in views]
 
 
-def _expected(views: Sequence[View]) -> list[str]:
-    return [f"probe_verdict_expected{{{view.labels}}} {1 if view.state.judgement.expected else 0}\n" for view in views]
+def _expected(views: Iterable[View]) -> list[str]:
+    return [f"probe_verdict_expected{{{labels}}} {1 if state.judgement.expected else 0}\n" for state, labels, _ in views]
 
 
-def _last_run(views: Sequence[View]) -> list[str]:
-    return [f"probe_last_run_timestamp_seconds{{{hello.labels}}} {hello.started}\n" for view in views for hello in view.hellos]
-
-
-def _expiry(views: Sequence[View]) -> list[str]:
+def _last_run(views: Iterable[View]) -> list[str]:
     return [
-        f"probe_ssl_earliest_cert_expiry{{{hello.labels}}} {chain.expiry}\n"
-        for view in views
-        for hello in view.hellos
-        if (chain := hello.chain) is not None and chain.expiry is not None
+        f"probe_last_run_timestamp_seconds{{{labels}}} {handshake.started}\n"
+        for state, _, hellos in views
+        for labels, handshake in zip(hellos, state.differential.handshakes, strict=True)
+        if labels
     ]
 
 
-def _version(views: Sequence[View]) -> list[str]:
+def _expiry(views: Iterable[View]) -> list[str]:
     return [
-        f'probe_tls_version_info{{{hello.labels},version="{version_label(version)}"}} 1\n'
-        for view in views
-        for hello in view.hellos
-        if (version := hello.observation.facts.tls_version) is not None
+        f"probe_ssl_earliest_cert_expiry{{{labels}}} {expires}\n"
+        for state, _, hellos in views
+        for labels, judged in zip(hellos, state.judgement.handshakes, strict=True)
+        if labels and judged.certificates and (expires := earliest_expiry(judged.certificates)) is not None
     ]
 
 
-def _cipher(views: Sequence[View]) -> list[str]:
+def _version(views: Iterable[View]) -> list[str]:
     return [
-        f'probe_tls_cipher_info{{{hello.labels},cipher="{cipher}"}} 1\n'
-        for view in views
-        for hello in view.hellos
-        if (cipher := hello.observation.facts.cipher_suite) is not None
+        f'probe_tls_version_info{{{labels},version="{version_label(version)}"}} 1\n'
+        for state, _, hellos in views
+        for labels, handshake in zip(hellos, state.differential.handshakes, strict=True)
+        if labels and (version := handshake.observation.facts.tls_version) is not None
     ]
 
 
-def _chain_info(views: Sequence[View]) -> list[str]:
+def _cipher(views: Iterable[View]) -> list[str]:
     return [
-        f"probe_ssl_last_chain_info{{{hello.labels},{chain.labels}}} 1\n"
-        for view in views
-        for hello in view.hellos
-        if (chain := hello.chain) is not None
+        f'probe_tls_cipher_info{{{labels},cipher="{cipher}"}} 1\n'
+        for state, _, hellos in views
+        for labels, handshake in zip(hellos, state.differential.handshakes, strict=True)
+        if labels and (cipher := handshake.observation.facts.cipher_suite) is not None
     ]
 
 
-def _valid(views: Sequence[View]) -> list[str]:
+def _chain(views: Iterable[View]) -> list[str]:
     return [
-        f"probe_certificate_valid{{{hello.labels}}} {1 if hello.certificate_valid else 0}\n"
-        for view in views
-        for hello in view.hellos
-        if hello.certificate_valid is not None
+        f"probe_ssl_last_chain_info{{{labels},{_chain_text(judged.certificates[0])}}} 1\n"
+        for state, _, hellos in views
+        for labels, judged in zip(hellos, state.judgement.handshakes, strict=True)
+        if labels and judged.certificates
+    ]
+
+
+def _valid(views: Iterable[View]) -> list[str]:
+    return [
+        f"probe_certificate_valid{{{labels}}} {1 if judged.certificate_valid else 0}\n"
+        for state, _, hellos in views
+        for labels, judged in zip(hellos, state.judgement.handshakes, strict=True)
+        if labels and judged.certificate_valid is not None
     ]
 
 
@@ -188,7 +170,7 @@ LINES: Mapping[str, Lines] = {
     "probe_ssl_earliest_cert_expiry": _expiry,
     "probe_tls_version_info": _version,
     "probe_tls_cipher_info": _cipher,
-    "probe_ssl_last_chain_info": _chain_info,
+    "probe_ssl_last_chain_info": _chain,
     "probe_certificate_valid": _valid,
 }
 """How the lines of each of `TARGET_METRICS` are written."""
@@ -197,3 +179,35 @@ LINES: Mapping[str, Lines] = {
 def version_label(tls_version: str) -> str:
     """blackbox_exporter's spelling: ``TLS 1.3`` for ``TLSv1.3``."""
     return tls_version.replace("TLSv", "TLS ")
+
+
+def earliest_expiry(chain: tuple[CertificateFacts, ...]) -> float | None:
+    """Unix time at which the first certificate of a chain expires; None where no date could be read."""
+    return min((facts.not_after.timestamp() for facts in chain if facts.not_after is not None), default=None)
+
+
+def chain_labels(end_entity: CertificateFacts) -> dict[str, str]:
+    """Labels of ``probe_ssl_last_chain_info``."""
+    return {
+        "fingerprint_sha256": end_entity.sha256,
+        "subject": end_entity.subject,
+        "issuer": end_entity.issuer,
+        "subjectalternative": ",".join(end_entity.subject_alternative_names),
+        "serialnumber": end_entity.serial_number,
+    }
+
+
+_REMEMBERED_CHAINS = 20_000
+"""End-entity certificates whose labels are remembered as text, some 500 bytes each; beyond it, remembering starts anew."""
+
+_chain_texts: dict[str, str] = {}
+
+
+def _chain_text(end_entity: CertificateFacts) -> str:
+    """A fleet presents few certificates, again and again."""
+    text = _chain_texts.get(end_entity.sha256)
+    if text is None:
+        if len(_chain_texts) >= _REMEMBERED_CHAINS:
+            _chain_texts.clear()
+        text = _chain_texts[end_entity.sha256] = labels_text(chain_labels(end_entity))
+    return text
