@@ -13,8 +13,9 @@ the signature over the key exchange and both Finished messages, answers a Certif
 says goodbye with close_notify, so that nothing in the server's log looks like an attack.
 
 Whatever a server sends ends in events or in one `ProtocolError`, which says what was expected, what came and where. Work and
-memory are bounded: 256 KiB of handshake, 32 records without a message, records of the RFC's sizes. Time and entropy are
-arguments. The checks are those that clients in use make: an unregistered extension or code point is a finding, not an error.
+memory are bounded: 256 KiB and 4096 records of handshake, 32 records without a message, records of the RFC's sizes. Time and
+entropy are arguments. The checks are those that clients in use make: an unregistered extension or code point is a finding, not
+an error.
 
 Not implemented: resumption and pre-shared keys, early data, renegotiation, client certificates, certificate compression, ECH,
 anonymous and static Diffie-Hellman, ciphers other than AES and ChaCha20, SSLv3 and before. A handshake at depth ``finished``

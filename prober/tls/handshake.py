@@ -190,6 +190,7 @@ class ClientHandshake:
             self._count_idle_record()
             if fragment:
                 self._idle_records = 0
+                n.records.forget_flight()
                 n.events.append(ApplicationData(fragment))
         else:
             raise UnexpectedMessage(expected=expected_in(self._state), got=ContentType(content_type).name, message="record")

@@ -192,6 +192,7 @@ class Negotiation:
         self.progress = Progress.DONE
         self.events.append(HandshakeFinished())
         self.messages.forget_flight()
+        self.records.forget_flight()
         if self.close_when_finished:
             self.send_close_notify()
 

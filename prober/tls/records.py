@@ -19,6 +19,7 @@ __all__ = [
     "MAX_CIPHERTEXT_TLS12",
     "MAX_CIPHERTEXT_TLS13",
     "MAX_PLAINTEXT",
+    "RECORD_LIMIT",
     "HandshakeReader",
     "Record",
     "RecordReader",
@@ -35,6 +36,10 @@ MAX_CIPHERTEXT_TLS12: Final = (1 << 14) + 2048
 FLIGHT_LIMIT: Final = 256 * 1024
 """Most bytes of handshake messages that one handshake reads. Go and BoringSSL refuse certificate messages above 64 to
 256 KiB; real chains have 2 to 16 KiB."""
+
+RECORD_LIMIT: Final = 4096
+"""Most records of one handshake: what `FLIGHT_LIMIT` bytes take in records of 64 bytes, the smallest that RFC 8449 lets anybody
+ask for. A record costs us more than the byte that it might carry."""
 
 _FIRST_TYPE: Final = ContentType.change_cipher_spec.value
 _LAST_TYPE: Final = ContentType.heartbeat.value
@@ -55,18 +60,23 @@ _new_tuple = tuple.__new__
 class RecordReader:
     """Splits a byte stream into records. ``limit`` is the largest fragment; it grows when records become protected."""
 
-    __slots__ = ("_needed", "_started", "_tail", "limit")
+    __slots__ = ("_count", "_needed", "_started", "_tail", "limit")
 
     def __init__(self) -> None:
         self._tail = bytearray()
         self._needed = 0
         self._started = False
+        self._count = 0
         self.limit = MAX_PLAINTEXT
 
     @property
     def pending(self) -> int:
         """Bytes of a record that is not complete yet."""
         return len(self._tail)
+
+    def forget_flight(self) -> None:
+        """Start to count for `RECORD_LIMIT` anew."""
+        self._count = 0
 
     def receive(self, data: bytes) -> Iterator[Record]:
         """The records that ``data`` completes. Raises NotTLS, DecodeError, PeerMisbehaved (record_overflow).
@@ -97,6 +107,9 @@ class RecordReader:
                 needed = HEADER_SIZE + length
                 break
             self._started = True
+            self._count += 1
+            if self._count > RECORD_LIMIT:
+                raise DecodeError(f"more than {RECORD_LIMIT} records in one handshake", offset=0)
             yield _new_tuple(Record, (content_type, data[offset:body], data[body:end]))
             offset = end
         if offset < size:

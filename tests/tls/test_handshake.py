@@ -11,7 +11,7 @@ from prober.tls.handshake import ClientHandshake
 from prober.tls.messages import handshake_message
 from prober.tls.messages12 import Certificate12
 from prober.tls.messages13 import Certificate13, CertificateEntry, EncryptedExtensions
-from prober.tls.records import FLIGHT_LIMIT, plain_records
+from prober.tls.records import FLIGHT_LIMIT, RECORD_LIMIT, plain_records
 from prober.tls.registry import ContentType, HandshakeType
 from tests.tls.scripted import SERVER_NAME, Script12, Script13, client, factory, issued, offer_of, read_records
 
@@ -283,6 +283,25 @@ def test_a_chain_beyond_the_limit_is_refused_at_its_header() -> None:
     with pytest.raises(DecodeError, match="at most 262144"):
         handshake.receive_data(Script12(offer_of(handshake)).hello() + plain_records(0x16, 0x0303, b"\x0b\x04\x00\x00"))
     assert handshake.data_to_send() == b"\x15\x03\x03\x00\x02\x02\x32"
+
+
+def test_a_flight_of_too_many_records_is_refused() -> None:
+    """One byte of a message in each: every record costs more than it carries."""
+    handshake = client("1.2")
+    script = Script12(offer_of(handshake))
+    certificate = Certificate12((bytes(10_000),)).serialise()
+    dust = b"".join(plain_records(0x16, 0x0303, certificate[place : place + 1]) for place in range(len(certificate)))
+    with pytest.raises(DecodeError, match="more than 4096 records"):
+        handshake.receive_data(script.hello() + dust)
+
+
+def test_application_data_may_take_any_number_of_records() -> None:
+    """After the handshake the caller decides how much is enough."""
+    handshake = client(close_when_finished=False)
+    script = Script13(offer_of(handshake))
+    handshake.receive_data(script.flight())
+    for _ in range(RECORD_LIMIT + 10):
+        assert handshake.receive_data(script.records(b"x", ContentType.application_data)) == [ApplicationData(b"x")]
 
 
 def test_a_record_of_the_largest_protected_size_is_read() -> None:
