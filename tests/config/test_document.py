@@ -169,3 +169,26 @@ def test_ten_thousand_targets_are_read_in_a_blink(tmp_path: Path) -> None:
     config = written(tmp_path, "targets:\n" + rows)
     assert len(config.targets) == 10_000
     assert perf_counter() - began < 20
+
+
+def test_alerting_is_read_and_shown_without_secrets(tmp_path: Path) -> None:
+    """``resolve_after`` is ``failures`` unless written; user information in URLs is masked in ``/config``."""
+    file = tmp_path / "prober.yml"
+    file.write_text(
+        "targets: []\nstate: state\n"
+        "alerting:\n  failures: 3\n  expiry: 14d\n  for: 1m\n"
+        "  alertmanagers: ['http://user:hunter2@127.0.0.1:9093/prefix/']\n"
+        "  webhooks: [{url: 'https://hooks.example.com/x?key=hunter2'}]\n"
+        "  external_url: https://prober.example.com/\n"
+    )
+    config = load(file)
+    policy, receivers = config.alerting.policy, config.alerting.receivers
+    assert (policy.failures, policy.resolve_after, policy.for_seconds, policy.expiry) == (3, 3, 60.0, 14 * 86400.0)
+    assert [(one.name, one.url) for one in receivers.alertmanagers] == [
+        ("alertmanager:127.0.0.1:9093", "http://user:hunter2@127.0.0.1:9093/prefix")
+    ]
+    assert [one.name for one in receivers.webhooks] == ["webhook:hooks.example.com"]
+    assert receivers.external_url == "https://prober.example.com"
+    assert config.state == str(tmp_path / "state")
+    assert "hunter2" not in show(config) + repr(config)
+    assert "http://***@127.0.0.1:9093/prefix" in show(config)

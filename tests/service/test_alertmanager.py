@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from prober.outlets.payload import fingerprint
 from tests.servers.alertmanager import alertmanager
 from tests.servers.hooks import hook
 from tests.servers.ports import Ports
@@ -85,6 +86,7 @@ def test_an_alert_reaches_alertmanager_and_is_resolved(tmp_path: Path, ingress: 
                 "severity": "critical",
                 "team": "core",
             }
+            assert alert["fingerprint"] == fingerprint(alert["labels"])
             assert alert["generatorURL"] == "https://prober.example.com/targets/edge"
             told = alert["annotations"]
             assert (told["verdict"], told["outcome"]) == ("unreachable", "refused")
