@@ -13,6 +13,25 @@ import pytest
 from prober.probing.attention import Attention
 
 
+class Clock:
+    """In the place of `time.perf_counter`: stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that `Attention` reads."""
+    made = Clock()
+    monkeypatch.setattr("prober.probing.attention.perf_counter", made)
+    return made
+
+
 @pytest.fixture
 def scheduling(tmp_path: Path) -> Path:
     """In the place of the kernel's file: 100 ns on the processor, 5,000 ns waiting for it."""
@@ -22,64 +41,68 @@ def scheduling(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def attention(scheduling: Path) -> Iterator[Attention]:
-    """Reads that file."""
+def attention(scheduling: Path, clock: Clock) -> Iterator[Attention]:
+    """Reads that file and that clock."""
     with closing(Attention(scheduling)) as made:
         yield made
 
 
-def sleep(attention: Attention, seconds: float, *, timeout: float = 9.0) -> None:
+def sleep(attention: Attention, clock: Clock, seconds: float, *, timeout: float = 9.0) -> None:
     """What Trio does around its poll."""
     attention.before_io_wait(timeout)
-    time.sleep(seconds)
+    clock.now += seconds
     attention.after_io_wait(timeout)
 
 
-def test_a_sleep_that_ended_is_remembered(attention: Attention) -> None:
+def test_a_sleep_that_ended_is_remembered(attention: Attention, clock: Clock) -> None:
     """What happened before it ended was noticed."""
-    sleep(attention, 0.001)
-    after = perf_counter()
-    assert 0.0 < after - attention.woke < 0.1
+    sleep(attention, clock, 0.5)
+    clock.now += 1.0
+    assert attention.woke == 1000.5
 
 
-def test_a_poll_that_returned_at_once_was_no_sleep(attention: Attention) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 5e-6, 40e-6])
+def test_a_poll_that_returned_at_once_was_no_sleep(attention: Attention, clock: Clock, seconds: float) -> None:
     """Its events had been there before, who knows for how long."""
-    attention.before_io_wait(9.0)
-    attention.after_io_wait(9.0)
+    sleep(attention, clock, seconds)
     assert attention.woke == 0.0
 
 
-def test_a_poll_that_did_not_want_to_sleep_was_no_sleep(attention: Attention) -> None:
+def test_a_poll_that_did_not_want_to_sleep_was_no_sleep(attention: Attention, clock: Clock) -> None:
     """Trio polls with a timeout of zero while tasks are runnable."""
-    sleep(attention, 0.001, timeout=0.0)
+    sleep(attention, clock, 0.5, timeout=0.0)
     assert attention.woke == 0.0
 
 
-def test_time_in_which_the_processor_was_busy_elsewhere_was_not_attentive(attention: Attention, scheduling: Path) -> None:
-    """Runnable for 100 of 120 ms."""
+def test_time_in_which_the_processor_was_busy_elsewhere_was_not_attentive(
+    attention: Attention, clock: Clock, scheduling: Path
+) -> None:
+    """Runnable for the last 100 of 120 ms; each delay counts once."""
     scheduling.write_text("200 100005000 4\n", encoding="ascii")
-    sleep(attention, 0.120)
-    assert perf_counter() - attention.woke >= 0.1
-    sleep(attention, 0.001)
-    assert perf_counter() - attention.woke < 0.1, "each delay counts once"
+    sleep(attention, clock, 0.120)
+    assert attention.woke == pytest.approx(1000.020)
+    sleep(attention, clock, 0.5)
+    assert attention.woke == pytest.approx(1000.620)
 
 
-def test_a_poll_that_only_waited_for_the_processor_was_no_sleep(attention: Attention, scheduling: Path) -> None:
+def test_a_poll_that_only_waited_for_the_processor_was_no_sleep(attention: Attention, clock: Clock, scheduling: Path) -> None:
     """Its events may have been there when it began."""
     scheduling.write_text("200 60000005000 4\n", encoding="ascii")
-    sleep(attention, 0.001)
+    sleep(attention, clock, 0.5)
     assert attention.woke == 0.0
 
 
-def test_a_kernel_that_does_not_tell_is_believed(tmp_path: Path) -> None:
+def test_a_kernel_that_does_not_tell_is_believed(tmp_path: Path, clock: Clock) -> None:
     """Then waking is taken to be instant."""
     with closing(Attention(tmp_path / "missing")) as attention:
-        sleep(attention, 0.001)
-        assert attention.woke > 0.0
+        sleep(attention, clock, 0.5)
+        assert attention.woke == 1000.5
 
 
 def test_this_kernel_tells() -> None:
-    """The file's second number never shrinks."""
+    """The real thing, once: the file's second number never shrinks."""
     with closing(Attention()) as attention:
-        sleep(attention, 0.05)
-        assert 0.0 < attention.woke <= perf_counter()
+        attention.before_io_wait(9.0)
+        time.sleep(0.1)
+        attention.after_io_wait(9.0)
+        assert 0.0 <= attention.woke <= perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -410,6 +411,23 @@ async def test_depth_finished_ends_politely(
     assert (observation.outcome, observation.stage) == (Outcome.CERTIFICATE, Stage.FINISHED)
     assert observation.facts.certificates == served.issued.ders
     assert observation.facts.finished
+
+
+async def test_a_server_that_does_not_close_after_our_goodbye_gets_a_fin(
+    engine: Engine, attempt: AttemptMaker, tls13: Served
+) -> None:
+    """It is waited for, briefly, and then the connection is closed in order, never reset."""
+
+    def serve(connection: Any) -> None:
+        tls = tls13.context.wrap_socket(connection.sock, server_side=True, suppress_ragged_eofs=False)
+        assert tls.recv(1) == b""
+        with socket.socket(fileno=tls.detach()) as plain:
+            connection.peer.ended(repr(plain.recv(1)))
+
+    with scripted(serve) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, depth="finished"))
+        assert peer.next_ending() == "b''"
+    assert ending(observation) == (Outcome.CERTIFICATE, Stage.FINISHED, None, Close.NONE)
 
 
 @pytest.mark.parametrize("depth", ["certificate", "finished"])

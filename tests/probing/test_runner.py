@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +148,20 @@ async def test_the_limit_holds_whatever_is_asked(watched: Watched, limit: int) -
     assert runner.waiting == 0
 
 
+async def test_a_differential_starts_when_there_is_room_for_all_of_it(engine: Engine) -> None:
+    """Its hellos are to go together: one free place does not split them."""
+    runner = Runner(engine, limit=5)
+    with scripted(hold()) as peer:
+        first, second = (
+            runner.start_differential(target("a.test"), as_address(peer.endpoint), peer.endpoint, None, lambda _: None)
+            for _ in range(2)
+        )
+        assert (engine.in_flight, runner.waiting) == (3, 1)
+        first.cancel()
+        assert (engine.in_flight, runner.waiting) == (3, 0)
+        second.cancel()
+
+
 async def test_cancelling_gives_the_room_back(engine: Engine) -> None:
     """A run that is under way, one that waits, and one whose handshakes have ended and were not told yet."""
     runner = Runner(engine, limit=3)
@@ -210,8 +225,6 @@ async def test_every_address_of_a_name_is_probed(engine: Engine, resolver: Resol
 
 async def test_a_name_without_an_address_fails_in_every_hello(engine: Engine, resolver: Resolver) -> None:
     """At stage resolve, with the resolver's code; no endpoint."""
-    import socket
-
     resolver.answers = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     (result,) = await Runner(engine).probe(target("a.test"), Address("nowhere.example.test"))
     assert result.endpoint is None
