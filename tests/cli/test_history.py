@@ -1,0 +1,86 @@
+"""``prober history`` as people see it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from time import time
+
+import pytest
+
+from prober.cli import main
+from prober.history.database import FILE_NAME
+from prober.history.history import History
+
+TODAY = time()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A service's state in which a failure came and went, a minute ago."""
+    History.open(tmp_path / "state").close()
+    connection = sqlite3.connect(tmp_path / "state" / FILE_NAME)
+    changes = [
+        ("apigee-prod", "203.0.113.10", 443, None, "ok", TODAY - 3 * 86400),
+        ("apigee-prod", "203.0.113.10", 443, "ok", "non_sni_wrong_certificate", TODAY - 60),
+        ("apigee-prod", "203.0.113.10", 443, "non_sni_wrong_certificate", "ok", TODAY - 30),
+        ("other", "2001:db8::1", 443, None, "unreachable", TODAY - 20),
+    ]
+    connection.executemany(
+        "INSERT INTO changes (target, address, port, previous, verdict, at) VALUES (?, ?, ?, ?, ?, ?)", changes
+    )
+    summary = "203.0.113.10:443 gives clients without SNI a certificate that covers no known name; add the wildcard route."
+    notices = [
+        (1, "NonSniHandshakesFailing", "critical", "apigee-prod", "203.0.113.10:443", "firing", TODAY - 45, summary),
+        (2, "NonSniHandshakesFailing", "critical", "apigee-prod", "203.0.113.10:443", "resolved", TODAY - 15, summary),
+    ]
+    connection.executemany("INSERT INTO notices VALUES (?, ?, ?, ?, ?, ?, ?, ?)", notices)
+    connection.commit()
+    connection.close()
+    return tmp_path / "state"
+
+
+def test_the_timeline_fits_a_terminal(state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oldest first, verdicts and alerts together, no line longer than 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["history", "--state", str(state)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    events = [line[10:].split("  ")[0] for line in lines if line[2:3] == ":"]
+    assert events == [
+        "✗ ok → non_sni_wrong_certificate",
+        "▲ NonSniHandshakesFailing fires",
+        "✓ non_sni_wrong_certificate → ok",
+        "✗ unreachable",
+        "▽ NonSniHandshakesFailing resolved",
+    ]
+
+
+def test_target_and_time_narrow_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As JSON, for programs."""
+    assert main(["history", "--state", str(state), "--target", "apigee-prod", "--since", "7d", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [change["to"] for change in document["changes"]] == ["ok", "non_sni_wrong_certificate", "ok"]
+    assert [alert["state"] for alert in document["alerts"]] == ["firing", "resolved"]
+
+
+def test_a_configuration_names_the_state(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The directory is relative to the configuration file."""
+    file = state.parent / "prober.yml"
+    file.write_text("targets: []\nstate: state\n")
+    assert main(["history", "--config", str(file), "--since", "1s"]) == 0
+    assert capsys.readouterr().out == "Nothing changed in the last 1s.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--state", "nowhere"], "prober history: there is no nowhere/state.db; name the directory"),
+        (["--state", ".", "--since", "soon"], "prober history: --since: 'soon' is no duration"),
+    ],
+)
+def test_what_cannot_be_read_is_a_usage_error(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2, one line."""
+    assert main(["history", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(complaint)
