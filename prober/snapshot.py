@@ -221,6 +221,7 @@ class Statistics:
     """What the service counts about itself (the ``prober_*`` metrics)."""
 
     __slots__ = (
+        "discovery_problems",
         "discovery_success",
         "handshake_seconds",
         "in_flight",
@@ -258,6 +259,8 @@ class Statistics:
         """Targets by source; ``config`` is the configuration file itself."""
         self.discovery_success: dict[str, float] = {}
         """Unix time at which each discovery source last answered."""
+        self.discovery_problems: Callable[[], Mapping[str, int]] = dict
+        """What each discovery source says that cannot be used, or cannot see."""
         self.notifications: dict[tuple[str, str], int] = {}
         """Notifications that were tried, by receiver and result."""
         self.notification_queue = 0

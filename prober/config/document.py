@@ -9,19 +9,20 @@ from pathlib import Path
 from prober.addresses import parse_address
 from prober.config.alerting import DEFAULT_ALERTING, Alerting, alerting, state_directory
 from prober.config.allow import AllowRule, probe_allow
+from prober.config.discovery import discovery
 from prober.config.modules import SHORTEST_TIMEOUT, default_timeout, modules
 from prober.config.nodes import Fields, Value, document, read_text
 from prober.config.problems import Problem, Problems, Wrong, near_miss
 from prober.config.readers import duration, optional, word
 from prober.config.targets import SHORTEST_INTERVAL, TargetDefaults, not_below, targets
 from prober.model import Module, Target
+from prober.sources import Source
 
 __all__ = ["DEFAULT_LISTEN", "Config", "Listen", "load", "parse_listen"]
 
-KEYS = ("listen", "interval", "timeout", "modules", "targets", "probe_allow", "alerting", "state")
+KEYS = ("listen", "interval", "timeout", "modules", "targets", "discovery", "probe_allow", "alerting", "state")
 # Promised keys whose part of the service does not exist yet: to ignore them would be to promise alerts that never come.
 NOT_YET = {
-    "discovery": "this version discovers no targets; list them under targets, and remove the key",
     "web_config_file": "this version serves neither TLS nor passwords; listen on loopback behind a proxy, and remove the key",
 }
 
@@ -53,7 +54,10 @@ class Config:
     modules: Mapping[str, Module]
     """By name, timeouts filled in."""
     targets: tuple[Target, ...]
-    probe_allow: tuple[AllowRule, ...]
+    defaults: TargetDefaults
+    """For targets that are discovered."""
+    discovery: tuple[Source, ...] = ()
+    probe_allow: tuple[AllowRule, ...] = ()
     alerting: Alerting = DEFAULT_ALERTING
     state: str | None = None
     """A directory; None: in memory."""
@@ -104,6 +108,8 @@ def _read(value: Value, file: str) -> Config:
             name: module if module.timeout is not None else replace(module, timeout=timeout) for name, module in by_name.items()
         },
         targets=fields.read("targets", lambda value: targets(value, defaults), ()),
+        defaults=defaults,
+        discovery=fields.read("discovery", discovery, ()),
         probe_allow=fields.read("probe_allow", probe_allow, ()),
         alerting=fields.read("alerting", alerting, DEFAULT_ALERTING),
         state=fields.read("state", optional(state_directory), None),

@@ -13,6 +13,7 @@ from prober.config.alerting import DEFAULT_ALERTING, Alerting
 from prober.config.allow import EVERY_PORT, AllowRule
 from prober.config.document import Config
 from prober.config.durations import format_duration
+from prober.config.show_discovery import show_source
 from prober.model import Module, Target
 from prober.notices import Webhook, masked
 
@@ -30,6 +31,8 @@ def show(config: Config) -> str:
     }
     if config.probe_allow:
         whole["probe_allow"] = [_rule(rule) for rule in config.probe_allow]
+    if config.discovery:
+        whole["discovery"] = [show_source(source) for source in config.discovery]
     if config.alerting != DEFAULT_ALERTING:
         whole["alerting"] = _alerting(config.alerting)
     if config.state is not None:

@@ -14,7 +14,7 @@ from prober.config.problems import Problem, Wrong, near_miss
 from prober.config.readers import duration, each, filled, member, no_repeats, parsed, text, word
 from prober.model import Address, Module, NonSniPolicy, Sni, Target
 
-__all__ = ["SHORTEST_INTERVAL", "TargetDefaults", "not_below", "targets"]
+__all__ = ["RESERVED_LABELS", "SHORTEST_INTERVAL", "TargetDefaults", "not_below", "read_labels", "targets"]
 
 KEYS = ("name", "addresses", "server_names", "module", "interval", "timeout", "expect", "labels")
 # The hellos of one differential are spread over 250 ms.
@@ -86,7 +86,7 @@ def _target(value: Value, defaults: TargetDefaults) -> Target:
         interval=interval,
         timeout=timeout,
         non_sni=fields.read("expect", _expect, NonSniPolicy.CERTIFICATE),
-        labels=fields.read("labels", _labels, {}),
+        labels=fields.read("labels", read_labels, {}),
     )
 
 
@@ -138,7 +138,8 @@ def _expect(value: Value) -> NonSniPolicy:
     return fields.read("non_sni", member(NonSniPolicy), NonSniPolicy.CERTIFICATE)
 
 
-def _labels(value: Value) -> dict[str, str]:
+def read_labels(value: Value) -> dict[str, str]:
+    """Reader of the labels that an operator gives to targets."""
     labels: dict[str, str] = {}
     for name, entry in value.entries().items():
         if not _LABEL_NAME.match(name):

@@ -218,6 +218,12 @@ SERVICE_METRICS: tuple[Metric, ...] = (
         "Unix time in seconds at which a discovery source last answered.",
     ),
     Metric(
+        "prober_discovery_problems",
+        "gauge",
+        ("source",),
+        "What a discovery source says that cannot be used, and what it cannot see; the log says what.",
+    ),
+    Metric(
         "prober_notifications_total", "counter", ("receiver", "result"), "Notifications that were tried, by receiver and result."
     ),
     Metric("prober_notification_queue_length", "gauge", (), "Notifications that wait for delivery."),

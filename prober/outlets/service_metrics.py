@@ -70,6 +70,7 @@ class ServiceCollector:
             "prober_discovery_last_success_timestamp_seconds": [
                 ((source,), at) for source, at in count.discovery_success.items()
             ],
+            "prober_discovery_problems": [((source,), number) for source, number in count.discovery_problems().items()],
             "prober_notifications_total": list(count.notifications.items()),
             "prober_notification_queue_length": [((), count.notification_queue)],
             "prober_state_errors_total": [((reason,), number) for reason, number in count.state_errors.items()],

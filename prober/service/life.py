@@ -20,6 +20,7 @@ from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.probing.runner import Runner
 from prober.service.alerting import Alerting
+from prober.service.discovering import Discovering
 from prober.service.logs import event
 from prober.service.plan import Plan
 from prober.service.rounds import Rounds
@@ -70,11 +71,14 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
         async with history.running(), trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
+            discovering = Discovering(plan.config, statistics, service.discovered)
+            service.on_config = discovering.configure
             async with trio.open_nursery() as web:
                 urls = await web.start(partial(serve, create_app(service, history), listeners, shutdown=shutdown))
                 alerting.listening(urls[0])
                 await nursery.start(alerting.run)
                 nursery.start_soon(rounds.run)
+                nursery.start_soon(discovering.run)
                 event(
                     _log,
                     logging.INFO,

@@ -99,6 +99,8 @@ class Rounds:
         self._owners: dict[StateKey, _Watch] = {}
         self._trust: Mapping[str | None, TrustStore] = {}
         self._unjudged: set[Key] = set()
+        self.awaiting_targets = False
+        """Whether targets that belong to the first round are still to be found."""
         self.first_round_done = False
         """Every address that was there at the start was judged once."""
         self._stopped = False
@@ -231,7 +233,8 @@ class Rounds:
             self._statistics.lateness.observe(max(0.0, handshake.started - due_at))
             self._statistics.count_handshake(handshake)
         now = self._clock()
-        trust = self._trust[watched.target.module.ca_file]
+        # A discovered target keeps a module that a reload has removed until what was found is read by the new configuration.
+        trust = self._trust.get(watched.target.module.ca_file, self._trust[None])
         judgement = judge(differential, watched.target.non_sni, trust, datetime.fromtimestamp(now, UTC))
         change = self._store.record(watched.target, differential, judgement, now)
         if change is not None:
@@ -284,7 +287,7 @@ class Rounds:
             self._look_for_end_of_first_round()
 
     def _look_for_end_of_first_round(self) -> None:
-        if self._unjudged:
+        if self._unjudged or self.awaiting_targets:
             return
         self.first_round_done = True
         if not self._watches:

@@ -12,7 +12,7 @@ from time import perf_counter, time
 import trio
 
 from prober.addresses import is_ip
-from prober.config import ConfigError, Problem
+from prober.config import Config, ConfigError, Problem
 from prober.config.alerting import Alerting
 from prober.config.allow import permits
 from prober.config.show import show
@@ -53,6 +53,11 @@ class RunningService:
         self._store = store
         self._statistics = statistics
         self._on_alerting = on_alerting
+        self._found: tuple[Target, ...] = ()
+        self._targets: tuple[Target, ...] = ()
+        self.on_config: Callable[[Config], None] = lambda _: None
+        """Told of every configuration that is reloaded."""
+        self._rounds.awaiting_targets = bool(plan.config.discovery)
         self._adopt(plan)
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -69,8 +74,8 @@ class RunningService:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """In the configuration's order."""
-        return self._plan.config.targets
+        """In the configuration's order, then those that were discovered."""
+        return self._targets
 
     @property
     def modules(self) -> Mapping[str, Module]:
@@ -101,6 +106,7 @@ class RunningService:
                 return Reloaded(tuple(map(str, error.problems)))
             self._adopt(plan)
             self._on_alerting(plan.config.alerting)
+            self.on_config(plan.config)
         self._statistics.reload_successful = True
         self._statistics.reload_success_timestamp = time()
         event(_log, logging.INFO, "reloaded", file=str(self._path), targets=len(plan.config.targets))
@@ -110,11 +116,24 @@ class RunningService:
         self._plan = plan
         for doubt in plan.config.doubts:
             event(_log, logging.WARNING, "hardly what is meant", problem=str(doubt))
-        by_key = watched(plan.config.targets)
+        self._statistics.targets["config"] = len(plan.config.targets)
+        self._watch()
+
+    def discovered(self, targets: tuple[Target, ...], complete: bool) -> None:
+        """Watch these beside the configured ones; ``complete`` once no source is still to answer for the first time."""
+        self._found = targets
+        self._rounds.awaiting_targets = not complete
+        self._watch()
+
+    def _watch(self) -> None:
+        configured = self._plan.config.targets
+        # A name that a reload has just given to a configured target is its own; what was found is made anew at once.
+        names = {target.name for target in configured}
+        self._targets = (*configured, *(target for target in self._found if target.name not in names))
+        by_key = watched(self._targets)
         # Of targets that share an address, the first is meant.
         self._by_address = {one.address: one for one in reversed(by_key.values())}
-        self._statistics.targets["config"] = len(plan.config.targets)
-        self._rounds.replace(by_key, plan.trust)
+        self._rounds.replace(by_key, self._plan.trust)
 
     # -- probing now ---------------------------------------------------------------------------------------------------
 

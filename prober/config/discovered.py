@@ -1,0 +1,132 @@
+"""Label sets -> targets: the last step of discovery, by the modules and defaults of the running configuration.
+
+What a source says is not what an operator wrote: one unusable entry is left out and reported, and costs no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from prober.addresses import parse_address, parse_server_name
+from prober.config.durations import parse_duration
+from prober.config.modules import SHORTEST_TIMEOUT, default_timeout
+from prober.config.problems import near_miss
+from prober.config.targets import RESERVED_LABELS, SHORTEST_INTERVAL, TargetDefaults, not_below
+from prober.model import NonSniPolicy, Target
+from prober.sources import ADDRESS, EXPECT, INTERVAL, MODULE, NAME, SERVER_NAMES, TIMEOUT, LabelSet, LabelSets
+
+__all__ = ["Discovered", "discovered"]
+
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_MANY = 20
+"""Problems of one source that are told one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovered:
+    """What all sources together come to."""
+
+    targets: tuple[Target, ...]
+    counts: Mapping[str, int]
+    """Targets by source."""
+    problems: Mapping[str, tuple[str, ...]]
+    """What was left out and why, by source."""
+
+
+def discovered(found: Mapping[str, LabelSets], defaults: TargetDefaults, configured: Collection[str]) -> Discovered:
+    """The targets, in the order of the sources. ``configured`` are names that the configuration file itself uses."""
+    targets: dict[str, Target] = {}
+    owners = dict.fromkeys(configured, "the configuration file")
+    problems: dict[str, tuple[str, ...]] = {}
+    for source, label_sets in found.items():
+        complaints: list[str] = []
+        for labels in label_sets:
+            try:
+                target = _target(labels, defaults, complaints)
+                _claim(target.name, source, owners)
+                targets[target.name] = _joined(targets.get(target.name), target)
+            except ValueError as error:
+                complaints.append(f"{labels.get(ADDRESS, 'an entry without address')}: {error}")
+        problems[source] = _told(complaints)
+    counts = dict.fromkeys(found, 0)
+    for name in targets:
+        counts[owners[name]] += 1
+    return Discovered(targets=tuple(targets.values()), counts=counts, problems=problems)
+
+
+def _claim(name: str, source: str, owners: dict[str, str]) -> None:
+    owner = owners.setdefault(name, source)
+    if owner != source:
+        raise ValueError(f"the name {name!r} is used by {owner} already; relabel one of them")
+
+
+def _target(labels: LabelSet, defaults: TargetDefaults, complaints: list[str]) -> Target:
+    address = parse_address(labels.get(ADDRESS, ""))
+    module_name = labels.get(MODULE) or "default"
+    module = defaults.modules.get(module_name)
+    if module is None:
+        raise ValueError(f"there is no module {module_name!r}; {near_miss(module_name, tuple(defaults.modules))}")
+    expect = labels.get(EXPECT) or NonSniPolicy.CERTIFICATE
+    if expect not in set(NonSniPolicy):
+        raise ValueError(f"{EXPECT} is {expect!r}; write one of {', '.join(NonSniPolicy)}")
+    interval = _duration(labels, INTERVAL, SHORTEST_INTERVAL) or defaults.interval
+    inherited = defaults.timeout if module.timeout is None else module.timeout
+    timeout = _duration(labels, TIMEOUT, SHORTEST_TIMEOUT) or inherited or default_timeout(interval)
+    if timeout >= interval:
+        raise ValueError(not_below(timeout, interval))
+    return Target(
+        name=labels.get(NAME) or str(address),
+        addresses=(address,),
+        server_names=_server_names(labels.get(SERVER_NAMES, "")),
+        module=module,
+        interval=interval,
+        timeout=timeout,
+        non_sni=NonSniPolicy(expect),
+        labels=dict(_own_labels(labels, complaints)),
+    )
+
+
+def _server_names(written: str) -> tuple[str, ...]:
+    names = (parse_server_name(name) for name in written.split(",") if name.strip())
+    return tuple({name.lower(): name for name in names}.values())
+
+
+def _duration(labels: LabelSet, key: str, at_least: float) -> float | None:
+    written = labels.get(key)
+    if not written:
+        return None
+    seconds = parse_duration(written)
+    if seconds < at_least:
+        raise ValueError(f"{key} is {written}, which is too short; write at least {at_least:g}s")
+    return seconds
+
+
+def _own_labels(labels: LabelSet, complaints: list[str]) -> Iterable[tuple[str, str]]:
+    for name, value in sorted(labels.items()):
+        if name.startswith("__") or name == NAME or not value:
+            continue
+        if name in RESERVED_LABELS or not _LABEL_NAME.match(name):
+            why = "is a label of prober's own series" if name in RESERVED_LABELS else "is no label name"
+            complaints.append(f"{labels.get(ADDRESS)}: {name!r} {why}; the label is left out, rename it by relabel_configs")
+            continue
+        yield name, value
+
+
+def _joined(before: Target | None, target: Target) -> Target:
+    """Entries of one name are addresses of one target, and must agree in everything else."""
+    if before is None:
+        return target
+    if replace(target, addresses=before.addresses) != before:
+        raise ValueError(f"another entry of the target {target.name!r} says other things of it; relabel one of them")
+    if target.addresses[0] in before.addresses:
+        return before
+    return replace(before, addresses=(*before.addresses, *target.addresses))
+
+
+def _told(complaints: list[str]) -> tuple[str, ...]:
+    distinct = tuple(dict.fromkeys(complaints))
+    if len(distinct) <= _MANY:
+        return distinct
+    return (*distinct[:_MANY], f"and {len(distinct) - _MANY} more")

@@ -1,0 +1,286 @@
+"""``discovery``: where more targets come from."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prober.addresses import is_ip, parse_server_name
+from prober.config.nodes import Fields, Value
+from prober.config.problems import Wrong
+from prober.config.readers import choice, duration, each, filled, member, no_repeats, parsed, readable_file, text, word
+from prober.config.targets import read_labels
+from prober.sources import Action, DnsNames, HttpAccess, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
+
+__all__ = ["discovery"]
+
+_EXTENSIONS = (".yml", ".yaml", ".json")
+_DNS_PORT = 53
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def discovery(value: Value) -> tuple[Source, ...]:
+    """Reader of the section. Sources without a name are called by their kind, and numbered from the second one on."""
+    sources: list[Source] = []
+    taken: dict[str, Value] = {}
+    for item in value.items():
+        source = item.read(_source, None)
+        if source is None:
+            continue
+        name, number = source.name, 1
+        explicit = "name" in item.entries()
+        while not explicit and name in taken:
+            number += 1
+            name = f"{source.name}-{number}"
+        if name in taken or name == "config":
+            why = "is what the configuration file itself is called" if name == "config" else f"is {taken[name].path}'s as well"
+            item.complain(f"the name {name!r} {why}; names tell sources apart in metrics, so choose another one")
+        taken.setdefault(name, item)
+        sources.append(Source(name=name, how=source.how, relabelling=source.relabelling))
+    return tuple(sources)
+
+
+def _source(value: Value) -> Source | None:
+    fields = value.fields((*_KINDS, "name", "relabel_configs"))
+    kinds = [kind for kind in _KINDS if kind in fields]
+    if len(kinds) != 1:
+        what = f"has both {' and '.join(kinds)}" if kinds else "says nowhere to look"
+        raise Wrong(f"{what}; write one of {', '.join(_KINDS)} in each entry")
+    relabelling = fields.read("relabel_configs", each(_rule), ())
+    how = fields.read(kinds[0], _KINDS[kinds[0]], None)
+    if how is None:
+        return None
+    return Source(name=fields.read("name", _name, kinds[0]), how=how, relabelling=tuple(rule for _, rule in relabelling))
+
+
+def _name(value: Value) -> str:
+    name = word(value)
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", name):
+        raise Wrong(f"{name!r} is no name of a source; write up to 64 letters, digits, dots, colons, hyphens or underscores")
+    return name
+
+
+# -- files ----------------------------------------------------------------------------------------------------------------
+
+
+def _files(value: Value) -> TargetFiles:
+    hint = "write at least one path or pattern, for example [targets/*.yml]"
+    return TargetFiles(patterns=no_repeats(filled(each(_pattern), hint)(value)))
+
+
+def _pattern(value: Value) -> str:
+    pattern = word(value)
+    if not pattern.endswith(_EXTENSIONS):
+        raise Wrong(f"{pattern!r} does not end in .yml, .yaml or .json; nothing else is read, so complete the pattern")
+    if re.search(r"[*?\[]", str(Path(pattern).parent)):
+        raise Wrong(f"{pattern!r} has a pattern in a directory's name; write patterns in the last part alone")
+    # Not resolved: a directory of links, as Kubernetes mounts a ConfigMap, changes by its links.
+    return os.path.normpath(Path(value.problems.file).absolute().parent / pattern)
+
+
+# -- DNS ------------------------------------------------------------------------------------------------------------------
+
+
+def _dns(value: Value) -> DnsNames:
+    fields = value.fields(("names", "type", "port", "server_names", "servers", "labels"))
+    hint = "write at least one name to resolve"
+    srv = fields.read("type", choice(("A", "SRV")), "A") == "SRV"
+    if srv and "port" in fields:
+        fields.at("port").complain("means nothing with type SRV, whose records have ports; remove it")
+    return DnsNames(
+        names=no_repeats(fields.require("names", filled(each(parsed(_dns_name)), hint), (), hint)),
+        srv=srv,
+        port=fields.read("port", _port, 443),
+        server_names=no_repeats(fields.read("server_names", each(parsed(parse_server_name)), ())),
+        servers=tuple(server for _, server in fields.read("servers", each(parsed(_dns_server)), ())),
+        labels=fields.read("labels", read_labels, {}),
+    )
+
+
+def _dns_name(raw: str) -> str:
+    name = parse_server_name(raw)
+    if is_ip(name):
+        raise ValueError(f"{name} is an IP address, and needs no resolution; list it under targets")
+    return name
+
+
+def _dns_server(raw: str) -> tuple[str, int]:
+    if is_ip(raw):
+        return raw, _DNS_PORT
+    host, _, port = raw.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not is_ip(host) or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
+        raise ValueError(f"{raw!r} is no DNS server; write IP or IP:PORT, for example 10.96.0.10:53")
+    return host, int(port)
+
+
+def _port(value: Value) -> int:
+    raw = value.raw.strip()
+    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:6]) <= 65535):
+        raise Wrong(f"{raw!r} is no port; write a number from 1 to 65535")
+    return int(raw)
+
+
+# -- HTTP -----------------------------------------------------------------------------------------------------------------
+
+
+def _http(value: Value) -> HttpSource:
+    fields = value.fields(("url", "refresh_interval", "timeout", "basic_auth", "authorization", "tls_config"))
+    if "basic_auth" in fields and "authorization" in fields:
+        fields.at("authorization").complain("is written beside basic_auth; keep one of them")
+    basic = _part(fields, "basic_auth", ("username", "password_file"))
+    bearer = _part(fields, "authorization", ("type", "credentials_file"))
+    tls = _part(fields, "tls_config", ("ca_file", "cert_file", "key_file"))
+    if ("cert_file" in tls) != ("key_file" in tls):
+        tls.of.complain("has one of cert_file and key_file; a client certificate needs both")
+    hint = "write the URL of the list, for example https://sd.example.com/targets"
+    username, password_file, credentials_file = None, None, None
+    if "basic_auth" in fields:
+        username = basic.require("username", text, "", "write the name of the user")
+        password_file = basic.require("password_file", readable_file, "", "name the file that holds the password")
+    if "authorization" in fields:
+        credentials_file = bearer.require("credentials_file", readable_file, "", "name the file that holds the token")
+    return HttpSource(
+        url=fields.require("url", _url, "", hint),
+        refresh=fields.read("refresh_interval", duration(at_least=1.0), 60.0),
+        timeout=fields.read("timeout", duration(at_least=0.1), 10.0),
+        access=HttpAccess(
+            username=username,
+            password_file=password_file,
+            authorization_type=bearer.read("type", _scheme, "Bearer"),
+            credentials_file=credentials_file,
+            ca_file=tls.read("ca_file", readable_file, None),
+            cert_file=tls.read("cert_file", readable_file, None),
+            key_file=tls.read("key_file", readable_file, None),
+        ),
+    )
+
+
+def _part(fields: Fields, key: str, known: tuple[str, ...]) -> Fields:
+    return fields.read(key, lambda value: value.fields(known), Fields(fields.of, {}))
+
+
+def _scheme(value: Value) -> str:
+    scheme = word(value)
+    if not re.fullmatch(r"[A-Za-z0-9-]+", scheme) or scheme.lower() == "basic":
+        raise Wrong(f"{scheme!r} is no type that goes with credentials_file; write Bearer, or use basic_auth")
+    return scheme
+
+
+def _url(value: Value) -> str:
+    url = word(value)
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    # Complaints do not repeat it: it may hold a password.
+    if not fine or re.search(r"\s", url):
+        raise Wrong("is no URL; write http:// or https://, a host and a path, for example https://sd.example.com/targets")
+    if parts.username is not None:
+        raise Wrong("has user information; secrets come from files, so write basic_auth with username and password_file")
+    return url
+
+
+# -- Kubernetes -----------------------------------------------------------------------------------------------------------
+
+
+def _kubernetes(value: Value) -> KubernetesSource:
+    fields = value.fields(("namespaces", "kubeconfig", "context", "labels"))
+    kubeconfig = fields.read("kubeconfig", readable_file, None)
+    if "context" in fields and "kubeconfig" not in fields:
+        fields.at("context").complain("means nothing without a kubeconfig; name the file, or remove the context")
+    return KubernetesSource(
+        namespaces=no_repeats(fields.read("namespaces", each(_namespace), ())),
+        kubeconfig=kubeconfig,
+        context=fields.read("context", word, None),
+        labels=fields.read("labels", read_labels, {}),
+    )
+
+
+def _namespace(value: Value) -> str:
+    name = word(value)
+    if not _NAMESPACE.match(name):
+        raise Wrong(f"{name!r} is no namespace; write lower-case letters, digits and hyphens, or leave namespaces out for all")
+    return name
+
+
+_KINDS: dict[str, Callable[[Value], TargetFiles | DnsNames | HttpSource | KubernetesSource]] = {
+    "files": _files,
+}
+
+
+# -- relabelling ----------------------------------------------------------------------------------------------------------
+
+_RULE_KEYS = ("source_labels", "separator", "regex", "modulus", "target_label", "replacement", "action")
+# What a rule needs beside its action, and what it must not have: there it would do nothing.
+_NEEDS: dict[Action, tuple[str, ...]] = {
+    Action.REPLACE: ("target_label",),
+    Action.KEEP: ("source_labels",),
+    Action.DROP: ("source_labels",),
+    Action.HASHMOD: ("source_labels", "target_label", "modulus"),
+    Action.LABELMAP: ("regex",),
+    Action.LABELDROP: ("regex",),
+    Action.LABELKEEP: ("regex",),
+    Action.LOWERCASE: ("source_labels", "target_label"),
+    Action.UPPERCASE: ("source_labels", "target_label"),
+}
+_TAKES: dict[Action, tuple[str, ...]] = {
+    Action.REPLACE: ("source_labels", "separator", "regex", "replacement"),
+    Action.KEEP: ("separator", "regex"),
+    Action.DROP: ("separator", "regex"),
+    Action.HASHMOD: ("separator",),
+    Action.LABELMAP: ("replacement",),
+    Action.LABELDROP: (),
+    Action.LABELKEEP: (),
+    Action.LOWERCASE: ("separator",),
+    Action.UPPERCASE: ("separator",),
+}
+
+
+def _rule(value: Value) -> RelabelRule:
+    fields = value.fields(_RULE_KEYS)
+    default = RelabelRule()
+    action = fields.read("action", member(Action), Action.REPLACE)
+    for key in _NEEDS[action]:
+        if key not in fields:
+            raise Wrong(f"{key} is missing; the action {action} needs it")
+    for key in _RULE_KEYS[:-1]:
+        if key in fields and key not in (*_NEEDS[action], *_TAKES[action]):
+            fields.at(key).complain(f"means nothing with the action {action}; remove it")
+    return RelabelRule(
+        action=action,
+        source_labels=tuple(label for _, label in fields.read("source_labels", each(_label), ())),
+        separator=fields.read("separator", text, default.separator),
+        regex=fields.read("regex", _regex, default.regex),
+        modulus=fields.read("modulus", _modulus, 0),
+        target_label=fields.read("target_label", text, ""),
+        replacement=fields.read("replacement", text, default.replacement),
+    )
+
+
+def _label(value: Value) -> str:
+    name = text(value)
+    if not _LABEL_NAME.match(name):
+        raise Wrong(f"{name!r} is no label name; write letters, digits and underscores, no digit first")
+    return name
+
+
+def _modulus(value: Value) -> int:
+    raw = value.raw.strip()
+    if not (raw.isascii() and raw.isdigit() and int(raw[:20])):
+        raise Wrong(f"{raw!r} is no modulus; write a whole number from 1")
+    return int(raw[:20])
+
+
+def _regex(value: Value) -> re.Pattern[str]:
+    written = text(value)
+    try:
+        # Go writes named groups as Python does, and its \z is Python's \Z; other differences are refused by the compiler.
+        return re.compile(written.replace(r"\z", r"\Z"), re.DOTALL)
+    except re.error as error:
+        raise Wrong(f"{written!r} is no regular expression: {error}; correct it") from None

@@ -1,0 +1,76 @@
+"""``discovery`` as it is shown. Secrets are in files, of which the paths are shown."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from prober.config.durations import format_duration
+from prober.notices import masked
+from prober.sources import DnsNames, HttpAccess, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
+
+__all__ = ["show_source"]
+
+
+def show_source(source: Source) -> dict[str, Any]:
+    """One entry of the section."""
+    kind, how = _how(source)
+    shown: dict[str, Any] = {kind: how, "name": source.name}
+    if source.relabelling:
+        shown["relabel_configs"] = [_rule(rule) for rule in source.relabelling]
+    return shown
+
+
+def _how(source: Source) -> tuple[str, Any]:
+    how = source.how
+    match how:
+        case TargetFiles():
+            return "files", list(how.patterns)
+        case DnsNames():
+            return "dns", {
+                "names": list(how.names),
+                **({"type": "SRV"} if how.srv else {"port": how.port}),
+                "server_names": list(how.server_names),
+                "servers": [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in how.servers],
+                "labels": dict(how.labels),
+            }
+        case HttpSource():
+            return "http", {
+                "url": masked(how.url),
+                "refresh_interval": format_duration(how.refresh),
+                "timeout": format_duration(how.timeout),
+                **_access(how.access),
+            }
+        case KubernetesSource():
+            return "kubernetes", {
+                "namespaces": list(how.namespaces),
+                **({"kubeconfig": how.kubeconfig} if how.kubeconfig else {}),
+                **({"context": how.context} if how.context else {}),
+                "labels": dict(how.labels),
+            }
+        case _:
+            assert_never(how)
+
+
+def _access(access: HttpAccess) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    if access.username is not None:
+        shown["basic_auth"] = {"username": access.username, "password_file": access.password_file}
+    if access.credentials_file is not None:
+        shown["authorization"] = {"type": access.authorization_type, "credentials_file": access.credentials_file}
+    tls = {"ca_file": access.ca_file, "cert_file": access.cert_file, "key_file": access.key_file}
+    if written := {key: value for key, value in tls.items() if value is not None}:
+        shown["tls_config"] = written
+    return shown
+
+
+def _rule(rule: RelabelRule) -> dict[str, Any]:
+    default = RelabelRule()
+    shown: dict[str, Any] = {"action": str(rule.action)}
+    if rule.source_labels:
+        shown["source_labels"] = list(rule.source_labels)
+    for key in ("separator", "modulus", "target_label", "replacement"):
+        if getattr(rule, key) != getattr(default, key):
+            shown[key] = getattr(rule, key)
+    if rule.regex.pattern != default.regex.pattern:
+        shown["regex"] = rule.regex.pattern
+    return shown

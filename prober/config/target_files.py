@@ -1,0 +1,88 @@
+"""Files of targets: prober's own form (``targets:`` with a list, or the bare list) and Prometheus's file_sd, as YAML or JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prober.config.durations import format_duration
+from prober.config.modules import default_timeout
+from prober.config.nodes import Value, document, read_text
+from prober.config.problems import ConfigError, Problems, Wrong
+from prober.config.readers import each
+from prober.config.targets import TargetDefaults, targets
+from prober.model import NonSniPolicy, Target
+from prober.sources import ADDRESS, EXPECT, INTERVAL, MODULE, NAME, SERVER_NAMES, TIMEOUT, LabelSet, LabelSets, SourceError
+
+__all__ = ["read_target_file"]
+
+_FILE = "__meta_filepath"
+
+
+def read_target_file(path: str, defaults: TargetDefaults) -> LabelSets:
+    """What the file says; `SourceError` with everything that is wrong with it, each with file and line."""
+    problems = Problems(path)
+    try:
+        text = read_text(Path(path))
+        if path.endswith(".json"):
+            # JSON allows tabs between tokens and nowhere else, YAML in fewer places.
+            text = text.replace("\t", " ")
+        whole = document(text, problems)
+        found = whole.read(lambda value: _label_sets(value, defaults), [])
+        problems.raise_if_any()
+    except ConfigError as error:
+        raise SourceError(str(error)) from None
+    return tuple({**labels, _FILE: path} for labels in found)
+
+
+def _label_sets(value: Value, defaults: TargetDefaults) -> list[LabelSet]:
+    if value.kind == "a mapping":
+        listed = value.fields(("targets",)).require("targets", lambda value: value, None, "write the list of targets under it")
+        return [] if listed is None else _own(listed, defaults)
+    items = value.items()
+    if any(item.kind == "a mapping" and "targets" in item.entries() for item in items):
+        return [labels for item in items for labels in item.read(_group, [])]
+    return _own(value, defaults)
+
+
+def _group(value: Value) -> list[LabelSet]:
+    """A group of file_sd."""
+    fields = value.fields(("targets", "labels"))
+    addresses = fields.require("targets", each(_scalar), (), "write a list of host:port")
+    labels = fields.read("labels", _labels, {})
+    return [{**labels, ADDRESS: address} for _, address in addresses]
+
+
+def _labels(value: Value) -> dict[str, str]:
+    return {name: entry.read(_scalar, "") for name, entry in value.entries().items()}
+
+
+def _scalar(value: Value) -> str:
+    if value.is_null:
+        raise Wrong("is empty; write a value")
+    return value.raw
+
+
+def _own(value: Value, defaults: TargetDefaults) -> list[LabelSet]:
+    return [
+        {**_described(target, defaults), ADDRESS: str(address)}
+        for target in targets(value, defaults)
+        for address in target.addresses
+    ]
+
+
+def _described(target: Target, defaults: TargetDefaults) -> LabelSet:
+    """A target in the language of all sources; what it has from the configuration file's defaults is left to them."""
+    described = dict(target.labels)
+    described[NAME] = target.name
+    if target.server_names:
+        described[SERVER_NAMES] = ",".join(target.server_names)
+    if target.module.name != "default":
+        described[MODULE] = target.module.name
+    if target.non_sni is not NonSniPolicy.CERTIFICATE:
+        described[EXPECT] = str(target.non_sni)
+    if target.interval != defaults.interval:
+        described[INTERVAL] = format_duration(target.interval)
+    inherited = defaults.timeout if target.module.timeout is None else target.module.timeout
+    if target.timeout != (default_timeout(target.interval) if inherited is None else inherited):
+        described[TIMEOUT] = format_duration(target.timeout)
+    return described
