@@ -23,6 +23,7 @@ from prober.outlets.exposition import EOF, choose_exposition, render_collected, 
 from prober.outlets.guard import Guard
 from prober.outlets.pages import environment
 from prober.outlets.probe_endpoint import ProbeEndpoint
+from prober.outlets.runbooks import sections
 from prober.outlets.service_metrics import service_registry
 from prober.outlets.status import StatusPages
 from prober.outlets.streaming import streamed
@@ -43,6 +44,7 @@ PATHS: Mapping[str, str] = {
     "/-/ready": "is the configuration loaded and the first round done",
     "POST /-/reload": "read the configuration again",
     "/config": "the running configuration, secrets masked",
+    "/runbooks": "what each alert means and what to do",
 }
 """What the page for an unknown path lists."""
 
@@ -73,6 +75,7 @@ def create_app(operations: Operations, changes: ChangeLog | None = None) -> ASGI
             Route("/-/ready", service.ready),
             Route("/-/reload", service.reload, methods=["POST"]),
             Route("/config", service.config),
+            Route("/runbooks", _Runbooks(templates).page),
             Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
         ],
         exception_handlers={HTTPException: missing.answer, Exception: _broken},
@@ -144,6 +147,17 @@ class _Service:
     async def config(self, _: Request) -> Response:
         """As YAML, which browsers show only as text."""
         return PlainTextResponse(self._operations.running_config())
+
+
+class _Runbooks:
+    """``/runbooks``: what ``runbook_url`` of the service's own alerts leads to."""
+
+    def __init__(self, templates: jinja2.Environment) -> None:
+        self._template = templates.get_template("runbooks.html")
+
+    async def page(self, _: Request) -> Response:
+        """One section an alert, its name in lower case as anchor."""
+        return HTMLResponse(self._template.render(sections=sections()))
 
 
 class _Missing:
