@@ -59,7 +59,7 @@ class _Column(NamedTuple):
 
 
 _ANSWER_COLUMNS = (
-    _Column("TLS", 3, 0, _by_version),
+    _Column("TLS", 3, 70, _by_version),
     _Column("cipher", 17, 100, _cipher),
     _Column("group", 14, 118, lambda handshake: str(handshake["group"] or "")),
 )
@@ -160,7 +160,7 @@ class _Layout(NamedTuple):
         room = terminal.width - len(_INDENT) - 7 - 3 * len(_GAP) - outcome - answer_width - _TIME_WIDTH - 1
         # The canary is cut before a known name is: eight of its digits still find it in the ingress's access log.
         known = max((columns(each["server_name"]) for each in handshakes if each["sni"] == Sni.KNOWN), default=0)
-        canary = 30 if room >= 30 + 45 else 16
+        canary = 30 if room >= 30 + 25 else 16
         name = min(max(known, canary), max(room - 21, 12))
         return cls(name, outcome, answer, room - name, room - name + answer_width, certificates)
 
@@ -168,9 +168,12 @@ class _Layout(NamedTuple):
         titles = ["sni".ljust(7), "server name".ljust(self.name), "outcome".ljust(self.outcome)]
         if self.any_certificate:
             title = "certificate, days left" if self.certificate >= 22 else "certificate"
-            titles += [*(column.title.ljust(column.width) for column in self.answer), title.ljust(self.certificate)]
+            titles += [
+                *(column.title.ljust(column.width) for column in self.answer),
+                title[: self.certificate].ljust(self.certificate),
+            ]
         else:
-            titles.append("what happened".ljust(self.phrase))
+            titles.append("what happened"[: self.phrase].ljust(self.phrase))
         return _GAP.join(titles) + "ms".rjust(_TIME_WIDTH + 1)
 
 
