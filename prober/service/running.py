@@ -42,7 +42,7 @@ class RunningService:
         rounds: Rounds,
         store: Store,
         statistics: Statistics,
-        on_alerting: Callable[[Alerting], None],
+        on_alerting: Callable[[Alerting], None] = lambda _: None,
     ) -> None:
         self._path = path
         self._plan = plan
