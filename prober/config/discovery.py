@@ -211,6 +211,8 @@ def _namespace(value: Value) -> str:
 
 _KINDS: dict[str, Callable[[Value], TargetFiles | DnsNames | HttpSource | KubernetesSource]] = {
     "files": _files,
+    "dns": _dns,
+    "http": _http,
 }
 
 

@@ -55,7 +55,11 @@ class _Running:
         if not problems:
             self.success[self.source.name] = time()
         self.tell(problems)
-        if found != self.read:
+        if self.read is None and problems and not found:
+            # A new watcher of a source that is broken now: what the one before it found stays.
+            if first:
+                self.changed()
+        elif found != self.read:
             self.read = found
             rules = self.source.relabelling
             self.found = tuple(labels for each in found if (labels := relabel(each, rules)) is not None)

@@ -17,7 +17,7 @@ from prober.discovery.supervisor import Supervisor
 from prober.model import Target
 from prober.service.logs import event
 from prober.snapshot import Statistics
-from prober.sources import Source, TargetFiles
+from prober.sources import DnsNames, HttpSource, Source, TargetFiles
 
 __all__ = ["Discovering"]
 
@@ -92,6 +92,14 @@ class Discovering:
                 from prober.discovery.files import FileWatcher
 
                 return FileWatcher(how, lambda path: read_target_file(path, self._defaults))
+            case HttpSource():
+                from prober.discovery.http import HttpWatcher
+
+                return HttpWatcher(how)
+            case DnsNames():
+                from prober.discovery.dns import DnsWatcher
+
+                return DnsWatcher(how)
             case _:
                 raise AssertionError(how)
 

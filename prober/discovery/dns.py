@@ -1,0 +1,126 @@
+"""Names in DNS: every address of a name, or every host and port of an SRV record. Asked again when the answer's TTL has passed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.resolver
+import trio
+
+from prober.discovery.feed import Feed
+from prober.model import Address
+from prober.sources import ADDRESS, NAME, SERVER_NAMES, DnsNames, LabelSet, LabelSets, SourceError
+
+__all__ = ["DnsWatcher"]
+
+SHORTEST, LONGEST = 1.0, 300.0
+"""Seconds between two questions, whatever the TTL: a TTL of 0 must not flood a server, one of a week must not hide a change."""
+LIFETIME = 5.0
+"""Seconds for one question, all servers and repetitions."""
+FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
+"""Seconds after a question without an answer."""
+
+_DNS_NAME = "__meta_dns_name"
+_SRV_TARGET = "__meta_dns_srv_record_target"
+_SRV_PORT = "__meta_dns_srv_record_port"
+
+
+class _Answer(NamedTuple):
+    found: LabelSets
+    ttl: float
+    """Seconds."""
+
+
+class DnsWatcher:
+    """`prober.discovery.feed.Watcher` of some names: each is asked for on its own, and keeps its last answer while there is none."""
+
+    def __init__(self, names: DnsNames) -> None:
+        self._names = names
+        self._found: dict[str, LabelSets] = {}
+        self._problems: dict[str, str] = {}
+
+    async def run(self, feed: Feed) -> None:
+        """Ask, until cancelled. `SourceError` when there is no resolver to ask."""
+        try:
+            # Reads /etc/resolv.conf, which may have changed since.
+            resolver = dns.asyncresolver.Resolver(configure=not self._names.servers)
+        except dns.exception.DNSException as error:
+            raise SourceError(f"the system names no DNS server: {error}") from None
+        if self._names.servers:
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(ip, port) for ip, port in self._names.servers]
+        async with trio.open_nursery() as nursery:
+            for name in self._names.names:
+                nursery.start_soon(self._watch, name, resolver, feed)
+
+    async def _watch(self, name: str, resolver: dns.asyncresolver.Resolver, feed: Feed) -> None:
+        retry = FIRST_RETRY
+        while True:
+            try:
+                answer = await self._ask(name, resolver)
+            except dns.exception.DNSException as error:
+                self._problems[name] = f"{name}: {_reason(error)}"
+                wait, retry = retry, min(2 * retry, LONGEST_RETRY)
+            else:
+                self._found[name] = answer.found
+                self._problems.pop(name, None)
+                wait, retry = min(max(answer.ttl, SHORTEST), LONGEST), FIRST_RETRY
+            if self._found.keys() | self._problems.keys() >= set(self._names.names):
+                found = tuple(labels for each in self._names.names for labels in self._found.get(each, ()))
+                feed.publish(found, tuple(self._problems.values()))
+            await trio.sleep(wait)
+
+    async def _ask(self, name: str, resolver: dns.asyncresolver.Resolver) -> _Answer:
+        return await (self._ask_srv(name, resolver) if self._names.srv else self._ask_addresses(name, resolver))
+
+    async def _ask_srv(self, name: str, resolver: dns.asyncresolver.Resolver) -> _Answer:
+        answer = await resolver.resolve(name, "SRV", lifetime=LIFETIME, search=False)
+        found = []
+        for record in sorted(answer, key=lambda record: (record.priority, record.target, record.port)):
+            host = record.target.to_text(omit_final_dot=True)
+            if record.target != dns.name.root:  # RFC 2782: "." says that the service is decidedly not available
+                meta = {_SRV_TARGET: host, _SRV_PORT: str(record.port)}
+                found.append({**self._labels(name, Address(host, record.port), None), **meta})
+        return _Answer(tuple(found), answer.chaining_result.minimum_ttl)
+
+    async def _ask_addresses(self, name: str, resolver: dns.asyncresolver.Resolver) -> _Answer:
+        ips: list[str] = []
+        ttl = LONGEST
+        for kind in ("A", "AAAA"):
+            try:
+                answer = await resolver.resolve(name, kind, lifetime=LIFETIME, search=False)
+            except dns.resolver.NoAnswer:
+                continue  # a name may have addresses of one family alone
+            ips += (record.address for record in answer)
+            ttl = min(ttl, answer.chaining_result.minimum_ttl)
+        if not ips:
+            raise _NoAddress
+        # The order is the server's whim (round robin); ours is stable.
+        return _Answer(tuple(self._labels(name, Address(ip, self._names.port), name) for ip in sorted(set(ips))), ttl)
+
+    def _labels(self, name: str, address: Address, known: str | None) -> LabelSet:
+        server_names = self._names.server_names or ((known.removesuffix("."),) if known else ())
+        return {
+            **self._names.labels,
+            NAME: name.removesuffix("."),
+            ADDRESS: str(address),
+            SERVER_NAMES: ",".join(server_names),
+            _DNS_NAME: name,
+        }
+
+
+class _NoAddress(dns.exception.DNSException):
+    """The name exists, and has neither an A nor an AAAA record."""
+
+
+def _reason(error: dns.exception.DNSException) -> str:
+    if isinstance(error, dns.resolver.NXDOMAIN):
+        return "there is no such name"
+    if isinstance(error, (dns.resolver.NoAnswer, _NoAddress)):
+        return "the name has no such record"
+    if isinstance(error, dns.exception.Timeout):
+        return f"no DNS server answered within {LIFETIME:g} s"
+    return str(error) or type(error).__name__
