@@ -38,7 +38,7 @@ def carry_out(args: argparse.Namespace) -> int:
     if args.route == "bundle":
         from prober.cli.diagnose_bundle import write_bundle
 
-        write_bundle(args.output, gathered, evidence, findings, document(evidence, findings))
+        write_bundle(args.output, gathered, document)
     if args.format == "json":
         text = json.dumps(document(evidence, findings), indent=1) + "\n"
     else:

@@ -10,6 +10,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -21,7 +22,13 @@ from prober.diagnose.manifest import Manifest
 from prober.diagnose.redaction import redact, redact_value
 from prober.diagnose.routes import Route
 
-__all__ = ["members", "write"]
+__all__ = ["members", "redacted", "write"]
+
+
+def redacted(evidence: EvidenceSet) -> EvidenceSet:
+    """The evidence to diagnose anew for a bundle: a diff made of its texts has no secret in the lines around the change."""
+    sources = tuple(replace(each, error=None if each.error is None else redact(each.error)) for each in evidence.sources)
+    return replace(evidence, texts={name: redact(text) for name, text in evidence.texts.items()}, sources=sources)
 
 
 def members(
@@ -31,7 +38,10 @@ def members(
     report: str,
     manifests: Iterable[Manifest],
 ) -> dict[str, str]:
-    """Name -> text of everything in the archive, redacted; ``index.txt`` says what each is. ``report`` is the text for people."""
+    """Name -> text of everything in the archive, redacted once more; ``index.txt`` says what each is.
+
+    ``evidence`` is `redacted`, ``findings``, ``document`` and ``report`` (the text for people) are made from it.
+    """
     found: dict[str, tuple[str, str]] = {
         "report.txt": ("the diagnosis for people: evidence, causes, fixes", redact(report)),
         "findings.json": ("the same for programs", _json(document)),

@@ -50,11 +50,11 @@ def found(
     """A finding whose confidence follows from its evidence.
 
     *Confirmed* where the wire and the configuration agree, *likely* by one of them, *suspected* by the log alone; a step lower where
-    something speaks against it. Without a severity: *critical* where clients were seen failing on the wire, else *warning*.
+    something speaks against it, though what was seen on the wire stays likely. Without a severity: *critical* where clients were seen failing on the wire, else *warning*.
     """
     active, config, log, against = (tuple(each)[:_SHOWN] for each in (active, config, log, against))
     confidence = Confidence.CONFIRMED if active and config else Confidence.LIKELY if active or config else Confidence.SUSPECTED
-    if against:
+    if against and not (active and confidence is Confidence.LIKELY):
         confidence = _LOWERED.get(confidence, confidence)
     return Finding(
         id=cause,

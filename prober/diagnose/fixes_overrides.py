@@ -109,6 +109,8 @@ def _goes_on(line: str, indentation: int) -> bool:
 
 
 def _extend(lines: list[str], index: int, route: str) -> bool:
+    if index >= len(lines):
+        return False
     line = lines[index].rstrip("\n")
     end = "\n" if lines[index].endswith("\n") else ""
     if match := _LIST.match(line):

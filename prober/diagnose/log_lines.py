@@ -40,6 +40,9 @@ _PREFIX = re.compile(r"\[pod/([^/\]]+)/[^\]]+\] ")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
 _CRI = re.compile(r"std(?:out|err) ([FP]) ?")
 _DECODER = json.JSONDecoder()
+# What `decode` calls, without its two passes over the white space around the object.
+_SCAN = vars(_DECODER)["scan_once"]
+_WRAPPERS = frozenset({"log", "jsonPayload", "textPayload"})
 _WHITE = re.compile(r"[\s,\[\]]*")
 
 
@@ -49,8 +52,18 @@ def read_lines(lines: Iterable[str]) -> Iterator[LogLine]:
     Lines may end in a newline or not; a line longer than `MAX_PENDING` may come in pieces.
     """
     reader = _Reader()
-    for number, line in enumerate(lines, start=1):
-        yield from reader.feed(number, line.rstrip("\r\n"))
+    for number, whole in enumerate(lines, start=1):
+        line = whole.rstrip("\r\n")
+        # Most lines are one object and nothing else. Told apart here, a million of them take half the time.
+        if line[:1] == "{" and not reader.pending:
+            try:
+                value, end = _SCAN(line, 0)
+            except (ValueError, StopIteration, RecursionError):
+                end = -1
+            if end == len(line) and _WRAPPERS.isdisjoint(value):
+                yield LogLine(number, from_object(value), None)
+                continue
+        yield from reader.feed(number, line)
     yield from reader.finish()
 
 
@@ -62,6 +75,11 @@ class _Reader:
         self._object = ""
         self._depth = 0
         self._number = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether an object that goes on is waited for."""
+        return bool(self._object)
 
     def feed(self, number: int, line: str) -> Iterator[LogLine]:
         self._number = number

@@ -7,15 +7,17 @@ diagnosis needs it. In doubt, out: a bundle without a harmless value is still a 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from functools import partial
 
 __all__ = ["REDACTED", "redact", "redact_value"]
 
 REDACTED = "[redacted]"
 
 # Names under which a value is secret, and names that only refer to one. Compared without case, hyphens and underscores.
-_SECRET_KEY = (  # noqa: S105
+_TELLING = (
     r"[\w.-]*(?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|private[-_]?key|encryption[-_]?key|api[-_]?key|apikey|salt"
     r"|credentials?|authorization|cookie|client[-_]?key[-_]?data|access[-_]?key|signing[-_]?key|shared[-_]?key)[\w.-]*"
 )
@@ -23,19 +25,18 @@ _REFERENCE = re.compile(
     r"(?i)(?:.*(?:name|names|path|file|ref|refs|nameref|namespace|provider|type|enabled|class|mode|version|key_?id|url|uri)"
     r"|sslsecret|imagepullsecrets|existingsecret|authsecret|k8ssecret|.*tokencreator.*|automountserviceaccounttoken)$"
 )
-_BLOCK_LINE = re.compile(
-    rf"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>{_SECRET_KEY})(?P=quote)[ \t]*:(?P<value>.*)$"
-)
+_BLOCK_LINE = re.compile(rf"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>{_TELLING})(?P=quote)[ \t]*:(?P<value>.*)$")
 _DATA_LINE = re.compile(
     r"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>data|stringData|binaryData)(?P=quote)[ \t]*:(?P<value>.*)$"
 )
-_SECRET_KIND = re.compile(r"""(?m)\\*["']?kind\\*["']?\s*:\s*\\*["']?Secret\b(?!\w)""")
+_SECRET_KIND = re.compile(r"""\bkind["']?\s*:\s*["']?Secret\b""")
 # In one line: {password: x}, {"password": "x"}, and the same escaped inside of a JSON string; and NAME=value of environments.
+# Backslashes are counted, so that a long run of them takes no quadratic time.
 _INLINE = re.compile(
-    rf"""(?ix)(?P<before>(?P<q>\\*["'])?\b(?P<key>{_SECRET_KEY})(?(q)\\*["'])\s*[:=]\s*)
-    (?P<value>\\*"(?:[^"\\]|\\(?!")[^"]?|\\\\.)*?\\*"|'(?:[^']|'')*'|[^\s,}}\]"'][^\s,}}\]"']*)"""
+    rf"""(?ix)(?:(?P<q>\\{{0,8}}["'])|\b)(?P<key>{_TELLING})(?(q)\\{{0,8}}["'])\s*[:=]\s*
+    (?P<value>\\{{1,8}}"(?:[^"\\]|\\+[^"\\])*\\{{1,8}}"|"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s"'].*)"""
 )
-_DATA_INLINE = re.compile(r"""(\\*["']?(?:data|stringData|binaryData)\\*["']?\s*:\s*)\{[^{}]*\}""")
+_DATA_INLINE = re.compile(r"""(["']?(?:data|stringData|binaryData)["']?\s*:\s*)\{[^{}]*\}""")
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     # RFC 7468, also with its line ends written as \n; a block that is cut off is secret to the end of its text.
@@ -65,14 +66,25 @@ _PADDED = re.compile(r"(?<![\w./+-])[A-Za-z0-9+/]{22,}={1,2}(?![\w=-])")
 
 
 def redact(text: str) -> str:
-    """``text`` without its secrets. What is no secret keeps its place, line by line as far as secrets had one line."""
+    """``text`` without its secrets. What is no secret keeps its line, so that line numbers in findings stay right.
+
+    JSON is read, redacted and written again, so that it stays JSON.
+    """
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            end = "\n" if text.endswith("\n") else ""
+            return json.dumps(redact_value(value), indent=2 if "\n" in text.strip() else None, ensure_ascii=False) + end
     for shape, replacement in _SHAPES:
-        text = shape.sub(replacement, text)
+        text = shape.sub(partial(_shaped, replacement), text)
     text = _blocks(text, _BLOCK_LINE, _is_secret)
     if _SECRET_KIND.search(text):
         text = _blocks(text, _DATA_LINE, lambda _: True)
         text = _DATA_INLINE.sub(rf"\1{{{REDACTED}}}", text)
-    text = _INLINE.sub(_inline, text)
+    text = "\n".join(map(_inline, text.split("\n")))
     return _PADDED.sub(REDACTED, _BASE64.sub(REDACTED, text))
 
 
@@ -86,12 +98,16 @@ def redact_value(value: object) -> object:
         secret = value.get("kind") == "Secret"
         return {
             key: REDACTED
-            if (isinstance(key, str) and each is not None and not isinstance(each, bool) and re.fullmatch(f"(?i){_SECRET_KEY}", key) and _is_secret(key))
+            if (isinstance(key, str) and each is not None and not isinstance(each, bool) and re.fullmatch(f"(?i){_TELLING}", key) and _is_secret(key))
             or (secret and key in {"data", "stringData", "binaryData"})
             else redact_value(each)
             for key, each in value.items()
         }  # fmt: skip
     return value
+
+
+def _shaped(replacement: str, match: re.Match[str]) -> str:
+    return match.expand(replacement) + "\n" * match[0].count("\n")
 
 
 def _is_secret(key: str) -> bool:
@@ -109,6 +125,7 @@ def _blocks(text: str, pattern: re.Pattern[str], wanted: Callable[[str], bool]) 
             depth = len(line) - len(line.lstrip(" \t"))
             closes = bare[:1] in {"}", "]"}
             if not bare or depth > hidden or (depth == hidden and bare.startswith("- ") and not closes):
+                kept.append("")
                 continue
             hidden = None
         match = pattern.match(line)
@@ -130,10 +147,31 @@ def _ends_here(value: str) -> bool:
     return value.endswith(",") and value[:1] == '"'
 
 
-def _inline(match: re.Match[str]) -> str:
-    if not _is_secret(match["key"]) or REDACTED.startswith(match["value"].strip("\\\"'")):
-        return match[0]
-    value = match["value"]
-    quote = re.match(r"\\*[\"']", value)
-    mark = quote[0] if quote else ""
-    return f"{match['before']}{mark}{REDACTED}{mark}"
+def _inline(line: str) -> str:
+    """One line without the values of secret keys in it. A value without quotes ends with its flow mapping, else with its line."""
+    kept: list[str] = []
+    position = 0
+    while (match := _INLINE.search(line, position)) is not None:
+        start, end = match.span("value")
+        value = match["value"]
+        quote = re.match(r"\\*[\"']", value)
+        if not _is_secret(match["key"]) or value.startswith(REDACTED):
+            # What refers to a secret may stand before one that is.
+            end = start
+        elif quote is None:
+            flow = line.count("{", 0, start) > line.count("}", 0, start)
+            end = (
+                start + min((place for mark in ",}" if (place := value.find(mark)) >= 0), default=len(value))
+                if flow
+                else len(line)
+            )
+        if end == start:
+            kept.append(line[position:start])
+        else:
+            mark = quote[0] if quote is not None else ""
+            kept += (line[position:start], mark, REDACTED, mark)
+        position = max(end, start)
+        if position >= len(line):
+            break
+    kept.append(line[position:])
+    return "".join(kept)

@@ -1,0 +1,91 @@
+"""The diff of overrides.yaml: made in the file's own style, and proved by reading what comes of it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.diagnose.fixes_overrides import link_diff, linked_text
+from prober.diagnose.manifest import read_manifests
+from prober.diagnose.overrides import OverridesFacts, read_overrides
+from tests.diagnose.evidence_samples import OVERRIDES
+from tests.servers.requirements import require_program
+
+STYLES = {
+    "nothing": "- name: one\n  sslSecret: a # why\n- name: two\n  sslSecret: a\n",
+    "indented items": "  - name: one\n    sslSecret: a\n  - sslSecret: a\n    name: two\n",
+    "items with a value that goes on": "- selector:\n    app: x\n  name: one\n- selector: {\n    app: x}\n  name: two\n",
+    "whole items on a line": "- {name: one, sslSecret: a}\n- {name: two, sslSecret: a}  # second\n",
+    "an empty list": "- name: one\n  additionalGateways: []\n- name: two\n  additionalGateways: [] # none\n",
+    "another in the list": '- name: one\n  additionalGateways: ["other"]\n- name: two\n  additionalGateways: [other, third]\n',
+    "a block list": "- name: one\n  additionalGateways:\n  - other\n- name: two\n  additionalGateways:\n    - other\n    - third\n",
+    "a scalar": "- name: one\n  additionalGateways: other\n- name: two\n  additionalGateways: 'other'\n",
+    "one that has it": '- name: one\n  additionalGateways: ["non-sni"]\n- name: two\n',
+    "no newline at the end": "- name: one\n- name: two",
+}
+
+
+def read(text: str) -> OverridesFacts:
+    return read_overrides(read_manifests("overrides.yaml", text))
+
+
+@pytest.mark.parametrize("items", STYLES.values(), ids=STYLES)
+def test_every_style_is_linked_without_touching_the_rest(items: str) -> None:
+    """All virtual hosts list the route afterwards, and only lines about additionalGateways (or one-line items) have changed."""
+    text = f"# ours\norg: acme\nvirtualhosts:\n{items}"
+
+    changed = linked_text(read(text), text, "non-sni")
+
+    assert changed is not None
+    assert all("non-sni" in host.additional_gateways for host in read(changed).virtual_hosts)
+    gone = set(text.splitlines()) - set(changed.splitlines())
+    assert all("additionalGateways" in line or line.startswith("- {") for line in gone)
+
+
+def test_a_virtual_host_with_client_certificates_is_never_linked() -> None:
+    """A client could otherwise leave its certificate at home by sending no name."""
+    text = "virtualhosts:\n- name: one\n  tlsMode: MUTUAL\n- name: two\n"
+
+    changed = linked_text(read(text), text, "non-sni")
+
+    assert changed is not None
+    assert [(), ("non-sni",)] == [host.additional_gateways for host in read(changed).virtual_hosts]
+
+
+def test_what_cannot_be_edited_safely_gets_no_diff() -> None:
+    """An item that an alias stands for, or a flow list over several lines, is left to a person."""
+    for items in (
+        "- &one {name: one}\n- *one\n",
+        "- name: one\n  additionalGateways: [\n    a]\n",
+        "[{name: one}, {name: two}]\n",
+    ):
+        text = f"virtualhosts:\n{items}"
+        assert link_diff(read(text), text, "non-sni") is None
+
+
+def test_the_diff_is_one_that_patch_takes(tmp_path: Path) -> None:
+    """``patch`` makes of the old file what was intended."""
+    patch = require_program("patch")
+    text = OVERRIDES.replace('  additionalGateways: ["fallback-no-sni"]\n', "")
+    (tmp_path / "overrides.yaml").write_text(text)
+    diff = link_diff(read(text), text, "non-sni")
+    assert diff is not None
+
+    subprocess.run([patch, "-p1"], input=diff, text=True, cwd=tmp_path, check=True, capture_output=True)
+
+    assert linked_text(read(text), text, "non-sni") == (tmp_path / "overrides.yaml").read_text()
+
+
+@given(st.integers(0, len(OVERRIDES)), st.integers(0, 40), st.text(alphabet="{}[]:-&*\n #\"' ", max_size=6))
+def test_damage_gives_a_right_diff_or_none(start: int, length: int, patch: str) -> None:
+    """However the file is damaged: what is offered links the route, and changes no other virtual host."""
+    text = OVERRIDES[:start] + patch + OVERRIDES[start + length :]
+
+    changed = linked_text(read(text), text, "non-sni")
+
+    if changed is not None:
+        assert [host.name for host in read(changed).virtual_hosts] == [host.name for host in read(text).virtual_hosts]

@@ -1,0 +1,160 @@
+"""Secrets of every kind, planted in every place, are gone; what a diagnosis needs is still there."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.diagnose.redaction import REDACTED, redact, redact_value
+
+CANARY = "Tr0ub4dorTr0ub4dorTr0ub4dor"
+KEY = f"-----BEGIN PRIVATE KEY-----\nMIIEvQ{CANARY}\n{CANARY}AB==\n-----END PRIVATE KEY-----\n"
+ACCOUNT = {"type": "service_account", "project_id": "p", "private_key_id": "0f", "private_key": KEY, "client_email": "x@p.iam"}
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def indented(text: str, depth: int) -> str:
+    return "".join(f"{' ' * depth}{line}\n" for line in text.splitlines())
+
+
+SECRETS = {
+    "a private key in a block": f"sslKey: |\n{indented(KEY, 2)}",
+    "a private key under any name": f"whatever: |\n{indented(KEY, 4)}",
+    "an EC private key": KEY.replace("PRIVATE", "EC PRIVATE"),
+    "an OpenSSH private key": KEY.replace("PRIVATE", "OPENSSH PRIVATE"),
+    "a private key that is cut off": KEY[:60],
+    "a private key with escaped line ends": json.dumps({"anything": KEY}),
+    "a private key in base64": f"tls: {encoded(KEY)}",
+    "a private key in folded base64": "tls: |\n" + indented("\n".join(encoded(KEY)[i : i + 40] for i in range(0, len(encoded(KEY)), 40)), 2),
+    "a service account": json.dumps(ACCOUNT, indent=2),
+    "a service account in one line": json.dumps(ACCOUNT),
+    "a service account in base64": f"key: {encoded(json.dumps(ACCOUNT))}",
+    "a service account in a block": f"serviceAccountJson: |\n{indented(json.dumps(ACCOUNT, indent=1), 2)}",
+    "a password": f"cassandra:\n  auth:\n    password: {CANARY}\n",
+    "a password in double quotes": f'password: "{CANARY}"\n',
+    "a password in single quotes": f"password: 'it''s {CANARY}'\n",
+    "a password with odd characters": f"password: {CANARY[:8]}, #{CANARY}}}\n",
+    "a password over lines": f"password: {CANARY[:8]}\n  {CANARY}\n",
+    "a password in a block": f"password: >-\n  a\n  {CANARY}\n",
+    "a password in a flow": f"jmx: {{username: u, password: {CANARY}, port: 1}}\n",
+    "a password in JSON": json.dumps({"jolokia": {"password": CANARY}}),
+    "a password in JSON in YAML": "annotation: '" + json.dumps({"password": CANARY}) + "'\n",
+    "a password in JSON in JSON": json.dumps({"annotation": json.dumps({"password": CANARY})}),
+    "passwords below a key": f"passwords:\n  one: {CANARY}\n  two: {CANARY}\n",
+    "passwords in a list": f"tokens:\n- {CANARY}\n- {CANARY}\n",
+    "a password in an item": f"users:\n- password: {CANARY}\n  name: u\n",
+    "an encryption key": f"envs:\n- name: prod\n  kmsEncryptionKey: {CANARY}\n",
+    "a salt": f"axHashSalt: {CANARY}\n",
+    "a token": f"accessToken: {CANARY}\n",
+    "a client secret": f"clientSecret: {CANARY}\n",
+    "an API key": f"apiKey: {CANARY}\n",
+    "proxy credentials in a URL": f"httpProxy: http://user:{CANARY}@proxy.example:3128\n",
+    "a proxy's password": f"httpProxy:\n  scheme: HTTP\n  username: u\n  password: {CANARY}\n",
+    "a bearer token": f"Authorization: Bearer {CANARY}\n",
+    "a bearer token in text": f"curl -H 'X: bearer {CANARY}'\n",
+    "a JSON Web Token": f"x: eyJhbGciOiJIUzI1NiJ9.eyJ{CANARY}.{CANARY}\n",
+    "a Google access token": f"x: ya29.{CANARY}\n",
+    "a token in a query": f"path: /v1?access_token={CANARY}&page=2\n",
+    "a Secret's data": f"apiVersion: v1\nkind: Secret\ndata:\n  anything: {encoded(CANARY)}\n",
+    "a Secret's stringData": f"kind: Secret\nmetadata: {{name: a}}\nstringData:\n  anything: {CANARY}\n",
+    "a Secret in JSON": json.dumps({"kind": "List", "items": [{"kind": "Secret", "data": {"x": encoded(CANARY)}}]}),
+    "long base64 under any name": f"blob: {encoded(CANARY * 2)}\n",
+    "short base64 with padding": f"blob: {encoded(CANARY + 'x')}\n",
+    "an environment variable": f"DB_PASSWORD={CANARY}\n",
+}  # fmt: skip
+PLACES = {
+    "alone": "{}",
+    "after other things": "org: acme\nvirtualhosts:\n- name: prod-grp\n{}",
+    "before other things": "{}\norg: acme\nvirtualhosts: []\n",
+}
+
+
+def leaks(text: str) -> bool:
+    forms = {CANARY[:12], encoded(CANARY)[:12], encoded("x" + CANARY)[4:16], encoded("xx" + CANARY)[4:16]}
+    return any(form in text for form in forms)
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_a_secret_is_gone_wherever_it_stands(secret: str, place: str) -> None:
+    """Neither it nor its base64 is left, and something says that it was there."""
+    text = place.replace("{}", secret)
+    assert leaks(text) or leaks(secret)
+
+    redacted = redact(text)
+
+    assert not leaks(redacted)
+    assert "redacted" in redacted
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_a_secret_is_gone_from_a_value_and_from_findings(secret: str) -> None:
+    """The same within a JSON document: as a string of its own, and as parsed content."""
+    assert not leaks(json.dumps(redact_value({"findings": [{"evidence": [{"text": secret}]}]})))
+    for parse in (json.loads, yaml.safe_load):
+        try:
+            value = parse(secret)
+        except (ValueError, yaml.YAMLError):
+            continue
+        if isinstance(value, dict):
+            assert not leaks(json.dumps(redact_value(value)))
+
+
+HARMLESS = """\
+org: acme-hyb
+namespace: apigee
+k8sCluster: {name: hyb-1, region: europe-west1}
+ingressGateways:
+- name: edge-a
+  image: {url: "gcr.io/apigee-release/hybrid/apigee-asm-ingress@sha256:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"}
+virtualhosts:
+- name: prod-grp
+  selector: {app: apigee-ingressgateway, ingress_name: edge-a}
+  sslSecret: acme-tls
+  sslCertPath: ./certs/keystore_prod-grp.pem
+  sslKeyPath: ./certs/keystore_prod-grp.key
+  minTLSProtocolVersion: "1.2"
+  additionalGateways: ["fallback-no-sni"]
+  tls: {credentialName: acme-hyb-prod-grp, secretNameRef: acme}
+mart:
+  serviceAccountPath: ./sa/mart.json
+  serviceAccountSecretRefs: {synchronizer: sync-sa}
+imagePullSecrets:
+- name: pull-me
+status: {state: running, lastAppliedGeneration: 4}
+"""
+
+
+def test_what_a_diagnosis_needs_is_left_alone() -> None:
+    """Names of secrets, paths of keys, digests and selectors are no secrets."""
+    assert redact(HARMLESS) == HARMLESS
+
+
+def test_json_stays_json() -> None:
+    """A program can read what was redacted."""
+    for secret in SECRETS.values():
+        try:
+            json.loads(secret)
+        except ValueError:
+            continue
+        assert REDACTED in json.dumps(json.loads(redact(secret)))
+
+
+@given(st.text(alphabet="{}[]:,\"'\\-\n =passwordtoken", max_size=200))
+def test_arbitrary_text_is_redacted_in_bounded_time(text: str) -> None:
+    """No text makes it raise, or take long (the test's own time limit says so)."""
+    assert isinstance(redact(text), str)
+
+
+def test_long_runs_take_no_quadratic_time() -> None:
+    """A megabyte of one character, of quotes and of keys is done at once."""
+    for piece in ("A", '"', "password ", "-----BEGIN ", "{", "eyJ", "\\", "a://"):
+        redact(piece * (100_000 // len(piece)))
