@@ -38,8 +38,11 @@ from prober.tls.handshake import ClientHandshake
 
 __all__ = ["Flight", "Step"]
 
-GRACE: Final = 0.5
-"""Seconds that TLS 1.2 has, after the Certificate, to say the group and whether it wants a client certificate."""
+GRACE: Final = 2.0
+"""Seconds that TLS 1.2 has, after the Certificate, to say the group and whether it wants a client certificate.
+
+Nearly all servers send the whole flight at once; Java's sends it message by message, and a cold one signs for over half a second.
+"""
 
 LISTEN: Final = 0.1
 """Seconds in which a FIN or RST counts as what followed. A server that closes after an alert does so at once."""
