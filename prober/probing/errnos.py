@@ -61,14 +61,17 @@ _STANDING: dict[int, Outcome] = {
 }
 
 
+_LOCAL_ERROR = Outcome.LOCAL_ERROR
+
+
 def connect_outcome(code: int) -> Outcome:
     """What an errno of connect() says. ``reset`` means that the connection stood and was gone before it could be used."""
-    return _CONNECT.get(code, Outcome.LOCAL_ERROR)
+    return _CONNECT.get(code, _LOCAL_ERROR)
 
 
 def standing_outcome(code: int) -> Outcome:
     """What an errno of send() or recv() says."""
-    return _STANDING.get(code, Outcome.LOCAL_ERROR)
+    return _STANDING.get(code, _LOCAL_ERROR)
 
 
 def errno_name(code: int) -> str:
