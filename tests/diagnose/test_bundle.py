@@ -25,7 +25,7 @@ def bundle(secret: str = "") -> dict[str, str]:
     ]
     evidence = EvidenceSet(
         probes=(probe("certificate", "reset"),),
-        logs=log(entry(remote_address="10.0.0.7:1", sni_host=secret[:60] or None)),
+        logs=log(entry(remote_address="10.0.0.7:1", sni_host=None if "\n" in secret.strip() else secret[:60] or None)),
         routes=read_routes(manifests),
         overrides=overrides(FLAWED),
         texts={"dir/overrides.yaml": f"{FLAWED}{secret}"},
