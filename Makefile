@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 COMPILE = $(BIN)/python -m compileall -q prober
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit clean
+.PHONY: help bench demo test lint unit clean
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -25,6 +25,9 @@ lint: $(VENV)/.test ## ruff, mypy --strict, import layers
 
 unit: $(VENV)/.test ## the tests alone
 	$(BIN)/pytest
+
+bench: $(VENV)/.test ## how many, how fast, how late: the figures of the README
+	$(BIN)/python -m tests.bench.scale
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
