@@ -248,7 +248,7 @@ class _Run:
         self._take((number, 0), self._runner.unresolved(target, address, unresolved, perf_counter() - began))
 
     def _take(self, number: tuple[int, int], differential: Differential) -> None:
-        if self._probing.cancel_called:
+        if self._signal is not None:
             return  # a handshake that was cut off by the end of the run says nothing
         self._under_way -= 1
         self._arrived.append((number, differential))
