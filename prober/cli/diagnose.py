@@ -66,6 +66,8 @@ examples:
   prober diagnose all ingress.log routes.json overrides.yaml capture.pcap
 """
 
+HEALTH_PATH = "/healthz/ingress"
+
 _Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -142,14 +144,14 @@ def _probing(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="known name, repeatable (default: TARGET's own host when it is a name)",
     )
+    # A flag and an option, not an option with an optional value: that would swallow the FILE behind it.
     how.add_argument(
         "--http",
-        nargs="?",
-        const="/healthz/ingress",
-        type=_path,
-        metavar="PATH",
-        help="also GET this path after the handshake (default: /healthz/ingress, which calls no API)",
+        action="store_const",
+        const=HEALTH_PATH,
+        help=f"also GET {HEALTH_PATH} after the handshake: it calls no API, and tells a wildcard route that is not linked",
     )
+    how.add_argument("--http-path", dest="http", type=_path, metavar="PATH", help="GET this path instead")
     how.add_argument(
         "--http-agent", default="GoogleHC/1.0", metavar="TEXT", help="User-Agent of that request (default: %(default)s)"
     )
@@ -182,7 +184,7 @@ def _server_name(text: str) -> str:
 
 def _path(text: str) -> str:
     if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no path; write /healthz/ingress, or put --http behind the targets")
+        raise argparse.ArgumentTypeError(f"{text!r} is no path; write /healthz/ingress")
     return text
 
 
