@@ -64,6 +64,12 @@ TARGET_METRICS: tuple[Metric, ...] = (
     ),
     Metric("probe_verdict_info", "gauge", ("verdict",), "The current verdict about the endpoint; value 1."),
     Metric(
+        "probe_fault_info",
+        "gauge",
+        ("fault",),
+        "Each fault of the endpoint that its policy minds, also those behind the verdict; value 1, absent while all is well.",
+    ),
+    Metric(
         "probe_verdict_since_timestamp_seconds",
         "gauge",
         (),

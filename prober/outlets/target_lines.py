@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from prober.judge.certificates import CertificateFacts
+from prober.judge.verdicts import EXCUSED
 from prober.model import Outcome
 from prober.outlets.exposition import labels_text
 from prober.snapshot import EndpointState, hello_key
@@ -94,6 +95,17 @@ def _verdict(views: Iterable[View]) -> list[str]:
     return [f'probe_verdict_info{{{labels},verdict="{state.judgement.verdict._value_}"}} 1\n' for state, labels, _ in views]
 
 
+def _fault(views: Iterable[View]) -> list[str]:
+    # What the service's own alerts look at, so that rules in Prometheus can: the verdict is only the first of all faults.
+    return [
+        f'probe_fault_info{{{labels},fault="{fault._value_}"}} 1\n'
+        for state, labels, _ in views
+        if state.judgement.at_fault
+        for fault in state.judgement.faults
+        if fault not in EXCUSED[state.target.non_sni]
+    ]
+
+
 def _since(views: Iterable[View]) -> list[str]:
     return [f"probe_verdict_since_timestamp_seconds{{{labels}}} {state.since}\n" for state, labels, _ in views]
 
@@ -164,6 +176,7 @@ LINES: Mapping[str, Lines] = {
     "probe_phase_duration_seconds": _phases,
     "probe_non_sni_supported": _supported,
     "probe_verdict_info": _verdict,
+    "probe_fault_info": _fault,
     "probe_verdict_since_timestamp_seconds": _since,
     "probe_verdict_expected": _expected,
     "probe_last_run_timestamp_seconds": _last_run,

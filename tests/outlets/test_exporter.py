@@ -172,6 +172,23 @@ async def test_an_expected_rejection_is_no_fault_and_a_tls_alert_is_named() -> N
     assert values(_only(seen["probe_outcome_info"], "strict"), "sni", "tls_alert")[("none", "unrecognized_name")] == 1
 
 
+async def test_each_fault_that_the_policy_minds_is_told() -> None:
+    """An expired certificate does not hide a reset; what the policy asks for, and health, are no faults."""
+    service = fleet()
+    both = target("both", "203.0.113.20")
+    service.see(both, differential(both, known=certificate(expired().ders), none=reset()))
+
+    seen = await families(service)
+
+    assert values(seen["probe_fault_info"], "target", "fault") == {
+        ("apigee", "non_sni_reset"): 1,
+        ("shop", "non_sni_wrong_certificate"): 1,
+        ("dark", "unreachable"): 1,
+        ("both", "certificate_invalid"): 1,
+        ("both", "non_sni_reset"): 1,
+    }
+
+
 async def test_what_is_not_known_is_absent() -> None:
     """No phase, certificate, TLS version or non-SNI support is made up for a name that did not resolve."""
     seen = await families(fleet())
