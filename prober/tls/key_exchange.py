@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
 
@@ -175,12 +175,27 @@ class _FiniteFieldShare(KeyShare):
         return self._dh.exchange(peer_public)
 
 
-class _X25519MlKem768Share(KeyShare):
-    """draft-ietf-tls-ecdhe-mlkem §4: ML-KEM first, X25519 second, in the shares and in the secret alike."""
+class _Hybrid(NamedTuple):
+    curve: NamedGroup
+    modulus: int
+    """768 or 1024: which ML-KEM."""
+    ciphertext: int
+    """Bytes of what the server answers to an ML-KEM key (FIPS 203 §8)."""
+    curve_first: bool
 
-    __slots__ = ("_mlkem", "_x25519")
 
-    CIPHERTEXT = 1088
+# draft-ietf-tls-ecdhe-mlkem §4: what NIST approved longest comes first, in the shares and in the secret alike.
+_HYBRIDS = {
+    NamedGroup.SecP256r1MLKEM768: _Hybrid(NamedGroup.secp256r1, 768, 1088, curve_first=True),
+    NamedGroup.X25519MLKEM768: _Hybrid(NamedGroup.x25519, 768, 1088, curve_first=False),
+    NamedGroup.SecP384r1MLKEM1024: _Hybrid(NamedGroup.secp384r1, 1024, 1568, curve_first=True),
+}
+
+
+class _HybridShare(KeyShare):
+    """A key of ML-KEM and one of a curve, one behind the other."""
+
+    __slots__ = ("_curve", "_hybrid", "_mlkem")
 
     def __init__(self, group: NamedGroup, entropy: Entropy) -> None:
         try:
@@ -188,30 +203,36 @@ class _X25519MlKem768Share(KeyShare):
             from cryptography.exceptions import UnsupportedAlgorithm
             from cryptography.hazmat.primitives.asymmetric import mlkem
         except ImportError as error:
-            raise GroupNotSupported(_NO_MLKEM) from error
+            raise GroupNotSupported(_NO_MLKEM.format(group.name)) from error
+        self._hybrid = _HYBRIDS[group]
+        keys = {768: mlkem.MLKEM768PrivateKey, 1024: mlkem.MLKEM1024PrivateKey}
         try:
-            self._mlkem = mlkem.MLKEM768PrivateKey.from_seed_bytes(entropy(64))
+            self._mlkem = keys[self._hybrid.modulus].from_seed_bytes(entropy(64))
         except UnsupportedAlgorithm as error:
-            raise GroupNotSupported(_NO_MLKEM) from error
-        self._x25519 = _X25519Share(NamedGroup.x25519, entropy)
-        super().__init__(group, self._mlkem.public_key().public_bytes_raw() + self._x25519.public)
+            raise GroupNotSupported(_NO_MLKEM.format(group.name)) from error
+        self._curve = generate(self._hybrid.curve, entropy)
+        post_quantum = self._mlkem.public_key().public_bytes_raw()
+        classic = self._curve.public
+        super().__init__(group, classic + post_quantum if self._hybrid.curve_first else post_quantum + classic)
 
     def exchange(self, peer_public: bytes) -> bytes:
-        split = self.CIPHERTEXT
-        if len(peer_public) != split + 32:
-            raise _wrong_length(self.group, split + 32, len(peer_public))
+        ciphertext, classic = self._hybrid.ciphertext, len(self._curve.public)
+        if len(peer_public) != ciphertext + classic:
+            raise _wrong_length(self.group, ciphertext + classic, len(peer_public))
         # A wrong ciphertext is no error in ML-KEM: it yields a secret that the Finished message refutes (FIPS 203 §6.3).
-        return self._mlkem.decapsulate(peer_public[:split]) + self._x25519.exchange(peer_public[split:])
+        if self._hybrid.curve_first:
+            return self._curve.exchange(peer_public[:classic]) + self._mlkem.decapsulate(peer_public[classic:])
+        return self._mlkem.decapsulate(peer_public[:ciphertext]) + self._curve.exchange(peer_public[ciphertext:])
 
 
-_NO_MLKEM = "X25519MLKEM768 needs ML-KEM, which the installed cryptography package lacks: install cryptography 48 or newer"
+_NO_MLKEM = "{} needs ML-KEM, which the installed cryptography package lacks: install cryptography 48 or newer"
 
 _SHARES: dict[NamedGroup, Callable[[NamedGroup, Entropy], KeyShare]] = {
     NamedGroup.x25519: _X25519Share,
     NamedGroup.x448: _X448Share,
     **dict.fromkeys(_CURVES, _EllipticCurveShare),
     **{group: _FiniteFieldShare for group in NamedGroup if group in FFDHE_GROUPS},
-    NamedGroup.X25519MLKEM768: _X25519MlKem768Share,
+    **dict.fromkeys(_HYBRIDS, _HybridShare),
 }
 
 SUPPORTED_GROUPS: frozenset[int] = frozenset(_SHARES)
@@ -223,7 +244,9 @@ PUBLIC_SIZES: dict[NamedGroup, int] = {
     NamedGroup.x448: 56,
     **{group: 1 + 2 * ((curve.key_size + 7) // 8) for group, curve in _CURVES.items()},
     **{group: int(group.name.removeprefix("ffdhe")) // 8 for group in NamedGroup if group in FFDHE_GROUPS},
+    NamedGroup.SecP256r1MLKEM768: 65 + 1184,
     NamedGroup.X25519MLKEM768: 1184 + 32,
+    NamedGroup.SecP384r1MLKEM1024: 97 + 1568,
 }
 """Bytes of `KeyShare.public`, known without making a key."""
 
@@ -232,7 +255,7 @@ PUBLIC_SIZES: dict[NamedGroup, int] = {
 def require_group(group: NamedGroup) -> None:
     """GroupNotSupported unless `generate` makes shares of this group here."""
     # Only ML-KEM depends on the library at hand; trying it takes 0.1 ms.
-    if group == NamedGroup.X25519MLKEM768 or group not in SUPPORTED_GROUPS:
+    if group in _HYBRIDS or group not in SUPPORTED_GROUPS:
         generate(group, bytes)
 
 

@@ -69,11 +69,15 @@ _MODERN = Profile(
         G.ffdhe2048,
         G.ffdhe3072,
         G.ffdhe4096,
+        G.ffdhe6144,
+        G.ffdhe8192,
         G.brainpoolP256r1,
         G.brainpoolP384r1,
         G.brainpoolP512r1,
-        # Last and without a share: a server that insists asks for it with a HelloRetryRequest.
+        # Last and without a share: a server that insists asks for one with a HelloRetryRequest.
         G.X25519MLKEM768,
+        G.SecP256r1MLKEM768,
+        G.SecP384r1MLKEM1024,
     ),
     # One share alone: each further one costs every handshake 40 us, a HelloRetryRequest costs few servers one round trip.
     key_shares=(G.x25519,),

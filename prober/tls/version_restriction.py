@@ -43,7 +43,7 @@ _UNTIL_1_2 = frozenset(
 
 TLS12_GROUPS = frozenset({NamedGroup.brainpoolP256r1, NamedGroup.brainpoolP384r1, NamedGroup.brainpoolP512r1})
 """The groups that TLS 1.3 must not use (RFC 8446 §4.2.7 reserves their code points; RFC 8734 §2 gives it new ones)."""
-_TLS13_GROUPS = frozenset({NamedGroup.X25519MLKEM768})
+_TLS13_GROUPS = frozenset({NamedGroup.SecP256r1MLKEM768, NamedGroup.X25519MLKEM768, NamedGroup.SecP384r1MLKEM1024})
 
 
 class VersionNotInProfile(ValueError):

@@ -57,6 +57,14 @@ def server_answer(group: NamedGroup, client: bytes) -> tuple[bytes, bytes]:
         secret, ciphertext = mlkem.MLKEM768PublicKey.from_public_bytes(client[:1184]).encapsulate()
         public, classical = server_answer(NamedGroup.x25519, client[1184:])
         return ciphertext + public, secret + classical
+    if group == NamedGroup.SecP256r1MLKEM768:
+        public, classical = server_answer(NamedGroup.secp256r1, client[:65])
+        secret, ciphertext = mlkem.MLKEM768PublicKey.from_public_bytes(client[65:]).encapsulate()
+        return public + ciphertext, classical + secret
+    if group == NamedGroup.SecP384r1MLKEM1024:
+        public, classical = server_answer(NamedGroup.secp384r1, client[:97])
+        secret, ciphertext = mlkem.MLKEM1024PublicKey.from_public_bytes(client[97:]).encapsulate()
+        return public + ciphertext, classical + secret
     field = finite_field_group(group)
     exponent = int.from_bytes(os.urandom(40))
     value = pow(field.generator, exponent, field.prime)

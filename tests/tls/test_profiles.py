@@ -123,12 +123,13 @@ def test_modern_lists_good_suites_before_broken_ones() -> None:
 
 
 def test_modern_has_the_shape_that_was_measured_to_be_cheap_and_acceptable() -> None:
-    """One X25519 share; the hybrid group listed last; all four versions; no ALPN and no session ticket."""
+    """One X25519 share; the hybrid groups listed last; all four versions; no ALPN and no session ticket."""
     sent = hello("modern", "www.example.com")
     assert [group for group, _ in sent.key_shares] == [NamedGroup.x25519]
     assert sent.groups[0] == NamedGroup.x25519
-    assert sent.groups[-1] == NamedGroup.X25519MLKEM768
-    assert {NamedGroup.secp256r1, NamedGroup.x448, NamedGroup.ffdhe2048, NamedGroup.ffdhe3072} <= set(sent.groups)
+    assert sent.groups[-3:] == (NamedGroup.X25519MLKEM768, NamedGroup.SecP256r1MLKEM768, NamedGroup.SecP384r1MLKEM1024)
+    assert {NamedGroup.secp256r1, NamedGroup.x448} <= set(sent.groups)
+    assert {group for group in NamedGroup if group.name.startswith("ffdhe")} <= set(sent.groups)
     assert [version.label for version in sent.supported_versions] == ["TLSv1.3", "TLSv1.2", "TLSv1.1", "TLSv1.0"]
     assert sent.legacy_version == ProtocolVersion.TLSv1_2
     assert len(sent.session_id) == 32
