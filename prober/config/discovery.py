@@ -213,6 +213,7 @@ _KINDS: dict[str, Callable[[Value], TargetFiles | DnsNames | HttpSource | Kubern
     "files": _files,
     "dns": _dns,
     "http": _http,
+    "kubernetes": _kubernetes,
 }
 
 

@@ -13,8 +13,11 @@ __all__ = ["Feed", "Watcher"]
 class Feed(Protocol):
     """Takes in what a source found."""
 
-    def publish(self, found: LabelSets, problems: Collection[str] = ()) -> None:
-        """Everything that the source has now, in place of what it had. With problems it is not all that it should have."""
+    def publish(self, found: LabelSets, problems: Collection[str] = (), unknown: Collection[str] = ()) -> None:
+        """Everything that the source has now, in place of what it had.
+
+        With ``problems`` the source does not work as it should; ``unknown`` is what it will not tell, and works nevertheless.
+        """
 
 
 class Watcher(Protocol):

@@ -49,12 +49,12 @@ class _Running:
     """It answered or failed at least once: there is nothing to wait for."""
     problems: tuple[str, ...] = ()
 
-    def publish(self, found: LabelSets, problems: Collection[str] = ()) -> None:
+    def publish(self, found: LabelSets, problems: Collection[str] = (), unknown: Collection[str] = ()) -> None:
         """As `prober.discovery.feed.Feed` says."""
         first, self.answered = not self.answered, True
         if not problems:
             self.success[self.source.name] = time()
-        self.tell(problems)
+        self.tell((*problems, *unknown))
         if self.read is None and problems and not found:
             # A new watcher of a source that is broken now: what the one before it found stays.
             if first:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import assert_never
 
 import trio
 
@@ -17,7 +18,7 @@ from prober.discovery.supervisor import Supervisor
 from prober.model import Target
 from prober.service.logs import event
 from prober.snapshot import Statistics
-from prober.sources import DnsNames, HttpSource, Source, TargetFiles
+from prober.sources import DnsNames, HttpSource, KubernetesSource, Source, TargetFiles
 
 __all__ = ["Discovering"]
 
@@ -100,8 +101,12 @@ class Discovering:
                 from prober.discovery.dns import DnsWatcher
 
                 return DnsWatcher(how)
+            case KubernetesSource():
+                from prober.discovery.kubernetes import KubernetesWatcher
+
+                return KubernetesWatcher(how)
             case _:
-                raise AssertionError(how)
+                assert_never(how)
 
     @property
     def _defaults(self) -> TargetDefaults:

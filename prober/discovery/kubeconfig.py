@@ -1,0 +1,187 @@
+"""How to reach a cluster: a kubeconfig file, or the service account of the pod that prober runs in.
+
+Everything is read when a connection is prepared, so that rotated tokens and certificates are used. Of kubeconfig: certificates and keys
+(inline or files), token, tokenFile, username and password, and exec plugins (client.authentication.k8s.io/v1 and v1beta1). All functions block.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import ssl
+import subprocess
+import tempfile
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prober.discovery.http import read_secret
+from prober.sources import SourceError
+
+__all__ = ["Access", "access"]
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+PLUGIN_SECONDS = 30.0
+_API = "client.authentication.k8s.io/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Where the API server is, and what convinces it, as of now."""
+
+    server: str
+    tls: ssl.SSLContext
+    headers: Mapping[str, str] = field(repr=False)
+    namespace: str = "default"
+
+
+def access(kubeconfig: str | None, context: str | None, environment: Mapping[str, str] = os.environ) -> Access:
+    """Read everything. `SourceError` says what is missing."""
+    if kubeconfig is not None:
+        return _by_kubeconfig(Path(kubeconfig), context, environment)
+    return _in_cluster(environment)
+
+
+def _in_cluster(environment: Mapping[str, str]) -> Access:
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        raise SourceError("no Kubernetes: this is no pod (KUBERNETES_SERVICE_HOST is not set); write kubeconfig")
+    account = Path(environment.get("PROBER_SERVICE_ACCOUNT", SERVICE_ACCOUNT))
+    token = read_secret(str(account / "token"))
+    return Access(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        tls=_trust((account / "ca.crt").read_bytes() if (account / "ca.crt").exists() else None, str(account)),
+        headers={"Authorization": f"Bearer {token}"},
+        namespace=read_secret(str(account / "namespace")) if (account / "namespace").exists() else "default",
+    )
+
+
+def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str]) -> Access:
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise SourceError(f"{path}: is no YAML") from None  # the error would quote secrets
+    if not isinstance(document, dict):
+        raise SourceError(f"{path}: is no kubeconfig")
+    context_name = wanted or document.get("current-context")
+    context = _named(path, document, "contexts", "context", context_name)
+    cluster = _named(path, document, "clusters", "cluster", context.get("cluster"))
+    user = _named(path, document, "users", "user", context.get("user")) if context.get("user") else {}
+    server = str(cluster.get("server") or "")
+    if not server.startswith(("https://", "http://")):
+        raise SourceError(f"{path}: the cluster {context.get('cluster')!r} has no server with http:// or https://")
+    certificate, key = _data(path, user, "client-certificate"), _data(path, user, "client-key")
+    headers = _headers(path, user)
+    if isinstance(user.get("exec"), dict):
+        status = _run_plugin(path, user["exec"], environment)
+        if isinstance(status.get("token"), str):
+            headers = {"Authorization": f"Bearer {status['token']}"}
+        if isinstance(status.get("clientCertificateData"), str) and isinstance(status.get("clientKeyData"), str):
+            certificate, key = status["clientCertificateData"].encode(), status["clientKeyData"].encode()
+    elif "auth-provider" in user:
+        raise SourceError(f"{path}: auth-provider is gone from Kubernetes since 1.26; use its exec plugin")
+    tls = _trust(_data(path, cluster, "certificate-authority"), str(path))
+    if cluster.get("insecure-skip-tls-verify") is True:
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    if certificate is not None and key is not None:
+        _present(tls, certificate, key, path)
+    return Access(server=server.rstrip("/"), tls=tls, headers=headers, namespace=str(context.get("namespace") or "default"))
+
+
+def _named(path: Path, document: Mapping[str, Any], plural: str, singular: str, name: object) -> Mapping[str, Any]:
+    listed = document.get(plural)
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, dict) and entry.get("name") == name and isinstance(entry.get(singular), dict):
+            found: Mapping[str, Any] = entry[singular]
+            return found
+    raise SourceError(f"{path}: there is no {singular} {name!r}")
+
+
+def _data(path: Path, entry: Mapping[str, Any], key: str) -> bytes | None:
+    """What ``KEY-data`` holds, or the file that ``KEY`` names, relative to the kubeconfig."""
+    inline, file = entry.get(f"{key}-data"), entry.get(key)
+    try:
+        if inline:
+            return b64decode(str(inline), validate=True)
+        return (path.parent / str(file)).read_bytes() if file else None
+    except binascii.Error:
+        raise SourceError(f"{path}: {key}-data is no base64") from None
+    except OSError as error:
+        raise SourceError(f"{path.parent / str(file)}: cannot be read: {error.strerror}") from None
+
+
+def _headers(path: Path, user: Mapping[str, Any]) -> dict[str, str]:
+    # The file wins over the inline token, as in client-go.
+    if user.get("tokenFile"):
+        return {"Authorization": f"Bearer {read_secret(str(path.parent / str(user['tokenFile'])))}"}
+    if user.get("token"):
+        return {"Authorization": f"Bearer {user['token']}"}
+    if user.get("username") and user.get("password"):
+        return {"Authorization": "Basic " + b64encode(f"{user['username']}:{user['password']}".encode()).decode()}
+    return {}
+
+
+def _run_plugin(path: Path, plugin: Mapping[str, Any], environment: Mapping[str, str]) -> Mapping[str, Any]:
+    """The ``status`` of the ExecCredential that the plugin prints."""
+    version, command = str(plugin.get("apiVersion", "")), str(plugin.get("command") or "")
+    if version not in {f"{_API}v1", f"{_API}v1beta1"} or not command:
+        raise SourceError(f"{path}: the exec plugin needs a command and the apiVersion {_API}v1 or {_API}v1beta1")
+    if "/" in command:
+        command = str(path.parent / command)  # relative ones are relative to the kubeconfig, as in client-go
+    ask = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
+    more = {str(each["name"]): str(each["value"]) for each in plugin.get("env") or () if {"name", "value"} <= each.keys()}
+    try:
+        done = subprocess.run(  # noqa: S603
+            [command, *map(str, plugin.get("args") or ())],
+            env={**environment, **more, "KUBERNETES_EXEC_INFO": json.dumps(ask)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PLUGIN_SECONDS,
+            check=True,
+        )
+        credential = json.loads(done.stdout)
+        status = credential["status"]
+        if credential["apiVersion"] != version or not isinstance(status, dict):
+            raise SourceError(f"{path}: {command} answered another apiVersion than {version}")
+    except OSError as error:
+        raise SourceError(f"{path}: {command} cannot be run: {error.strerror}") from None
+    except subprocess.SubprocessError as error:
+        # Neither its output nor its arguments: both may hold a secret.
+        what = (
+            f"ended with status {error.returncode}" if isinstance(error, subprocess.CalledProcessError) else "did not end in time"
+        )
+        raise SourceError(f"{path}: {command} {what}") from None
+    except (ValueError, KeyError, TypeError):
+        raise SourceError(f"{path}: {command} printed no ExecCredential") from None
+    return status
+
+
+def _trust(authorities: bytes | None, where: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cadata=authorities.decode("ascii") if authorities else None)
+    except (ssl.SSLError, UnicodeDecodeError, ValueError):
+        raise SourceError(f"{where}: the certificate authority is no PEM") from None
+
+
+def _present(tls: ssl.SSLContext, certificate: bytes, key: bytes, path: Path) -> None:
+    """Give the client certificate to the context, which takes it from files only: they live in memory where there is a place for that."""
+    with ExitStack() as stack:
+        directory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+        files = []
+        for content in (certificate, key):
+            file = stack.enter_context(tempfile.NamedTemporaryFile(dir=directory))  # mode 0600
+            file.write(content)
+            file.flush()
+            files.append(file.name)
+        try:
+            tls.load_cert_chain(*files)
+        except ssl.SSLError:
+            raise SourceError(f"{path}: the client certificate and its key cannot be used") from None

@@ -1,0 +1,175 @@
+"""The ingresses of a Kubernetes cluster, followed by list and watch.
+
+Each kind of object is followed on its own. What the cluster does not show (403, no such CRD) is unknown: it is asked again now and then,
+and what was seen of it before stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import uniform
+
+import trio
+
+from prober.discovery.feed import Feed
+from prober.discovery.kubernetes_client import Client, Expired, Object, Unknown
+from prober.discovery.kubernetes_ingresses import Cluster, ingresses
+from prober.sources import KubernetesSource, SourceError
+
+__all__ = ["KubernetesWatcher"]
+
+# What is followed, in the order of `Cluster`'s fields. Of Istio's versions, the first that the cluster knows.
+_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "services": ("services", ("v1",)),
+    "pods": ("pods", ("v1",)),
+    "ingresses": ("ingresses", ("networking.k8s.io/v1",)),
+    "gateways": ("gateways", ("gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1")),
+    "http_routes": ("httproutes", ("gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1")),
+    "istio_gateways": ("gateways", ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")),
+    "apigee_routes": ("apigeeroutes", ("apigee.cloud.google.com/v1alpha1",)),
+}
+
+FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
+"""Seconds, doubled after each failure without success between them."""
+ASK_AGAIN = 60.0
+"""Seconds after which a kind that the cluster does not show is asked for again."""
+GATHER = 0.2
+"""Seconds for which events are gathered: a rollout changes many objects at once."""
+ALIVE = 15.0
+"""Seconds after which the source says that it is fine although nothing changed."""
+
+
+@dataclass(slots=True)
+class _Follower:
+    """All objects of one kind in one namespace (None: in all)."""
+
+    client: Client
+    kind: str
+    namespace: str | None
+    changed: Callable[[], None]
+    objects: dict[tuple[str, str], Object] = field(default_factory=dict)
+    answered: bool = False
+    problem: str | None = None
+    unknown: str | None = None
+    retry: float = FIRST_RETRY
+
+    async def run(self) -> None:
+        """List, then watch from there on; list again when the server has forgotten where that was."""
+        while True:
+            try:
+                group_version, version = await self._list()
+                await self._watch(group_version, version)
+            except Expired:
+                await self._pause()
+            except SourceError as error:
+                self.problem, self.answered = str(error), True
+                self.changed()
+                await self._pause()
+
+    async def _list(self) -> tuple[str, str]:
+        """Take in everything; what the cluster does not show is waited for."""
+        plural, group_versions = _KINDS[self.kind]
+        while True:
+            unknown: list[str] = []
+            for group_version in group_versions:
+                listing = await self.client.list(group_version, plural, self.namespace)
+                if not isinstance(listing, Unknown):
+                    self.objects = {_key(item): item for item in listing.objects}
+                    self._fine()
+                    return group_version, listing.version
+                unknown.append(listing.reason)
+                if listing.forbidden:
+                    break
+            self._fine()
+            where = f" in {self.namespace}" if self.namespace else ""
+            group = group_versions[0].rpartition("/")[0]
+            self.unknown = f"{plural}.{group}".removesuffix(".") + f"{where}: {unknown[-1]}"
+            await trio.sleep(ASK_AGAIN)
+
+    async def _watch(self, group_version: str, version: str) -> None:
+        """Take in events; returns never."""
+        plural = _KINDS[self.kind][0]
+        failed = False
+        while True:
+            began = trio.current_time()
+            try:
+                async for event in self.client.watch(group_version, plural, self.namespace, version):
+                    version = self._take(event) or version
+                    failed, self.retry = False, FIRST_RETRY
+                    if self.problem is not None:
+                        self._fine()
+            except SourceError:
+                if failed:
+                    raise  # twice without an event between them: list again
+                failed = True
+                await self._pause()
+            else:
+                # The server ends watches after some minutes; one that ends them at once is not asked at once again.
+                if trio.current_time() - began < FIRST_RETRY:
+                    await self._pause()
+
+    def _take(self, event: Object) -> str | None:
+        """The version from which a watch may go on after this event."""
+        item = event.get("object") or {}
+        kind = event.get("type")
+        if kind in {"ADDED", "MODIFIED"}:
+            self.objects[_key(item)] = item
+            self.changed()
+        elif kind == "DELETED":
+            self.objects.pop(_key(item), None)
+            self.changed()
+        version = (item.get("metadata") or {}).get("resourceVersion")
+        return None if version is None else str(version)
+
+    def _fine(self) -> None:
+        self.problem, self.unknown, self.answered = None, None, True
+        self.changed()
+
+    async def _pause(self) -> None:
+        # Not in step with the other kinds, and other probers, that lost the same server.
+        await trio.sleep(uniform(0.5, 1.0) * self.retry)  # noqa: S311
+        self.retry = min(2 * self.retry, LONGEST_RETRY)
+
+
+class KubernetesWatcher:
+    """`prober.discovery.feed.Watcher` of one cluster."""
+
+    def __init__(self, source: KubernetesSource, client: Client | None = None) -> None:
+        self._source = source
+        self._client = client or Client(source.kubeconfig, source.context)
+        self._changed = trio.Event()
+        self._followers = [
+            _Follower(self._client, kind, namespace, self._wake) for kind in _KINDS for namespace in source.namespaces or (None,)
+        ]
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def run(self, feed: Feed) -> None:
+        """Follow, until cancelled. `SourceError` when there is no way to a cluster."""
+        await self._client.namespace()
+        async with trio.open_nursery() as nursery:
+            for follower in self._followers:
+                nursery.start_soon(follower.run)
+            while True:
+                with trio.move_on_after(ALIVE):
+                    await self._changed.wait()
+                    await trio.sleep(GATHER)
+                self._changed = trio.Event()
+                if all(follower.answered for follower in self._followers):
+                    self._publish(feed)
+
+    def _publish(self, feed: Feed) -> None:
+        objects = {
+            kind: [item for one in self._followers if one.kind == kind for item in one.objects.values()] for kind in _KINDS
+        }
+        found = tuple({**self._source.labels, **labels} for labels in ingresses(Cluster(**objects)))
+        problems = dict.fromkeys(one.problem for one in self._followers if one.problem is not None)
+        unknown = dict.fromkeys(one.unknown for one in self._followers if one.unknown is not None)
+        feed.publish(found, tuple(problems), tuple(unknown))
+
+
+def _key(item: Object) -> tuple[str, str]:
+    metadata = item.get("metadata") or {}
+    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))

@@ -1,0 +1,294 @@
+"""Kubernetes, followed at a stand-in that speaks the real protocol."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import yaml
+
+from prober.discovery import kubernetes
+from prober.discovery.kubernetes import KubernetesWatcher
+from prober.discovery.kubernetes_client import Client, Unknown, list_objects
+from prober.sources import ADDRESS, SERVER_NAMES, KubernetesSource, LabelSets, SourceError
+from tests.servers.kubernetes import ApiServer, api_server
+
+SERVICES = "/api/v1/services"
+PODS = "/api/v1/pods"
+INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
+GATEWAYS = "/apis/gateway.networking.k8s.io/v1/gateways"
+ISTIO = "/apis/networking.istio.io/v1/gateways"
+APIGEE = "/apis/apigee.cloud.google.com/v1alpha1/apigeeroutes"
+PATIENCE = 20.0
+
+
+class Told:
+    """A feed that remembers."""
+
+    def __init__(self) -> None:
+        self.found: LabelSets = ()
+        self.problems: tuple[str, ...] = ()
+        self.unknown: tuple[str, ...] = ()
+        self.count = 0
+        self._moved = trio.Event()
+
+    def publish(self, found: LabelSets, problems: Collection[str] = (), unknown: Collection[str] = ()) -> None:
+        """As `Feed` says."""
+        self.found, self.problems, self.unknown = found, tuple(problems), tuple(unknown)
+        self.count += 1
+        self._moved.set()
+        self._moved = trio.Event()
+
+    @property
+    def served(self) -> dict[str, str]:
+        """Server names by address."""
+        return {labels[ADDRESS]: labels[SERVER_NAMES] for labels in self.found}
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Return once it does."""
+        with trio.fail_after(PATIENCE):
+            while not holds():
+                with trio.move_on_after(0.02):
+                    await self._moved.wait()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits in hundredths; nothing else is changed."""
+    for name, seconds in {"FIRST_RETRY": 0.02, "ASK_AGAIN": 0.1, "GATHER": 0.01, "ALIVE": 0.1}.items():
+        monkeypatch.setattr(kubernetes, name, seconds)
+
+
+def kubeconfig(directory: Path, server: str, **user: Any) -> str:
+    file = directory / "kubeconfig"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "test",
+                "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u", "namespace": "apigee"}}],
+                "clusters": [{"name": "c", "cluster": {"server": server}}],
+                "users": [{"name": "u", "user": user}],
+            }
+        )
+    )
+    return str(file)
+
+
+def load_balancer(server: ApiServer, name: str, ip: str, selector: dict[str, str], *ports: int, **spec: Any) -> None:
+    server.put(
+        SERVICES,
+        "apigee",
+        name,
+        spec={
+            "type": "LoadBalancer",
+            "selector": selector,
+            "ports": [{"port": port, "targetPort": port + 8000} for port in ports or (443,)],
+            **spec,
+        },
+        status={"loadBalancer": {"ingress": [{"ip": ip}]}},
+    )
+
+
+def route(server: ApiServer, name: str, *hosts: str, selector: dict[str, str] | None = None) -> None:
+    spec = {"hostnames": list(hosts), "ports": [{"number": 443, "protocol": "HTTPS"}]}
+    server.put(APIGEE, "apigee", name, spec={**spec, "selector": selector or {"app": "apigee-ingressgateway"}})
+
+
+@asynccontextmanager
+async def following(directory: Path, idle: float = PATIENCE) -> AsyncIterator[tuple[ApiServer, Told]]:
+    """A watcher of a stand-in with one load balancer, once it has answered."""
+    async with api_server() as server, trio.open_nursery() as nursery:
+        load_balancer(server, "edge", "203.0.113.1", {"app": "apigee-ingressgateway"})
+        route(server, "prod", "api.example.com", "*")
+        file = kubeconfig(directory, server.url, token="t")
+        told = Told()
+        watcher = KubernetesWatcher(KubernetesSource(kubeconfig=file), Client(file, idle=idle))
+        nursery.start_soon(watcher.run, told)
+        await told.until(lambda: told.served == {"203.0.113.1:443": "api.example.com"})
+        yield server, told
+        nursery.cancel_scope.cancel()
+
+
+async def test_changes_are_seen_as_they_happen(tmp_path: Path) -> None:
+    """Added, changed and removed: by watch, with one list of each kind."""
+    async with following(tmp_path) as (server, told):
+        load_balancer(server, "second", "203.0.113.2", {"app": "other"}, 443, 5432)
+        await told.until(lambda: told.served.keys() == {"203.0.113.1:443", "203.0.113.2:443"})
+        route(server, "prod", "new.example.com")
+        await told.until(lambda: told.served["203.0.113.1:443"] == "new.example.com")
+        server.delete(SERVICES, "apigee", "edge")
+        await told.until(lambda: told.served.keys() == {"203.0.113.2:443"})
+        assert len(server.lists(SERVICES)) == 1
+        assert told.problems == told.unknown == ()
+
+
+async def test_a_service_belongs_to_what_its_selector_selects(tmp_path: Path) -> None:
+    """The Gateway names one label of the pods, the Service another; the Service itself has none. ClusterIP is no way in."""
+    async with following(tmp_path) as (server, told):
+        server.put(PODS, "apigee", "pod", metadata={"labels": {"app": "istio-ingressgateway", "istio": "ingressgateway"}})
+        load_balancer(server, "istio", "203.0.113.3", {"app": "istio-ingressgateway"}, 80, 443)
+        load_balancer(server, "inside", "10.0.0.9", {"istio": "ingressgateway"}, type="ClusterIP", clusterIP="10.0.0.9")
+        secure = {"port": {"number": 443, "protocol": "HTTPS"}, "hosts": ["istio-system/a.example.com", "*.b.example.com"]}
+        plain = {"port": {"number": 80, "protocol": "HTTP"}, "hosts": ["plain.example.com"]}
+        server.put(ISTIO, "shop", "web", spec={"selector": {"istio": "ingressgateway"}, "servers": [secure, plain]})
+        await told.until(lambda: told.served.get("203.0.113.3:443") == "a.example.com")
+        assert told.served.keys() == {"203.0.113.1:443", "203.0.113.3:443"}
+
+
+async def test_ingresses_and_gateways_bring_their_addresses_and_hostnames(tmp_path: Path) -> None:
+    """Of Ingresses that share an address the names come together; cluster-internal Gateways are left out."""
+    async with following(tmp_path) as (server, told):
+        for name in ("a", "b"):
+            server.put(
+                INGRESSES,
+                name,
+                name,
+                spec={"ingressClassName": "nginx", "tls": [{"hosts": [f"{name}.example.com"]}]},
+                status={"loadBalancer": {"ingress": [{"hostname": "lb.example.net"}]}},
+            )
+        listeners = [{"name": "https", "protocol": "HTTPS", "port": 8443, "hostname": "*.apps.example.com"}]
+        for name, address in {"out": "2001:db8::1", "in": "gw.shop.svc.cluster.local"}.items():
+            server.put(GATEWAYS, "shop", name, spec={"listeners": listeners}, status={"addresses": [{"value": address}]})
+        await told.until(lambda: len(told.served) == 3)
+        assert told.served["lb.example.net:443"] == "a.example.com,b.example.com"
+        assert told.served["[2001:db8::1]:8443"] == "prober.apps.example.com"
+
+
+@pytest.mark.parametrize("by_status", [True, False])
+async def test_after_410_everything_is_listed_again(by_status: bool, tmp_path: Path) -> None:
+    """Whether it is the answer's status or an event: nothing is missed, and the server is not asked in a hot loop."""
+    async with following(tmp_path) as (server, told):
+        server.gone_by_status = by_status
+        server.compact()
+        await server.disconnect()
+        load_balancer(server, "second", "203.0.113.2", {"app": "other"})
+        await told.until(lambda: len(told.served) == 2)
+        assert len(server.lists(SERVICES)) == 2
+        assert len(server.watches(SERVICES)) <= 4
+
+
+async def test_a_bookmark_saves_the_list(tmp_path: Path) -> None:
+    """After a bookmark, the history before it may be forgotten: the watch goes on from there."""
+    async with following(tmp_path) as (server, told):
+        await told.until(lambda: server.watches(SERVICES))
+        server.compact()
+        server.bookmark()
+        before = server.watches(SERVICES)[-1].query["resourceVersion"]
+        await server.disconnect()
+        await told.until(lambda: len(server.watches(SERVICES)) >= 2)
+        assert before.isdigit()
+        load_balancer(server, "second", "203.0.113.2", {"app": "other"})
+        await told.until(lambda: len(told.served) == 2)
+
+
+async def test_a_broken_watch_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Without a new list, and with what happened meanwhile."""
+    async with following(tmp_path) as (server, told):
+        await told.until(lambda: server.watches(SERVICES))
+        await server.disconnect()
+        load_balancer(server, "second", "203.0.113.2", {"app": "other"})
+        await told.until(lambda: len(told.served) == 2)
+        assert len(server.lists(SERVICES)) == 1
+
+
+async def test_a_half_open_connection_is_given_up(tmp_path: Path) -> None:
+    """Silence for longer than the server promised is a dead connection, not a quiet cluster."""
+    async with following(tmp_path, idle=0.5) as (server, told):
+        server.silent = True
+        load_balancer(server, "second", "203.0.113.2", {"app": "other"})
+        watches = len(server.watches(SERVICES))
+        await told.until(lambda: len(server.watches(SERVICES)) > watches)
+        server.silent = False
+        await told.until(lambda: len(told.served) == 2)
+
+
+async def test_what_is_refused_or_not_installed_is_unknown(tmp_path: Path) -> None:
+    """The rest is followed; it is asked for again; it is never taken for absent."""
+    async with following(tmp_path) as (server, told):
+        server.forbidden.add(APIGEE)
+        server.missing.add(GATEWAYS)
+        server.compact()
+        await server.disconnect()
+        await told.until(lambda: len(told.unknown) == 2)
+        assert {text.partition(":")[0] for text in told.unknown} == {
+            "apigeeroutes.apigee.cloud.google.com",
+            "gateways.gateway.networking.k8s.io",
+        }
+        assert told.problems == ()
+        assert told.served == {"203.0.113.1:443": "api.example.com"}
+        server.forbidden.clear()
+        server.missing.clear()
+        await told.until(lambda: not told.unknown)
+
+
+async def test_what_was_found_survives_the_server(tmp_path: Path) -> None:
+    """While nobody answers, the problem is told and the targets stay; afterwards changes are seen again."""
+    async with following(tmp_path) as (server, told):
+        server.token = "another"
+        server.compact()
+        await server.disconnect()
+        await told.until(lambda: told.problems)
+        assert told.served == {"203.0.113.1:443": "api.example.com"}
+        assert "401" in told.problems[0]
+        server.token = None
+        server.delete(SERVICES, "apigee", "edge")
+        await told.until(lambda: not told.problems and not told.served)
+
+
+async def test_lists_come_in_pages(tmp_path: Path) -> None:
+    """All of them, of one namespace; and as the command line asks for them."""
+    async with api_server() as server:
+        server.page = 2
+        for number in range(5):
+            route(server, f"r{number}", f"{number}.example.com")
+        client = Client(kubeconfig(tmp_path, server.url))
+        found = await list_objects(client, "apigee.cloud.google.com/v1alpha1", "apigeeroutes", await client.namespace())
+        assert not isinstance(found, Unknown)
+        assert [item["metadata"]["name"] for item in found] == [f"r{number}" for number in range(5)]
+        server.missing.add(APIGEE)
+        unknown = await list_objects(client, "apigee.cloud.google.com/v1alpha1", "apigeeroutes", "apigee")
+        assert isinstance(unknown, Unknown)
+        assert not unknown.forbidden
+
+
+async def test_a_rotated_token_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is read again when the server refuses what was in it before."""
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    async with api_server() as server:
+        client = Client(kubeconfig(tmp_path, server.url, tokenFile="token"))
+        server.token = "first"
+        assert await list_objects(client, "v1", "services", None) == ()
+        token.write_text("second\n")
+        server.token = "second"
+        with pytest.raises(SourceError, match="401"):
+            await list_objects(client, "v1", "services", None)
+        assert await list_objects(client, "v1", "services", None) == ()
+
+
+async def test_an_exec_plugin_brings_the_token(tmp_path: Path) -> None:
+    """It is run with what Kubernetes promises it, and only its answer is used."""
+    plugin = tmp_path / "plugin.py"
+    answer = {"kind": "ExecCredential", "status": {"token": "from-plugin"}}
+    plugin.write_text(
+        "import json, os\n"
+        "asked = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        f"print(json.dumps({{'apiVersion': asked['apiVersion'], **{json.dumps(answer)}}}))\n"
+    )
+    how = {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable, "args": [str(plugin)]}
+    async with api_server() as server:
+        server.token = "from-plugin"
+        client = Client(kubeconfig(tmp_path, server.url, exec=how))
+        assert await list_objects(client, "v1", "services", None) == ()
+    how["args"] = ["-c", "raise SystemExit('secret')"]
+    with pytest.raises(SourceError, match="ended with status 1") as refused:
+        await Client(kubeconfig(tmp_path, server.url, exec=how)).namespace()
+    assert "secret" not in str(refused.value)
