@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from prober.diagnose.capture import CaptureFacts, Follower
 from prober.diagnose.capture_files import CaptureError, read_frames
+from prober.diagnose.cluster import Cluster, ClusterError, read_cluster
 from prober.diagnose.collect_files import Input, InputError, Kind, recognise
-from prober.diagnose.collect_kubectl import Kubectl, KubectlError, read_cluster
+from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
 from prober.diagnose.evidence_capture import flow_groups
 from prober.diagnose.findings import SourceReport
@@ -90,7 +91,7 @@ class Gathered:
         error = None
         try:
             analyse(read_lines(lines), facts)
-        except (InputError, KubectlError) as failure:
+        except (InputError, ClusterError) as failure:
             error = str(failure)
         read, entries, damaged = facts.lines - before[0], facts.entries - before[1], facts.damaged_count - before[2]
         broken = f", {damaged:,} damaged (first in line {facts.damaged[0]})" if damaged and facts.damaged else ""
@@ -160,9 +161,9 @@ class Gathered:
             self.probes.append(probe)
             self.reports.append(SourceReport(kind="probe", name=probe.where, summary=f"{probe.judgement.verdict.value}"))
 
-    def read_kubernetes(self, kubectl: Kubectl, since: str, *, logs: bool) -> None:
-        """Read routes, pods, Secrets' names, issues and, where ``logs``, the gateways' access logs."""
-        reading = read_cluster(kubectl)
+    def read_kubernetes(self, cluster: Cluster, kubectl: Kubectl, since: str, *, logs: bool) -> None:
+        """Read routes, pods, Secrets' names, issues and, where ``logs``, the gateways' access logs, these through ``kubectl``."""
+        reading = read_cluster(cluster)
         self.manifests += reading.manifests
         self.cluster = reading.facts
         self.reports += reading.reports

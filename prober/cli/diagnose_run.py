@@ -101,8 +101,10 @@ def _gather(args: argparse.Namespace) -> Gathered:
     for path in words.get("files") or ():
         gathered.read(path, None)
     if words.get("kubernetes"):
+        from prober.cli.diagnose_cluster import ApiServer
+
         kubectl = Kubectl(namespace=args.namespace, context=args.context)
-        gathered.read_kubernetes(kubectl, args.since, logs=args.route in {"all", "bundle"})
+        gathered.read_kubernetes(ApiServer(kubectl), kubectl, args.since, logs=args.route in {"all", "bundle"})
     return gathered
 
 

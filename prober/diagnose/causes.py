@@ -146,7 +146,9 @@ def _inconclusive(case: Case) -> Finding:
         missing.append("a client without SNI: the log has none, neither served nor turned away")
     if case.evidence.cluster is not None and case.evidence.cluster.denied:
         missing.append(f"what the cluster refused: {listed(case.evidence.cluster.denied)}")
-    failed = [f"{each.kind} {each.name}" for each in case.evidence.sources if each.error is not None]
+    failed = [
+        f"{each.kind} {each.name}" for each in case.evidence.sources if each.error is not None and each.kind != "kubernetes"
+    ]
     if failed:
         missing.append(f"what could not be read: {listed(failed)}")
     noise = "" if case.logs is None or not case.logs.rejected_without_sni or case.rejected else (

@@ -1,0 +1,159 @@
+"""``prober diagnose`` as it is called: files told apart, sources that cannot be read, exit status, following a log."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prober.cli import build_parser, main
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD
+from tests.diagnose.log_samples import typed
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with one file of each kind, with names that do not tell."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_text(typed(remote_address="10.0.0.7:1") + "\n")
+    (tmp_path / "a.gz").write_bytes(gzip.compress((typed(remote_address="10.0.0.8:1") + "\n").encode()))
+    (tmp_path / "b").write_text(GROUP.replace("  additionalGateways: [fallback-no-sni]\n", ""))
+    (tmp_path / "c").write_text(OVERRIDES.replace('  additionalGateways: ["fallback-no-sni"]\n', ""))
+    (tmp_path / "d").write_bytes(b"\xd4\xc3\xb2\xa1" + b"\x02\x00\x04\x00" + bytes(8) + b"\xff\xff\x00\x00\x01\x00\x00\x00")
+    (tmp_path / "e").write_text("groceries: [milk]\n")
+    return tmp_path
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    status = main(["diagnose", *arguments, "--format", "json"])
+    return status, json.loads(capfd.readouterr().out)
+
+
+def test_bare_files_are_recognised_by_their_content(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Log, packed log, route, overrides and capture, whatever they are called; and what is none of them is said to be none."""
+    status, document = run(capfd, "all", "a", "a.gz", "b", "c", "d", "e", "missing")
+
+    sources = {each["name"]: (each["kind"], each["ok"]) for each in document["sources"]}
+    assert {
+        "a": ("logs", True), "a.gz": ("logs", True), "b": ("routes", True), "c": ("overrides", True),
+        "d": ("capture", True), "e": ("file", False), "missing": ("file", False),
+    } == sources  # fmt: skip
+    assert 2 == document["logs"]["entries"]
+    assert {"no-wildcard"} <= {each["id"] for each in document["findings"]}
+    assert status == 1
+
+
+def test_a_source_that_cannot_be_read_is_named_and_the_others_are_judged(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A broken YAML with its line, a missing log, a cut gzip: each an error of its own."""
+    (here / "broken").write_text("kind: ApigeeRoute\n\tspec: [\n")
+    (here / "cut.gz").write_bytes((here / "a.gz").read_bytes()[:-12])
+    status, document = run(capfd, "all", "--routes", "broken", "--logs", "missing", "--logs", "cut.gz", "--logs", "a")
+
+    errors = {each["name"]: each["error"] for each in document["sources"]}
+    assert "broken:" in errors["broken"]
+    assert "No such file" in errors["missing"]
+    assert "cut.gz" in errors["cut.gz"]
+    assert errors["a"] is None
+    assert status == 1
+
+
+def test_nothing_that_can_be_read_is_a_usage_error(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2, and still a document that says why."""
+    status, document = run(capfd, "logs", "missing")
+
+    assert status == 2
+    assert not document["sources"][0]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(("routes", "b"), 1), (("overrides", "good"), 3), (("logs", "a"), 1), (("logs", "served"), 0), (("all",), 2)],
+)
+def test_the_exit_status_is_as_promised(
+    arguments: tuple[str, ...], status: int, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """1 wrong, 3 not enough to say, 0 positive evidence, 2 nothing asked."""
+    (here / "good").write_text(OVERRIDES)
+    (here / "served").write_text(typed(status_details="via_upstream", status=200, tls_protocol="TLSv1.3") + "\n")
+
+    assert status == main(["diagnose", *arguments])
+
+
+def test_the_same_findings_in_text(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Evidence with its line, the cause, the fix with both tools' commands; no colour where there is no terminal."""
+    main(["diagnose", "all", "a", "b", "c"])
+    text = capfd.readouterr().out
+
+    assert "\x1b" not in text
+    for part in (
+        "✗ no-wildcard",
+        "b:5:",
+        "cause",
+        "fix",
+        "enableNonSniClient: true",
+        "helm upgrade prod-grp",
+        "apigeectl apply",
+        "+  additionalGateways",
+    ):
+        assert part in text
+
+
+def test_lints_have_their_lines(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """File and line in the evidence, for a program."""
+    (here / "lint").write_text(OVERRIDES.replace("  sslKeyPath", "  minTLSProtocolVersion: 1.2\n  sslKeyPath", 1))
+    _, document = run(capfd, "overrides", "lint")
+
+    [finding] = [each for each in document["findings"] if each["id"] == "tls-version-not-string"]
+    assert ("lint", 9) == (finding["evidence"][0]["file"], finding["evidence"][0]["line"])
+
+
+def test_standard_input_is_read(here: Path) -> None:
+    """``-`` for each route."""
+    command = [sys.executable, "-m", "prober", "diagnose", "routes", "-", "--json"]
+    done = subprocess.run(command, input=f"{GROUP}---\n{WILDCARD}", capture_output=True, text=True, timeout=50, check=False)
+
+    assert done.returncode == 3
+    assert ["inconclusive"] == [each["id"] for each in json.loads(done.stdout)["findings"]]
+
+
+def test_a_growing_log_is_followed(here: Path) -> None:
+    """Each client is told when its line comes, and Ctrl-C prints the result."""
+    command = [sys.executable, "-m", "prober", "diagnose", "logs", "--follow", "a", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        first = process.stderr.readline()
+        with (here / "a").open("a") as log:
+            log.write(typed(remote_address="10.0.0.9:1") + "\n")
+        second = process.stderr.readline()
+        time.sleep(0.1)
+        os.kill(process.pid, signal.SIGINT)
+        document = json.loads(process.stdout.read())
+
+    assert "10.0.0.7" in first
+    assert "10.0.0.9" in second
+    assert 2 == document["logs"]["entries"]
+
+
+def test_http_swallows_no_target_and_calls_no_api_unless_told(capfd: pytest.CaptureFixture[str]) -> None:
+    """The path that the ingress answers itself is meant, unless another is named; what is no path is refused."""
+    parser = build_parser()
+
+    assert ("/healthz/ingress", ["127.0.0.1"]) == _http(parser.parse(["diagnose", "probe", "--http", "127.0.0.1"]))
+    assert ("/orders", ["127.0.0.1"]) == _http(parser.parse(["diagnose", "probe", "127.0.0.1", "--http-path", "/orders"]))
+    assert (None, ["127.0.0.1"]) == _http(parser.parse(["diagnose", "probe", "127.0.0.1"]))
+    assert 2 == main(["diagnose", "probe", "127.0.0.1", "--http-path", "orders"])
+    assert "is no path" in capfd.readouterr().err
+
+
+def _http(args: argparse.Namespace) -> tuple[str | None, list[str]]:
+    return args.http, args.probes
