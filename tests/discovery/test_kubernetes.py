@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import yaml
 from prober.discovery import kubernetes
 from prober.discovery.kubernetes import KubernetesWatcher
 from prober.discovery.kubernetes_client import Client, Unknown, list_objects
-from prober.sources import ADDRESS, SERVER_NAMES, KubernetesSource, LabelSets, SourceError
+from prober.sources import KubernetesSource, SourceError
+from tests.discovery.told import PATIENCE, Told
 from tests.servers.kubernetes import ApiServer, api_server
 
 SERVICES = "/api/v1/services"
@@ -25,37 +26,6 @@ INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 GATEWAYS = "/apis/gateway.networking.k8s.io/v1/gateways"
 ISTIO = "/apis/networking.istio.io/v1/gateways"
 APIGEE = "/apis/apigee.cloud.google.com/v1alpha1/apigeeroutes"
-PATIENCE = 20.0
-
-
-class Told:
-    """A feed that remembers."""
-
-    def __init__(self) -> None:
-        self.found: LabelSets = ()
-        self.problems: tuple[str, ...] = ()
-        self.unknown: tuple[str, ...] = ()
-        self.count = 0
-        self._moved = trio.Event()
-
-    def publish(self, found: LabelSets, problems: Collection[str] = (), unknown: Collection[str] = ()) -> None:
-        """As `Feed` says."""
-        self.found, self.problems, self.unknown = found, tuple(problems), tuple(unknown)
-        self.count += 1
-        self._moved.set()
-        self._moved = trio.Event()
-
-    @property
-    def served(self) -> dict[str, str]:
-        """Server names by address."""
-        return {labels[ADDRESS]: labels[SERVER_NAMES] for labels in self.found}
-
-    async def until(self, holds: Callable[[], object]) -> None:
-        """Return once it does."""
-        with trio.fail_after(PATIENCE):
-            while not holds():
-                with trio.move_on_after(0.02):
-                    await self._moved.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -88,8 +88,8 @@ class ApiServer:
     def bookmark(self) -> None:
         """Tell all watches a newer version, as the server does about once a minute."""
         self._version += 1
-        for path in KINDS:
-            self._emit(path, "BOOKMARK", {"kind": KINDS[path], "metadata": {"resourceVersion": str(self._version)}})
+        for path, kind in KINDS.items():
+            self._emit(path, "BOOKMARK", {"kind": kind, "metadata": {"resourceVersion": str(self._version)}})
 
     def compact(self) -> None:
         """Forget the history: watches from before now are 410."""
