@@ -69,7 +69,10 @@ def carry_out(plan: Plan) -> int:
     except TrustError as error:
         raise UsageError(f"--ca-file {error}") from None
     run = _Run(plan, trust, _format(plan), _concurrency(plan.concurrency), _bar(plan))
-    trio.run(run.run)
+    try:
+        trio.run(run.run)
+    except* KeyboardInterrupt:
+        run.interrupted()  # before signals were heeded
     return run.finish()
 
 
@@ -153,6 +156,10 @@ class _Run:
             nursery.start_soon(self._probe)
             await self._write_results()
             nursery.cancel_scope.cancel()
+
+    def interrupted(self) -> None:
+        """A signal ended the run."""
+        self._signal = signal.SIGINT
 
     def finish(self) -> int:
         """Complete the document; the exit status."""
