@@ -84,7 +84,7 @@ def test_a_command_that_is_not_there_is_not_offered(monkeypatch: pytest.MonkeyPa
         (["once", "a", "--tls", "1.4"], "did you mean 1."),
         (["once", "a", "--format", "jsnl"], "did you mean jsonl?"),
         (["completion", "bsh"], "did you mean bash?"),
-        (["check-config"], "required: FILE"),
+        (["completion"], "required: shell"),
     ],
 )
 def test_a_usage_error_says_what_was_probably_meant(arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
