@@ -47,6 +47,8 @@ def discovery(value: Value) -> tuple[Source, ...]:
 def _source(value: Value) -> Source | None:
     fields = value.fields((*_KINDS, "name", "relabel_configs"))
     kinds = [kind for kind in _KINDS if kind in fields]
+    if not kinds and value.entries().keys() - {"name", "relabel_configs"}:
+        return None  # what stands in its place was complained about
     if len(kinds) != 1:
         what = f"has both {' and '.join(kinds)}" if kinds else "says nowhere to look"
         raise Wrong(f"{what}; write one of {', '.join(_KINDS)} in each entry")
@@ -249,6 +251,8 @@ def _rule(value: Value) -> RelabelRule:
     fields = value.fields(_RULE_KEYS)
     default = RelabelRule()
     action = fields.read("action", member(Action), Action.REPLACE)
+    if "action" in fields.failed:
+        return default
     for key in _NEEDS[action]:
         if key not in fields:
             raise Wrong(f"{key} is missing; the action {action} needs it")

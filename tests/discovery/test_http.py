@@ -34,6 +34,7 @@ class Lists:
     requests: list[dict[str, str]] = field(default_factory=list)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
+        """One request, one answer."""
         connection = h11.Connection(h11.SERVER)
         try:
             while not isinstance(event := connection.next_event(), h11.Request):
@@ -63,10 +64,10 @@ async def lists(tls: ssl.SSLContext | None = None) -> AsyncIterator[Lists]:
         nursery.cancel_scope.cancel()
 
 
-async def failure(server: Lists, access: HttpAccess | None = None, timeout: float = 10.0) -> str:
+async def failure(server: Lists, access: HttpAccess | None = None, seconds: float = 10.0) -> str:
     """What the watcher says of the server's answer."""
     with pytest.raises(SourceError) as refused:
-        await HttpWatcher(HttpSource(url=server.url, timeout=timeout, access=access or HttpAccess())).run(Told())
+        await HttpWatcher(HttpSource(url=server.url, timeout=seconds, access=access or HttpAccess())).run(Told())
     return str(refused.value)
 
 
@@ -105,7 +106,7 @@ async def test_a_server_that_hangs_is_given_up() -> None:
     """One deadline for the whole answer."""
     async with lists() as server:
         server.silent = True
-        assert "did not answer within 0.2 s" in await failure(server, timeout=0.2)
+        assert "did not answer within 0.2 s" in await failure(server, seconds=0.2)
 
 
 async def test_secrets_are_read_for_each_request(tmp_path: Path) -> None:
