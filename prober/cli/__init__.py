@@ -93,13 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     chosen = _chosen(argv)
     module = _load(chosen) if chosen is not None else None
+    parser = build_parser(loaded={chosen.name: module} if chosen is not None and module is not None else {})
     try:
-        args = build_parser(loaded={chosen.name: module} if chosen is not None and module is not None else {}).parse(argv)
+        args = parser.parse(argv)
+        assert module is not None  # the parser refuses a command line without a command
+        return module.run(args)
     except SystemExit as leaving:  # argparse: --help, --version, and every usage error
         return leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
-    assert module is not None  # the parser refuses a command line without a command
-    try:
-        return module.run(args)
     except UsageError as error:
         for line in str(error).splitlines():
             print(f"prober {args.command}: {line}", file=sys.stderr)
