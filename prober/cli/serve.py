@@ -32,6 +32,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", metavar="FILE", required=True, type=Path, help="configuration file (YAML)")
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        metavar="FILE",
+        type=Path,
+        help="TLS, users and headers of the HTTP listener, as the Prometheus exporters take them (default: the key web_config_file)",
+    )
     parser.add_argument("--log-level", choices=_LEVELS, default="info", help="what is logged at all (default: %(default)s)")
     parser.add_argument("--log-format", choices=_FORMATS, default="logfmt", help="form of log lines (default: %(default)s)")
 
@@ -44,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     stoppable()
     try:
-        plan = load_plan(args.config)
+        plan = load_plan(args.config, args.web_config_file)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

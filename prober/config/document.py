@@ -12,19 +12,27 @@ from prober.config.allow import AllowRule, probe_allow
 from prober.config.discovery import discovery
 from prober.config.modules import SHORTEST_TIMEOUT, default_timeout, modules
 from prober.config.nodes import Fields, Value, document, read_text
-from prober.config.problems import Problem, Problems, Wrong, near_miss
-from prober.config.readers import duration, optional, word
+from prober.config.problems import ConfigError, Problem, Problems, Wrong
+from prober.config.readers import duration, optional, readable_file, word
 from prober.config.targets import SHORTEST_INTERVAL, TargetDefaults, not_below, targets
+from prober.config.web_file import WebFile, load_web_file
 from prober.model import Module, Target
 from prober.sources import Source
 
 __all__ = ["DEFAULT_LISTEN", "Config", "Listen", "load", "parse_listen"]
 
-KEYS = ("listen", "interval", "timeout", "modules", "targets", "discovery", "probe_allow", "alerting", "state")
-# Promised keys whose part of the service does not exist yet: to ignore them would be to promise alerts that never come.
-NOT_YET = {
-    "web_config_file": "this version serves neither TLS nor passwords; listen on loopback behind a proxy, and remove the key",
-}
+KEYS = (
+    "listen",
+    "web_config_file",
+    "interval",
+    "timeout",
+    "modules",
+    "targets",
+    "discovery",
+    "probe_allow",
+    "alerting",
+    "state",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +69,27 @@ class Config:
     alerting: Alerting = DEFAULT_ALERTING
     state: str | None = None
     """A directory; None: in memory."""
+    web: WebFile | None = None
+    """What the web configuration file says; None: there is none."""
     doubts: tuple[Problem, ...] = ()
     """What can be used, but hardly is what was meant."""
 
 
-def load(path: str | Path) -> Config:
-    """Read a configuration file; `ConfigError` with everything that is wrong with it."""
+def load(path: str | Path, web_config_file: Path | None = None) -> Config:
+    """Read a configuration file; `ConfigError` with everything that is wrong with it.
+
+    ``web_config_file`` is read in place of the one that the file names.
+    """
     path = Path(path)
     problems = Problems(str(path))
-    config = _read(document(read_text(path), problems), str(path))
-    problems.raise_if_any()
-    return replace(config, doubts=tuple(problems.doubts))
+    value = document(read_text(path), problems)
+    fields = value.read(lambda value: value.fields(KEYS), Fields(value, {}))
+    config = _read(fields, str(path))
+    named = fields.read("web_config_file", optional(readable_file), None)
+    web, wrong_there = _web(web_config_file if web_config_file is not None else named)
+    if len(problems) or wrong_there:
+        raise ConfigError((*problems, *wrong_there))
+    return replace(config, doubts=tuple(problems.doubts), web=web)
 
 
 def parse_listen(text: str) -> Listen:
@@ -90,8 +108,14 @@ def parse_listen(text: str) -> Listen:
     return Listen(host, int(port))
 
 
-def _read(value: Value, file: str) -> Config:
-    fields = value.read(_fields, Fields(value, {}))
+def _web(file: str | Path | None) -> tuple[WebFile | None, tuple[Problem, ...]]:
+    try:
+        return (load_web_file(file) if file is not None else None), ()
+    except ConfigError as error:
+        return None, error.problems
+
+
+def _read(fields: Fields, file: str) -> Config:
     interval = fields.read("interval", duration(at_least=SHORTEST_INTERVAL), 15.0)
     written = fields.read("timeout", optional(duration(at_least=SHORTEST_TIMEOUT)), None)
     timeout = default_timeout(interval) if written is None else written
@@ -114,16 +138,6 @@ def _read(value: Value, file: str) -> Config:
         alerting=fields.read("alerting", alerting, DEFAULT_ALERTING),
         state=fields.read("state", optional(state_directory), None),
     )
-
-
-def _fields(value: Value) -> Fields:
-    entries = value.entries()
-    for key, entry in entries.items():
-        if key in NOT_YET:
-            entry.complain(f"is not built yet; {NOT_YET[key]}")
-        elif key not in KEYS and not key.startswith("x-"):
-            entry.complain(f"unknown key; {near_miss(key, (*KEYS, *NOT_YET))}")
-    return Fields(value, entries)
 
 
 def _listen(value: Value) -> Listen:

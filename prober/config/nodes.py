@@ -213,8 +213,8 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def document(text: str, problems: Problems) -> Value:
-    """The one document of a YAML text as a value; `ConfigError` when the text is not YAML."""
+def document(text: str, problems: Problems, least: str = "write at least 'targets: []'") -> Value:
+    """The one document of a YAML text as a value; `ConfigError` when the text is not YAML. ``least`` is the way out of nothing."""
     try:
         node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
@@ -233,7 +233,7 @@ def document(text: str, problems: Problems) -> Value:
         raise ConfigError(tuple(problems)) from None
     if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "null"):
         # Not "no targets": a file that was truncated by accident must not stop all probing at a reload.
-        problems.add(None, "", "is empty; write at least 'targets: []'")
+        problems.add(None, "", f"is empty; {least}")
         raise ConfigError(tuple(problems))
     return Value(node, "", problems, None)
 

@@ -37,6 +37,8 @@ def show(config: Config) -> str:
         whole["alerting"] = _alerting(config.alerting)
     if config.state is not None:
         whole["state"] = config.state
+    if config.web is not None:
+        whole["web_config_file"] = config.web.file
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["MAX_BODY_BYTES", "SECURITY_HEADERS", "Guard"]
+__all__ = ["MAX_BODY_BYTES", "SECURITY_HEADERS", "Guard", "Headers"]
+
+Headers = Callable[[], Mapping[str, str]]
+"""What the operator wants set on every answer, as it is now."""
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -30,8 +35,9 @@ SECURITY_HEADERS = {
 class Guard:
     """ASGI middleware around everything, answers to bugs included."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, headers: Headers = dict) -> None:
         self._app = app
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -52,7 +58,7 @@ class Guard:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in {**SECURITY_HEADERS, **self._headers()}.items():
                     headers[name] = value
                 # The version in a static file's address changes with its content.
                 headers["Cache-Control"] = "public, max-age=86400" if static else "no-store"

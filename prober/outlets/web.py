@@ -18,9 +18,10 @@ from starlette.types import ASGIApp
 from prober.changelog import ChangeLog, RecentChanges
 from prober.operations import Operations
 from prober.outlets.api import Api
+from prober.outlets.authentication import Authentication, Users
 from prober.outlets.exporter import TargetExporter
 from prober.outlets.exposition import EOF, choose_exposition, render_collected, wanted_names
-from prober.outlets.guard import Guard
+from prober.outlets.guard import Guard, Headers
 from prober.outlets.pages import environment
 from prober.outlets.probe_endpoint import ProbeEndpoint
 from prober.outlets.runbooks import sections
@@ -53,8 +54,13 @@ BODY_SECONDS = 10.0
 """How long a request's body may take."""
 
 
-def create_app(operations: Operations, changes: ChangeLog | None = None) -> ASGIApp:
-    """The ASGI application over a running service; ``changes`` is where the history comes from."""
+def create_app(
+    operations: Operations, changes: ChangeLog | None = None, *, users: Users = dict, headers: Headers = dict
+) -> ASGIApp:
+    """The ASGI application over a running service; ``changes`` is where the history comes from.
+
+    ``users`` and ``headers`` are asked at each request: who may come in (nobody named: everybody), and what is set on the answer.
+    """
     templates = environment()
     log = changes if changes is not None else RecentChanges()
     service = _Service(operations)
@@ -81,7 +87,7 @@ def create_app(operations: Operations, changes: ChangeLog | None = None) -> ASGI
         exception_handlers={HTTPException: missing.answer, Exception: _broken},
     )
     app.router.redirect_slashes = False
-    return Guard(app)
+    return Guard(Authentication(app, users), headers)
 
 
 class _Metrics:

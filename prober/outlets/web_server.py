@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hypercorn.trio.worker_context import WorkerContext
     from hypercorn.typing import AppWrapper
 
-__all__ = ["GRACE_SECONDS", "HEADER_SECONDS", "MAX_CONNECTIONS", "bind", "serve", "url_of"]
+__all__ = ["GRACE_SECONDS", "HEADER_SECONDS", "MAX_CONNECTIONS", "ServerSide", "bind", "serve", "url_of"]
 
 HEADER_SECONDS = 9.0
 """From the connection, or the answer before, to the end of a request's headers. CONTRACT says 10; not an interval that
@@ -42,6 +42,14 @@ _UNSENT_BYTES = 256 * 1024
 """Trio wakes a sender at 16 KiB of unsent data; a scrape of megabytes would wake the loop thousands of times."""
 
 _logger = logging.getLogger(__name__)
+
+
+class ServerSide(NamedTuple):
+    """How connections are served by TLS. Asked at each of them, so that what is renewed counts at once."""
+
+    context: Callable[[], ssl.SSLContext]
+    admits: Callable[[bytes | None], bool] = lambda _: True
+    """Whether a client with this certificate (DER; None: it has sent none) may come in, once the handshake is done."""
 
 
 def bind(listen: str) -> tuple[socket.socket, ...]:
@@ -107,13 +115,12 @@ async def serve(
     listeners: tuple[socket.socket, ...],
     *,
     shutdown: trio.Event,
-    tls: Callable[[], ssl.SSLContext] | None = None,
+    tls: ServerSide | None = None,
     task_status: trio.TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an ASGI application on sockets from `bind`, until ``shutdown`` is set and the requests under way are done.
 
-    The sockets are closed in any case. ``tls`` is asked for a context at each connection, so that renewed certificates count
-    at once. ``task_status`` gets the URLs.
+    The sockets are closed in any case. ``task_status`` gets the URLs.
     """
     from hypercorn.trio.worker_context import WorkerContext
     from hypercorn.utils import wrap_app
@@ -143,7 +150,7 @@ async def serve(
 class _Connections:
     """The connections that are open."""
 
-    def __init__(self, app: AppWrapper, context: WorkerContext, tls: Callable[[], ssl.SSLContext] | None) -> None:
+    def __init__(self, app: AppWrapper, context: WorkerContext, tls: ServerSide | None) -> None:
         from hypercorn import Config
 
         self._app = app
@@ -170,7 +177,9 @@ class _Connections:
         try:
             served: Any = bounded
             if self._tls is not None:
-                served = trio.SSLStream(bounded, self._tls(), server_side=True, https_compatible=True)
+                served = await _handshaken(bounded, self._tls)
+                if served is None:
+                    return
             server = TCPServer(self._app, self._config, self._context, ConnectionState({}), served)
             bounded.at_end = server.idle_task.stop
             await server.run()
@@ -190,6 +199,16 @@ class _Connections:
         """Close all connections, also under a shielded send."""
         for stream in self._open:
             stream.socket.close()
+
+
+async def _handshaken(stream: _BoundedStream, tls: ServerSide) -> trio.SSLStream[_BoundedStream] | None:
+    """The stream once TLS is spoken on it; None when that does not come about, and when the client is not to be admitted."""
+    secured = trio.SSLStream(stream, tls.context(), server_side=True, https_compatible=True)
+    with trio.move_on_after(HEADER_SECONDS):
+        await secured.do_handshake()
+        # The certificate of a resumed session is the one of its first handshake.
+        return secured if tls.admits(secured.getpeercert(binary_form=True)) else None
+    return None
 
 
 class _BoundedStream(trio.abc.HalfCloseableStream):

@@ -13,9 +13,10 @@ from time import time
 
 import trio
 
+from prober.config import Config
 from prober.history.history import History
 from prober.outlets.web import create_app
-from prober.outlets.web_server import bind, serve
+from prober.outlets.web_server import ServerSide, bind, serve
 from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.probing.runner import Runner
@@ -26,6 +27,7 @@ from prober.service.plan import Plan
 from prober.service.rounds import Rounds
 from prober.service.running import RunningService
 from prober.service.signals import HEARD, STOPPING, hold, release
+from prober.service.web_access import WebAccess
 from prober.snapshot import Change, Statistics, Store
 from prober.version import __version__
 
@@ -72,9 +74,18 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
             await nursery.start(engine.run)
             service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
             discovering = Discovering(plan.config, statistics, service.discovered)
-            service.on_config = discovering.configure
+            access = WebAccess(plan.config.web)
+
+            def reloaded(config: Config) -> None:
+                access.adopt(config.web)
+                discovering.configure(config)
+
+            service.on_config = reloaded
             async with trio.open_nursery() as web:
-                urls = await web.start(partial(serve, create_app(service, history), listeners, shutdown=shutdown))
+                app = create_app(service, history, users=access.users, headers=access.headers)
+                tls = ServerSide(access.context, access.admits) if access.has_tls else None
+                urls = await web.start(partial(serve, app, listeners, shutdown=shutdown, tls=tls))
+                nursery.start_soon(access.run)
                 alerting.listening(urls[0])
                 await nursery.start(alerting.run)
                 nursery.start_soon(rounds.run)

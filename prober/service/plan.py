@@ -34,14 +34,16 @@ class Plan:
     config: Config
     trust: Mapping[str | None, TrustStore]
     """By the modules' ``ca_file``."""
+    web_config_file: Path | None = None
+    """The one of the command line, which wins over the configuration's."""
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path, web_config_file: Path | None = None) -> Plan:
     """Read the configuration and the files that it names; `ConfigError` with everything that is wrong."""
-    config = load(path)
+    config = load(path, web_config_file)
     files = {module.ca_file for module in config.modules.values()} | {None}
     try:
-        return Plan(config, {file: load_trust(file) for file in files})
+        return Plan(config, {file: load_trust(file) for file in files}, web_config_file)
     except TrustError as error:  # it was readable a moment ago
         raise ConfigError([Problem(config.file, None, "", str(error))]) from None
 

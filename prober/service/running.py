@@ -24,6 +24,7 @@ from prober.probing.runner import Runner
 from prober.service.logs import event
 from prober.service.plan import Plan, Watched, load_plan, watched
 from prober.service.rounds import Rounds
+from prober.service.web_access import refuse_other_protocol
 from prober.snapshot import Statistics, Store
 
 __all__ = ["RunningService"]
@@ -97,7 +98,7 @@ class RunningService:
         """Read the configuration again, in a thread since it may be large; swap only what was checked whole."""
         async with self._reloading:  # one after the other, so that the file's last state wins
             try:
-                plan = await trio.to_thread.run_sync(load_plan, self._path)
+                plan = await trio.to_thread.run_sync(load_plan, self._path, self._plan.web_config_file)
                 _refuse_what_needs_a_restart(self._plan, plan)
             except ConfigError as error:
                 self._statistics.reload_successful = False
@@ -191,6 +192,7 @@ def _refusal(address: Address, endpoints: tuple[Endpoint, ...]) -> str:
 
 
 def _refuse_what_needs_a_restart(old: Plan, new: Plan) -> None:
+    refuse_other_protocol(new.config.file, old.config.web, new.config.web)
     if new.config.listen != old.config.listen:
         change = f"changed from {old.config.listen} to {new.config.listen}, which needs a restart; restart, or change it back"
         raise ConfigError([Problem(new.config.file, None, "listen", change)])
