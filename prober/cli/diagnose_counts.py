@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from prober.cli.table import wrap
 from prober.cli.terminal import Paint, Terminal, printable
 from prober.diagnose.capture import CaptureFacts
 from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
@@ -42,7 +43,7 @@ def log_lines(facts: LogFacts, terminal: Terminal) -> Iterator[str]:
         yield from _table("of them: 404 route_not_found, by Host", "host", facts.unlinked, terminal, {})
     if facts.canaries:
         count = sum(tally.count for tally in facts.canaries.values())
-        yield f"{_INDENT}prober's own unknown names: {count:,} lines, left out above"
+        yield f"{_INDENT}prober's own unknown names: {count:,} line{'s' * (count != 1)}, left out above"
     yield from _limits(facts, terminal)
 
 
@@ -91,7 +92,7 @@ def _table(title: str, column: str, rows: dict[str, Tally], terminal: Terminal, 
     shown = sorted(rows.items(), key=lambda row: -row[1].count)[:_ROWS]
     width = min(max([len(column), *(len(name) for name, _ in shown)]), 30)
     head = f"{_INDENT * 2}{column:<{width}} {'lines':>9} {'per min':>8}  {'first':<8} {'last':<8}"
-    yield terminal.paint(head, Paint.FAINT)
+    yield terminal.paint(head.rstrip(), Paint.FAINT)
     for name, tally in shown:
         rate = tally.per_minute
         often = f"{rate:.1f}" if rate is not None else "-"
@@ -124,7 +125,8 @@ def _limits(facts: LogFacts, terminal: Terminal) -> Iterator[str]:
     if not facts.tls_known:
         said.append("no entry names a TLS version, so who was served without SNI cannot be told from plain HTTP")
     for text in said:
-        yield terminal.paint(f"{_INDENT}not proved: {text}", Paint.FAINT)
+        for line in wrap(f"not proved: {text}", terminal):
+            yield terminal.paint(line, Paint.FAINT)
 
 
 def capture_lines(name: str, facts: CaptureFacts, terminal: Terminal) -> Iterator[str]:

@@ -149,8 +149,7 @@ class Gathered:
         facts = read_overrides(manifest)
         self.overrides.append(facts)
         self.texts[source.name] = text
-        count = len(facts.virtual_hosts)
-        summary = f"{count} virtualhost{'s' * (count != 1)}, {len(facts.gateways)} ingress gateways, {len(facts.lints)} lints"
+        summary = f"{_counted(len(facts.virtual_hosts), 'virtualhost')}, {_counted(len(facts.gateways), 'ingress gateway')}, {_counted(len(facts.lints), 'lint')}"
         self.reports.append(SourceReport(kind="overrides", name=source.name, summary=summary))
 
     # -- the wire and the cluster --------------------------------------------------------------------------------------
@@ -187,6 +186,10 @@ class Gathered:
     def failed(self, kind: str, name: str, error: str) -> None:
         """Name a source that could not be read."""
         self.reports.append(SourceReport(kind=kind, name=name, error=error))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 class _progress:  # noqa: N801

@@ -94,10 +94,6 @@ def _gather(args: argparse.Namespace) -> Gathered:
                 _follow(path, gathered)
             else:
                 gathered.read(path, kind)
-    if words.get("live") is not None:
-        from prober.cli.diagnose_live import watch
-
-        gathered.add_capture(args.live, *watch(args.live))
     for path in words.get("files") or ():
         gathered.read(path, None)
     if words.get("kubernetes"):

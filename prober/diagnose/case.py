@@ -15,19 +15,10 @@ from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severit
 from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
 from prober.diagnose.overrides import INGRESS_APP, VirtualHost
 from prober.diagnose.routes import ROUTE, ROUTE_CONFIG, Route
-from prober.model import Handshake, Outcome, Sni, Verdict
+from prober.diagnose.wording import default_problems, listed, probe_evidence, source_evidence
+from prober.model import Outcome, Sni, Verdict
 
-__all__ = [
-    "Case",
-    "conflict",
-    "default_problems",
-    "found",
-    "hello_text",
-    "listed",
-    "probe_evidence",
-    "route_evidence",
-    "serves_unknown",
-]
+__all__ = ["Case", "conflict", "found", "serves_unknown"]
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -71,53 +62,6 @@ def conflict(one: Labels, other: Labels) -> bool:
     """Whether no pod can have both sets of labels: some key has another value in each."""
     wanted = dict(other)
     return any(wanted.get(key, value) != value for key, value in one)
-
-
-def listed(names: Iterable[str], most: int = 4) -> str:
-    """``a, b, c and 5 more``."""
-    names = list(names)
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-_ENDINGS = {
-    Outcome.RESET: "RST",
-    Outcome.CLOSED: "FIN",
-    Outcome.TIMEOUT: "no answer in time",
-    Outcome.REFUSED: "connection refused",
-    Outcome.CONNECT_TIMEOUT: "no TCP connection in time",
-    Outcome.RESOLVE_FAILED: "the name does not resolve",
-    Outcome.NOT_TLS: "an answer that is no TLS",
-}
-
-
-def hello_text(handshake: Handshake) -> str:
-    """How one hello ended, in a few words."""
-    seen = handshake.observation
-    if seen.outcome is Outcome.CERTIFICATE:
-        return "certificate"
-    if seen.outcome is Outcome.TLS_ALERT and seen.facts.tls_alert is not None:
-        return f"TLS alert {seen.facts.tls_alert.code} ({seen.facts.tls_alert.description})"
-    ending = _ENDINGS.get(seen.outcome, seen.outcome.value)
-    counted = seen.outcome in {Outcome.RESET, Outcome.CLOSED}
-    return f"{ending} after {seen.bytes_received} bytes" if counted else ending
-
-
-_HELLO_NAMES = {Sni.NONE: "no name", Sni.UNKNOWN: "unknown name"}
-
-
-def probe_evidence(probe: ProbeFacts) -> Evidence:
-    """One line on all hellos of a probe."""
-    texts = (
-        f"{each.server_name if each.sni is Sni.KNOWN else _HELLO_NAMES[each.sni]}: {hello_text(each)}"
-        for each in probe.differential.handshakes
-    )
-    return Evidence(source="probe", text=f"{probe.where}: " + "; ".join(texts))
-
-
-def route_evidence(route: Route, text: str, line: int | None = None) -> Evidence:
-    """Something that a route says, and where."""
-    return Evidence(source="routes", file=route.file, line=line or route.line, text=f"{route.kind} {route.name} {text}")
 
 
 class Case:
@@ -293,7 +237,7 @@ class Case:
     @cached_property
     def rejected(self) -> tuple[Evidence, ...]:
         """Log lines of clients without a name that matched no filter chain, the sources that matter first, noise left out."""
-        return tuple(_source_evidence(each, tally) for each, tally in self.rejected_sources)
+        return tuple(source_evidence(each, tally) for each, tally in self.rejected_sources)
 
     @cached_property
     def rejected_sources(self) -> tuple[tuple[str, Tally], ...]:
@@ -331,20 +275,6 @@ class Case:
         )
 
 
-def _source_evidence(source: str, tally: Tally) -> Evidence:
-    kind, known = kind_of(source, tally)
-    name = f" ({known.name})" if known is not None else f" ({kind.value})"
-    rate = tally.per_minute
-    often = f", {rate:.1f}/min" if rate is not None else ""
-    span = (
-        f", {tally.first} to {tally.last}"
-        if tally.first and tally.first != tally.last
-        else f", {tally.first}" * bool(tally.first)
-    )
-    text = f"{source}{name}: {tally.count:,} connection{'s' * (tally.count != 1)} without a name matched no filter chain{often}{span}"
-    return Evidence(source="logs", text=text)
-
-
 def _control(probe: ProbeFacts, host: str) -> str | None:
     """What the same request with SNI got; None where that is missing or is the same 404, which proves nothing."""
     control = next((each for each in probe.answers(Sni.KNOWN) if each.host == host), None)
@@ -357,14 +287,3 @@ def serves_unknown(probe: ProbeFacts) -> bool:
     """Whether a name that nobody serves gets a certificate."""
     unknown = probe.hello(Sni.UNKNOWN)
     return unknown is not None and unknown.observation.outcome is Outcome.CERTIFICATE
-
-
-def default_problems(probe: ProbeFacts) -> tuple[str, ...]:
-    """What is wrong with the certificate that the client without SNI got; empty where it got none."""
-    pairs = zip(probe.differential.handshakes, probe.judgement.handshakes, strict=True)
-    judged = next((judged for handshake, judged in pairs if handshake.sni is Sni.NONE), None)
-    if judged is None or not judged.certificates:
-        return ()
-    product = (f"the default certificate of {judged.default_of}",) if judged.default_of else ()
-    subject = (f"it got the certificate of {judged.certificates[0].subject or 'nobody'}",)
-    return (*subject, *product, *judged.certificate_problems)

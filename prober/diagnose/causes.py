@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from prober.diagnose import causes_clients, causes_links, causes_routes, causes_server, causes_serving
-from prober.diagnose.case import Case, found, listed, probe_evidence
+from prober.diagnose.case import Case, found
 from prober.diagnose.causes_lints import lint_findings
 from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
+from prober.diagnose.wording import listed, probe_evidence
 from prober.model import Sni, Verdict
 
 __all__ = ["CAUSES", "diagnose", "exit_status"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from prober.diagnose.case import Case, found, listed, probe_evidence
+from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, FlowGroup
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.logs import SourceKind, kind_of
 from prober.diagnose.sources import range_of
+from prober.diagnose.wording import listed, probe_evidence
 from prober.model import Outcome, Sni
 
 __all__ = ["client_no_sni", "middlebox", "not_tls", "sni_stripped"]

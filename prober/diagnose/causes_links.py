@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prober.diagnose.case import Case, found, listed, route_evidence
+from prober.diagnose.case import Case, found
 from prober.diagnose.findings import Evidence, Finding, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.overrides import VirtualHost
 from prober.diagnose.routes import ROUTE, Route
+from prober.diagnose.wording import listed, route_evidence
 
 __all__ = ["dangling", "not_applied", "not_linked", "partial_vhosts"]
 

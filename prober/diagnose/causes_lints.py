@@ -38,6 +38,11 @@ def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:
         severity=Severity.WARNING,
         confidence=Confidence.LIKELY,
         summary=f"{problem}{more}.",
-        evidence=tuple(Evidence(source=source, file=each.file, line=each.line, text=each.text) for each in places),
+        evidence=tuple(
+            Evidence(source="kubernetes", text=each.text)
+            if each.file.startswith("kubernetes:")
+            else Evidence(source=source, file=each.file, line=each.line, text=each.text)
+            for each in places
+        ),
         fix=fix,
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from prober.diagnose.case import Case, conflict, found, listed, route_evidence
+from prober.diagnose.case import Case, conflict, found
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.routes import Route
+from prober.diagnose.wording import listed, route_evidence
 
 __all__ = ["dup_wildcard", "flag_off", "no_wildcard", "port", "selector"]
 

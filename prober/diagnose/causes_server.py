@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prober.diagnose.case import Case, default_problems, found, listed, probe_evidence, serves_unknown
+from prober.diagnose.case import Case, found, serves_unknown
 from prober.diagnose.evidence import FlowEnd, ProbeFacts
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.products import product_fix
+from prober.diagnose.wording import default_problems, listed, probe_evidence
 from prober.judge.signatures import Signature
 from prober.model import Outcome, Sni, Verdict
 

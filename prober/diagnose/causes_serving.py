@@ -9,11 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from prober.diagnose.case import Case, default_problems, found, listed, probe_evidence, route_evidence
+from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, is_reset
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.routes import Route
+from prober.diagnose.wording import default_problems, listed, probe_evidence, route_evidence
 from prober.model import Sni, Verdict
 
 __all__ = ["covers", "secret", "stale_route", "unknown_name", "wrong_default_cert"]

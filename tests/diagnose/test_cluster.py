@@ -11,8 +11,9 @@ import yaml
 
 from prober.diagnose.cluster import ClusterReading, read_cluster
 from prober.diagnose.collect_kubectl import Kubectl
+from prober.diagnose.findings import Confidence
 from prober.diagnose.routes import read_routes
-from tests.diagnose.evidence_samples import GROUP, WILDCARD
+from tests.diagnose.evidence_samples import GROUP, WILDCARD, probe, told
 
 # Answers as kubectl 1.28 words them, to the arguments that are asked: a table of (end of the command line, status, output).
 _SCRIPT = """#!/bin/sh
@@ -61,7 +62,8 @@ ROUTES = {
 
 
 def read(kubectl: Kubectl, directory: Path, **more: tuple[int, str]) -> ClusterReading:
-    answers(directory, {**{words.replace("_", " "): answer for words, answer in more.items()}, **ROUTES})
+    given = {words.replace("_", " "): answer for words, answer in more.items()}
+    answers(directory, {**given, **ROUTES, **given})  # the first that fits answers
     return read_cluster(kubectl)
 
 
@@ -104,3 +106,16 @@ def test_a_missing_kubectl_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.
 
     assert "kubectl is not in PATH" in str(report.error)
     assert "routes.json" in str(report.error)
+
+
+def test_what_the_cluster_says_names_the_object_and_no_line(kubectl: Kubectl, tmp_path: Path) -> None:
+    """A line of the API's JSON is of no use to anybody."""
+    broken = WILDCARD.replace("enableNonSniClient: true", "enableNonSniClient: false")
+    reading = read(kubectl, tmp_path, get_apigeeroutes=listing(yaml.safe_load(GROUP), yaml.safe_load(broken)))
+
+    finding = told(probes=probe("certificate", "reset"), routes=read_routes(reading.manifests), cluster=reading.facts)["flag-off"]
+
+    assert ("kubernetes", "apigeeroute/fallback-no-sni", None) in [
+        (each.source, each.file, each.line) for each in finding.evidence
+    ]
+    assert Confidence.CONFIRMED is finding.confidence
