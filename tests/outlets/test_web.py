@@ -39,6 +39,7 @@ def busy() -> FakeService:
     service.statistics.skipped["late"] = 3
     service.statistics.local_errors["EMFILE"] = 2
     service.statistics.discovery_success["dns"] = NOW
+    service.statistics.discovery_problems = lambda: {"dns": 1}
     service.statistics.notifications["pager", "ok"] = 4
     service.statistics.state_errors["full"] = 1
     return service
