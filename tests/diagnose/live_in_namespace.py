@@ -6,6 +6,7 @@ unshare --net python -m tests.diagnose.live_in_namespace
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -29,7 +30,7 @@ def reset_each(listener: socket.socket) -> None:
 def main() -> None:
     """Watch, let clients be reset, read what is told meanwhile, end it as Ctrl-C does."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    factory = HelloFactory(PROFILES["openssl-3.0"], entropy=lambda size: bytes(size - 1) + bytes([len(endings)]))
+    factory = HelloFactory(PROFILES["openssl-3.0"], entropy=os.urandom)
     endings: list[str] = []
     command = [sys.executable, "-m", "prober", "diagnose", "capture", "--live", "lo", "--json"]
     with (
