@@ -69,9 +69,10 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-# Apigee's names of the fields of an entry, in their order; `remote_address` stands for two of them.
+_TYPED = Dialect.TYPED_JSON
+# Apigee's names of the fields of an entry, in their order, but for the status; `remote_address` stands for two of them.
 _APIGEE = (
-    "start_time", "remote_address", "sni_host", "status", "status_details", "upstream_response_flags", "host", "tls_protocol",
+    "start_time", "remote_address", "sni_host", "status_details", "upstream_response_flags", "host", "tls_protocol",
     "request_path", "user_agent",
 )  # fmt: skip
 
@@ -80,15 +81,17 @@ def from_object(value: Mapping[str, object]) -> AccessLogEntry | None:
     """An entry from a decoded JSON object in either dialect; None when the object is no access-log entry."""
     if "status_details" in value and "sni_host" in value:
         # The 23 keys of Apigee: a million of these are read in a row, so that they are not looked for under other names.
-        start, remote, sni, status, details, flags, host, tls, path, agent = [
-            None if found in (None, "-", "") else found if found.__class__ is str else str(found)
+        start, remote, sni, details, flags, host, tls, path, agent = [
+            (None if found == "-" or not found else found) if found.__class__ is str else None if found is None else str(found)
             for found in map(value.get, _APIGEE)
         ]
-        dialect = Dialect.STRING_JSON if value.get("status").__class__ is str else Dialect.TYPED_JSON
+        status = value.get("status")
         ip, port = split_remote(remote)
-        return AccessLogEntry(
-            dialect, start, ip, port, sni, _status(status), details, flags, host, tls, path, agent
-        )  # fmt: skip
+        if status.__class__ is int:
+            return AccessLogEntry(_TYPED, start, ip, port, sni, status, details, flags, host, tls, path, agent)
+        dialect = Dialect.STRING_JSON if status.__class__ is str else _TYPED
+        number = None if status is None else _status(str(status))
+        return AccessLogEntry(dialect, start, ip, port, sni, number, details, flags, host, tls, path, agent)
     if _TELLING.isdisjoint(value):
         return None
     dialect = Dialect.STRING_JSON if value.get("status", value.get("response_code")).__class__ is str else Dialect.TYPED_JSON

@@ -128,7 +128,7 @@ def analyse(lines: Iterable[LogLine], facts: LogFacts | None = None) -> LogFacts
 def _count(facts: LogFacts, entry: AccessLogEntry, pod: str | None) -> None:
     facts.entries += 1
     facts.span.add(entry.start_time)
-    facts.dialects[entry.dialect] += 1
+    facts.dialects[entry.dialect._value_] += 1  # hashing the member itself is Enum's own, and slow
     facts.signatures[entry.details or "-", entry.flags or "-"] += 1
     if pod is not None:
         facts.pods[pod] += 1
