@@ -70,6 +70,24 @@ def test_warns_of_what_can_never_be_judged(text: str, doubt: str, tmp_path: Path
     assert capsys.readouterr().err == f"{file}:{doubt}\n"
 
 
+def test_checks_the_web_configuration_file_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alone or beside the others; where a configuration names one, its errors are printed with the configuration's."""
+    good, web, bad = tmp_path / "good.yml", tmp_path / "web.yml", tmp_path / "bad.yml"
+    good.write_text("targets: []\nweb_config_file: web.yml\n")
+    web.write_text(f"basic_auth_users: {{alice: $2b$10${'a' * 53}}}\n")
+    bad.write_text("rate_limit: {}\n")
+    complaint = f"{bad}:1: rate_limit: is not built yet; limit requests in a proxy, and remove the key\n"
+    assert main(["check-config", "--web.config.file", str(web)]) == 0
+    assert main(["check-config", str(good), "--web.config.file", str(web)]) == 0
+    said = f"{web}: ok: no TLS, 1 user\n"
+    assert capsys.readouterr().out == f"{said}{said}{good}: ok: 0 targets, 0 addresses, 1 module\n"
+    assert main(["check-config", str(good), "--web.config.file", str(bad)]) == 2
+    assert capsys.readouterr().err == complaint
+    good.write_text("targets: []\nweb_config_file: bad.yml\n")
+    assert main(["check-config", str(good)]) == 2
+    assert capsys.readouterr().err == complaint
+
+
 def test_a_missing_argument_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     """Status 2, and the usage."""
     assert main(["check-config"]) == 2

@@ -1,0 +1,370 @@
+"""The listener by its web configuration file, with real clients: TLS, client certificates, passwords, and their renewal."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import bcrypt
+import httpx
+import pytest
+import trio
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from prober.config.web_file import load_web_file
+from prober.outlets import web_server
+from prober.outlets.web import create_app
+from prober.outlets.web_server import ServerSide, bind, serve
+from prober.service import web_access
+from prober.service.web_access import WebAccess
+from tests.outlets.fleet import FakeService
+from tests.pki import Authority, Issued
+from tests.service.process import eventually, serving
+
+HASH = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
+USERS = f"basic_auth_users:\n  alice: {HASH}\n"
+PAIR = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+CLIENTS = PAIR + "  client_ca_file: ca.pem\n  client_auth_type: "
+PATIENCE = 30.0
+
+
+@dataclass
+class Place:
+    """A directory with a server's certificate and the authority's."""
+
+    path: Path
+    root: Authority
+    server: Issued
+
+    def write(self, text: str) -> Path:
+        """``web.yml``."""
+        file = self.path / "web.yml"
+        file.write_text(text)
+        return file
+
+    def renew(self) -> Issued:
+        """Another certificate with another key, in two writes, each of which replaces a file."""
+        renewed = self.root.issue("localhost")
+        for name, pem in (("server.crt", renewed.chain_pem), ("server.key", renewed.key_pem)):
+            (self.path / "new").write_bytes(pem)
+            (self.path / "new").replace(self.path / name)
+        return renewed
+
+    def trusting(self, client: Issued | None = None) -> ssl.SSLContext:
+        """A client's side; with a certificate of its own."""
+        context = ssl.create_default_context(cadata=self.root.pem.decode())
+        context.set_alpn_protocols(["http/1.1"])
+        if client is not None:
+            files = client.write(self.path, "client")
+            context.load_cert_chain(files.certificate, files.key)
+        return context
+
+    def client(self, *names: str) -> Issued:
+        """A certificate for a client."""
+        return self.root.issue(*names, extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH])
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    root = Authority.root()
+    root.write(tmp_path)
+    server = root.issue("localhost")
+    server.write(tmp_path)
+    return Place(tmp_path, root, server)
+
+
+@asynccontextmanager
+async def listening(file: Path) -> AsyncIterator[tuple[str, WebAccess]]:
+    """URL and access of a listener by this file."""
+    access = WebAccess(load_web_file(file))
+    listeners = bind("127.0.0.1:0")
+    shutdown = trio.Event()
+    app = create_app(FakeService(), users=access.users, headers=access.headers)
+    tls = ServerSide(access.context, access.admits) if access.has_tls else None
+    async with trio.open_nursery() as nursery:
+        [url] = await nursery.start(partial(serve, app, listeners, shutdown=shutdown, tls=tls))
+        nursery.start_soon(access.run)
+        try:
+            yield url.replace("127.0.0.1", "localhost"), access
+        finally:
+            shutdown.set()
+            nursery.cancel_scope.cancel()
+
+
+async def get(url: str, context: ssl.SSLContext, *, auth: tuple[str, str] | None = None, http2: bool = False) -> httpx.Response:
+    """One request on a connection of its own."""
+    async with httpx.AsyncClient(verify=context, trust_env=False, http2=http2, timeout=PATIENCE) as http:
+        return await http.get(url + "/-/healthy", auth=auth)
+
+
+async def s_client(openssl: str, url: str, *options: str) -> str:
+    """What ``openssl s_client`` says of the listener."""
+    command = [openssl, "s_client", "-connect", url.removeprefix("https://"), "-servername", "localhost", *options]
+    run = partial(subprocess.run, command, input=b"", capture_output=True, timeout=PATIENCE, check=False)
+    ended: subprocess.CompletedProcess[bytes] = await trio.to_thread.run_sync(run)
+    return (ended.stdout + ended.stderr).decode(errors="replace")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return once it does."""
+    with trio.fail_after(PATIENCE):
+        while not holds():  # noqa: ASYNC110 -- the service has no event for a test
+            await trio.sleep(0.01)
+
+
+async def presented(url: str, context: ssl.SSLContext) -> bytes:
+    """The certificate that a new connection is shown."""
+    port = int(url.rpartition(":")[2])
+    stream = await trio.open_ssl_over_tcp_stream("localhost", port, ssl_context=context)
+    await stream.do_handshake()
+    certificate: bytes = stream.getpeercert(binary_form=True)
+    await trio.aclose_forcefully(stream)
+    return certificate
+
+
+async def test_the_application_is_served_by_tls(place: Place, openssl: str) -> None:
+    """To Python's client by HTTP/1.1 and HTTP/2 and to openssl, with a chain that verifies; plain HTTP gets nothing."""
+    async with listening(place.write(PAIR)) as (url, _):
+        assert url.startswith("https://")
+        first = await get(url, place.trusting())
+        second = await get(url, place.trusting(), http2=True)
+        assert [(answer.status_code, answer.http_version) for answer in (first, second)] == [(200, "HTTP/1.1"), (200, "HTTP/2")]
+        said = await s_client(openssl, url, "-CAfile", str(place.path / "ca.pem"), "-verify_return_error")
+        assert "Verify return code: 0 (ok)" in said
+        with pytest.raises(httpx.TransportError):
+            await get(url.replace("https", "http"), place.trusting())
+        assert (await get(url, place.trusting())).status_code == 200
+
+
+async def test_versions_suites_and_http2_are_as_they_are_written(place: Place, openssl: str) -> None:
+    """A client below the least version is turned away; the one suite and the curve are used; h2 is not offered."""
+    text = (
+        f"{PAIR}  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n  max_version: TLS12\n"
+        "  curve_preferences: [CurveP384]\nhttp_server_config: {http2: false}\n"
+    )
+    async with listening(place.write(text)) as (url, _):
+        said = await s_client(openssl, url, "-alpn", "h2,http/1.1")
+        assert "ECDHE-ECDSA-AES256-GCM-SHA384" in said
+        assert "Server Temp Key: ECDH, secp384r1" in said
+        assert "ALPN protocol: http/1.1" in said
+        assert "Cipher is (NONE)" in await s_client(openssl, url, "-tls1_3")
+    async with listening(place.write(f"{PAIR}  min_version: TLS13\n")) as (url, _):
+        assert "Cipher is (NONE)" in await s_client(openssl, url, "-tls1_2")
+        assert re.search(r"New, TLSv1\.3", await s_client(openssl, url))
+    async with listening(place.write(PAIR)) as (url, _):
+        assert "Cipher is (NONE)" in await s_client(openssl, url, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+
+
+async def test_a_client_certificate_can_be_required(place: Place) -> None:
+    """None, one of another authority, and one that is for servers are turned away."""
+    stranger = Authority.root("Another Root").issue("a.example.test", extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH])
+    async with listening(place.write(CLIENTS + "RequireAndVerifyClientCert\n")) as (url, _):
+        assert (await get(url, place.trusting(place.client("a.example.test")))).status_code == 200
+        for client in (None, stranger, place.root.issue("a.example.test")):
+            with pytest.raises(httpx.TransportError):
+                await get(url, place.trusting(client))
+
+
+async def test_a_client_certificate_can_be_optional(place: Place) -> None:
+    """None will do; one that is given must verify."""
+    stranger = Authority.root("Another Root").issue("a.example.test", extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH])
+    async with listening(place.write(CLIENTS + "VerifyClientCertIfGiven\n")) as (url, _):
+        for client in (None, place.client("a.example.test")):
+            assert (await get(url, place.trusting(client))).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            await get(url, place.trusting(stranger))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=str)
+async def test_only_named_clients_are_admitted(place: Place, version: ssl.TLSVersion) -> None:
+    """By exact match of a DNS name, an address or a URI, not by a suffix or a wildcard; also where a session is resumed."""
+    names = "  client_allowed_sans: [prometheus.example.test, 192.0.2.7, 'spiffe://example.test/prometheus']\n"
+    async with listening(place.write(CLIENTS + "RequireAndVerifyClientCert\n" + names)) as (url, _):
+
+        async def attempts(*sans: str) -> list[tuple[bool, bool]]:
+            context = place.trusting(place.client(*sans))
+            context.minimum_version = context.maximum_version = version
+            return await trio.to_thread.run_sync(twice, int(url.rpartition(":")[2]), context)
+
+        for san in ("prometheus.example.test", "192.0.2.7", "spiffe://example.test/prometheus"):
+            assert await attempts("x.example.test", san) == [(True, False), (True, True)]
+        for san in (
+            "x.prometheus.example.test",
+            "*.example.test",
+            "192.0.2.8",
+            "spiffe://example.test/",
+            "prometheus@example.test",
+        ):
+            assert [answered for answered, _ in await attempts(san)] == [False, False]
+
+
+def twice(port: int, context: ssl.SSLContext) -> list[tuple[bool, bool]]:
+    """Of two connections, the second with the first one's session: was there an answer, and was it a resumption."""
+    seen: list[tuple[bool, bool]] = []
+    session: ssl.SSLSession | None = None
+    for _ in range(2):
+        with (
+            socket.create_connection(("localhost", port), timeout=PATIENCE) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=session) as secured,
+        ):
+            answer = b""
+            try:
+                secured.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                answer = secured.recv(4096)
+            except OSError:
+                pass  # closed by the listener
+            session = secured.session
+            seen.append((answer.startswith(b"HTTP/1.1 200"), bool(secured.session_reused)))
+    return seen
+
+
+async def test_a_handshake_that_does_not_come_ends_the_connection(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it keep others waiting."""
+    monkeypatch.setattr(web_server, "HEADER_SECONDS", 2.0)
+    async with listening(place.write(PAIR)) as (url, _):
+        silent = await trio.open_tcp_stream("localhost", int(url.rpartition(":")[2]))
+        assert (await get(url, place.trusting())).status_code == 200
+        with trio.fail_after(PATIENCE):
+            assert await silent.receive_some() == b""
+        await silent.aclose()
+
+
+async def test_passwords_and_headers_go_with_tls(place: Place) -> None:
+    """401 before anything else; the operator's headers are on refusals too, over prober's own."""
+    headers = "http_server_config: {headers: {Strict-Transport-Security: max-age=60, X-Frame-Options: sameorigin}}\n"
+    async with listening(place.write(PAIR + USERS + headers)) as (url, _):
+        refused = await get(url, place.trusting())
+        wrong = await get(url, place.trusting(), auth=("alice", "wrong"))
+        right = await get(url, place.trusting(), auth=("alice", "correct horse"))
+    assert [answer.status_code for answer in (refused, wrong, right)] == [401, 401, 200]
+    for answer in (refused, right):
+        assert answer.headers["strict-transport-security"] == "max-age=60"
+        assert answer.headers["x-frame-options"] == "sameorigin"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_renewed_certificate_counts_without_a_restart(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also through a symbolic link, as secrets are mounted; connections that are open go on."""
+    monkeypatch.setattr(web_access, "LOOK_SECONDS", 0.02)
+    async with listening(place.write(PAIR)) as (url, access):
+        context = place.trusting()
+        assert await presented(url, context) == place.server.der
+        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=PATIENCE) as kept:
+            assert (await kept.get(url + "/-/healthy")).status_code == 200
+            before = access.context()
+            renewed = place.renew()
+            await until(lambda: access.context() is not before)
+            assert await presented(url, context) == renewed.der
+            assert (await kept.get(url + "/-/healthy")).status_code == 200
+        for generation in ("first", "second"):
+            issued = place.root.issue("localhost")
+            (place.path / generation).mkdir()
+            issued.write(place.path / generation)
+            for name in ("server.crt", "server.key"):
+                (place.path / "link").symlink_to(place.path / generation / name)
+                (place.path / "link").replace(place.path / name)
+            with trio.fail_after(PATIENCE):
+                while await presented(url, context) != issued.der:  # noqa: ASYNC110 -- as above
+                    await trio.sleep(0.01)
+
+
+async def test_half_a_renewal_leaves_the_last_good_pair(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said once, without a secret; the other half makes it whole, though the first half does not change again."""
+    monkeypatch.setattr(web_access, "LOOK_SECONDS", 0.02)
+    caplog.set_level("INFO")
+    renewed = place.root.issue("localhost")
+    async with listening(place.write(PAIR + USERS)) as (url, _):
+        await trio.sleep(0.1)
+        (place.path / "server.crt").write_bytes(renewed.chain_pem)
+        await until(lambda: "is not the key of the certificate" in _said(caplog))
+        await trio.sleep(0.1)
+        assert await presented(url, place.trusting()) == place.server.der
+        assert _said(caplog).count("is not the key of the certificate") == 1
+        (place.path / "server.key").write_bytes(renewed.key_pem)
+        await until(lambda: "read again" in _said(caplog))
+        assert await presented(url, place.trusting()) == renewed.der
+    assert HASH not in _said(caplog)
+
+
+async def test_a_changed_password_counts_without_a_restart(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The old one is refused from then on, though it was remembered. A file that is broken or gone changes nothing."""
+    monkeypatch.setattr(web_access, "LOOK_SECONDS", 0.02)
+    caplog.set_level("INFO")
+    file = place.write(USERS)
+    async with listening(file) as (url, access):
+        context = place.trusting()
+        assert (await get(url, context, auth=("alice", "correct horse"))).status_code == 200
+        for text in ("", "basic_auth_users: {alice: plain}\n", PAIR + USERS, None):
+            if text is None:
+                file.unlink()
+            else:
+                file.write_text(text)
+            said = len(caplog.records)
+            await until(lambda said=said: len(caplog.records) > said)  # type: ignore[misc]
+            assert (await get(url, context)).status_code == 401
+            assert (await get(url, context, auth=("alice", "correct horse"))).status_code == 200
+        assert "plain" not in _said(caplog)
+        assert "changed from http to https, which needs a restart" in _said(caplog)
+        changed = bcrypt.hashpw(b"new", bcrypt.gensalt(4))
+        file.write_text(f"basic_auth_users: {{alice: {changed.decode()}}}\n")
+        await until(lambda: access.users() == {"alice": changed})
+        assert (await get(url, context, auth=("alice", "correct horse"))).status_code == 401
+        assert (await get(url, context, auth=("alice", "new"))).status_code == 200
+
+
+def _said(caplog: pytest.LogCaptureFixture) -> str:
+    return "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+
+
+def test_the_service_is_reached_by_tls_and_password(place: Place) -> None:
+    """As a process, by the command line's option: the log says https, /config has the file's name and no secret in it."""
+    file = place.write(PAIR + USERS)
+    context = place.trusting()
+    with serving(place.path, {"targets": []}, "--web.config.file", str(file)) as service:
+        assert service.url.startswith("https://127.0.0.1:")
+        url = service.url.replace("127.0.0.1", "localhost")
+
+        def ask(path: str, method: str = "GET") -> httpx.Response:
+            return httpx.request(method, url + path, auth=("alice", "correct horse"), verify=context, trust_env=False, timeout=30)
+
+        with httpx.Client(verify=context, trust_env=False, timeout=30) as stranger:
+            assert stranger.get(url + "/metrics").status_code == 401
+        shown = ask("/config")
+        assert shown.status_code == 200
+        assert f"web_config_file: {file}\n" in shown.text
+        assert "$2b$" not in shown.text
+        renewed = place.renew()
+        assert ask("/-/reload", "POST").status_code == 200
+        port = int(url.rpartition(":")[2])
+        eventually(lambda: ssl.get_server_certificate(("127.0.0.1", port)).encode() == renewed.chain_pem, "renewed")
+        file.write_text(USERS)
+        answer = ask("/-/reload", "POST")
+        assert answer.status_code == 400
+        assert "tls_server_config: changed from https to http, which needs a restart; restart, or change it back" in answer.text
+        log = service.program.log()
+        assert service.end()[0] == 0
+    assert "$2b$" not in log
+    assert "PRIVATE" not in log
+    assert "Traceback" not in log
+
+
+def test_the_key_of_the_configuration_does_the_same(place: Place) -> None:
+    """Relative to the configuration file; the processes' command line has only paths."""
+    place.write(USERS)
+    with serving(place.path, {"targets": [], "web_config_file": "web.yml"}) as service:
+        assert service.get("/-/healthy").status == 401
+        (place.path / "web.yml").write_text("rate_limit: {}\n")
+        assert httpx.post(service.url + "/-/reload", auth=("alice", "correct horse"), trust_env=False).text == (
+            f"{place.path / 'web.yml'}:1: rate_limit: is not built yet; limit requests in a proxy, and remove the key\n"
+        )
