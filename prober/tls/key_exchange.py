@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
 
@@ -177,8 +177,8 @@ class _FiniteFieldShare(KeyShare):
 
 class _Hybrid(NamedTuple):
     curve: NamedGroup
-    modulus: int
-    """768 or 1024: which ML-KEM."""
+    modulus: Literal[768, 1024]
+    """Which ML-KEM."""
     ciphertext: int
     """Bytes of what the server answers to an ML-KEM key (FIPS 203 §8)."""
     curve_first: bool
@@ -205,9 +205,9 @@ class _HybridShare(KeyShare):
         except ImportError as error:
             raise GroupNotSupported(_NO_MLKEM.format(group.name)) from error
         self._hybrid = _HYBRIDS[group]
-        keys = {768: mlkem.MLKEM768PrivateKey, 1024: mlkem.MLKEM1024PrivateKey}
+        kind = mlkem.MLKEM768PrivateKey if self._hybrid.modulus == 768 else mlkem.MLKEM1024PrivateKey
         try:
-            self._mlkem = keys[self._hybrid.modulus].from_seed_bytes(entropy(64))
+            self._mlkem = kind.from_seed_bytes(entropy(64))
         except UnsupportedAlgorithm as error:
             raise GroupNotSupported(_NO_MLKEM.format(group.name)) from error
         self._curve = generate(self._hybrid.curve, entropy)
