@@ -68,6 +68,7 @@ class _CommandModule(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with these arguments (default: the process's own); the exit status."""
+    _open_closed_streams()
     try:
         status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -134,6 +135,13 @@ def _chosen(argv: Sequence[str]) -> Command | None:
 
 def _load(command: Command) -> _CommandModule:
     return cast("_CommandModule", import_module(f"prober.cli.{command.module}"))
+
+
+def _open_closed_streams() -> None:
+    """Give the process the standard streams that its caller closed (``>&-``): empty ones, and not the next socket that is opened."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
 
 
 def _discard_output() -> None:

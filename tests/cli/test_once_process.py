@@ -129,6 +129,15 @@ def test_output_that_cannot_be_written_is_told(format_: str, closed_port: int) -
     assert (status, err) == (2, b"prober: cannot write the output: No space left on device\n")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_changes_no_exit_status(closed: str, closed_port: int) -> None:
+    """Whoever asks for the status alone may close what would be printed on; no probe's socket takes its place."""
+    command = ("sh", "-c", f'"$@" {closed}', "sh", *COMMAND, f"127.0.0.1:{closed_port}")
+    done = subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert done.stderr == b""
+
+
 def test_a_reader_that_is_slow_does_not_make_it_read_ahead() -> None:
     """Memory is bounded: with no room for more handshakes, the rest of the input stays in its pipe."""
     with scripted(hold()) as peer, running("--file", "-", "--concurrency", 3, "--timeout", 600, "--format", "jsonl") as process:
