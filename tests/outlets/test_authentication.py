@@ -184,6 +184,15 @@ async def test_an_unknown_user_costs_what_the_costliest_costs(checks: list[bytes
     assert len(checks[0]) == 60
 
 
+async def test_an_unknown_user_is_refused_whatever_the_comparison_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash that nobody has is there for its cost alone."""
+    monkeypatch.setattr(authentication, "_matches", lambda password, stored: True)
+    door = Door(alice=ALICE)
+    assert await door.status(basic("nobody", "x")) == 401
+    assert await door.status(basic("nobody", "x")) == 401
+    assert door.entered == 0
+
+
 async def test_without_users_everybody_is_let_in() -> None:
     """Until there are some."""
     door = Door()

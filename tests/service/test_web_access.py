@@ -295,6 +295,22 @@ async def test_half_a_renewal_leaves_the_last_good_pair(
     assert HASH not in _said(caplog)
 
 
+async def test_a_file_that_comes_late_is_found(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file that names it was refused, and does not change again; what it names has never been watched."""
+    monkeypatch.setattr(web_access, "LOOK_SECONDS", 0.02)
+    renewed = place.root.issue("localhost")
+    file = place.write(PAIR)
+    async with listening(file) as (url, access):
+        before = access.context()
+        file.write_text(PAIR.replace("server.", "late."))
+        await until(lambda: "there is no file" in _said(caplog))
+        renewed.write(place.path, "late")
+        await until(lambda: access.context() is not before)
+        assert await presented(url, place.trusting()) == renewed.der
+
+
 async def test_a_changed_password_counts_without_a_restart(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
