@@ -33,7 +33,7 @@ __all__ = [
     "state_key",
 ]
 
-# CONTRACT: the buckets of prober_schedule_lateness_seconds.
+# Promised to users: the buckets of prober_schedule_lateness_seconds.
 LATENESS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 # From a reset on the same host (0.1 ms) to the longest sensible deadline.
 HANDSHAKE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

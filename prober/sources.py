@@ -36,7 +36,7 @@ __all__ = [
 LabelSet: TypeAlias = Mapping[str, str]
 LabelSets: TypeAlias = tuple[LabelSet, ...]
 
-# The labels that make a target (CONTRACT section 11); all others that begin with two underscores are dropped in the end.
+# The labels that make a target; all others that begin with two underscores are dropped in the end.
 NAME = "target"
 ADDRESS = "__address__"
 SERVER_NAMES = "__server_names"

@@ -38,7 +38,7 @@ from prober.model import Address
     ],
 )
 def test_accepts_every_form_that_is_promised(text: str, host: str, port: int) -> None:
-    """CONTRACT section 4, and what resolvers accept in practice."""
+    """The promised forms, and what resolvers accept in practice."""
     assert parse_address(text) == Address(host, port)
 
 

@@ -18,7 +18,7 @@ Result = Mapping[str, Any]
 """One element of ``results``, as `prober.report.result_object` builds it."""
 
 _EXPIRING_DAYS = 21
-"""CONTRACT section 11: `expiry`, from which on a certificate counts as expiring."""
+"""The default of `alerting.expiry`, from which on a certificate counts as expiring."""
 
 # A word that fits the columns of one line an address.
 _SHORT = {

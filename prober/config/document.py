@@ -1,4 +1,4 @@
-"""The configuration file as a whole (CONTRACT section 9)."""
+"""The configuration file as a whole (README, "prober serve")."""
 
 from __future__ import annotations
 

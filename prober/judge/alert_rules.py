@@ -19,7 +19,7 @@ __all__ = ["RULES", "AlertName", "AlertRule", "Condition", "Evidence", "Round", 
 
 
 class AlertName(StrEnum):
-    """CONTRACT section 10."""
+    """The alerts of the README's table."""
 
     NON_SNI_FAILING = "NonSniHandshakesFailing"
     NON_SNI_SERVED = "NonSniHandshakesServed"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["GRACE_SECONDS", "HEADER_SECONDS", "MAX_CONNECTIONS", "ServerSide", "bind", "serve", "url_of"]
 
 HEADER_SECONDS = 9.0
-"""From the connection, or the answer before, to the end of a request's headers. CONTRACT says 10; not an interval that
+"""From the connection, or the answer before, to the end of a request's headers. 10 s are promised; not an interval that
 people scrape at, so that an idle connection is not closed in the moment in which it is used again."""
 
 SEND_SECONDS = 10.0

@@ -44,7 +44,7 @@ def test_what_is_shown_reads_back_as_the_same_configuration(file: Path, tmp_path
 
 
 def test_everything_but_a_name_and_an_address_has_a_default(tmp_path: Path) -> None:
-    """The least configuration gives CONTRACT's defaults."""
+    """The least configuration gives the promised defaults."""
     config = written(tmp_path, "targets: [{name: a, addresses: [203.0.113.1]}]\n")
     assert config.listen == Listen("127.0.0.1", 9859)
     assert config.targets == (

@@ -53,7 +53,7 @@ def failing(run: Round) -> set[str]:
     ],
 )
 def test_faults_become_alerts_unless_the_policy_wants_them(run: Differential, policy: str, alerts: set[str]) -> None:
-    """CONTRACT section 11: which faults each alert is about; several hold at once."""
+    """Which faults each alert is about; several hold at once."""
     assert failing(judged(run, NonSniPolicy(policy))) == alerts
 
 
