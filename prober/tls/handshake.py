@@ -43,7 +43,7 @@ class ClientHandshake:
     ``transcript`` every message is decoded for people. With ``close_when_finished`` a close_notify follows our Finished.
     """
 
-    __slots__ = ("_idle_records", "_negotiation", "_state")
+    __slots__ = ("_half_alert", "_idle_records", "_negotiation", "_state")
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class ClientHandshake:
             raise ValueError(f"depth is 'certificate' or 'finished', not {depth!r}")
         self._state = State.CLIENT_HELLO
         self._idle_records = 0
+        self._half_alert = b""
         n = self._negotiation = Negotiation(
             offer,
             to_finish=depth == "finished",
@@ -93,7 +94,7 @@ class ClientHandshake:
             return events
         try:
             for record in n.records.receive(data):
-                if record[0] == _HANDSHAKE and n.read_protection is None:
+                if record[0] == _HANDSHAKE and n.read_protection is None and not self._half_alert:
                     self._read_messages(n, record[2])
                 else:
                     self._read_record(n, record)
@@ -176,10 +177,12 @@ class ClientHandshake:
                 raise UnexpectedMessage(expected=expected_in(self._state), got="a protected ChangeCipherSpec", message="record")
         elif protection is not None and content_type == _HANDSHAKE:
             raise UnexpectedMessage(expected="protected records", got="a plain handshake record", message="record")
-        if content_type == _HANDSHAKE:
-            self._read_messages(n, fragment)
-        elif content_type == _ALERT:
+        if content_type == _ALERT:
             self._read_alerts(n, fragment)
+        elif self._half_alert:
+            raise UnexpectedMessage(expected="the rest of an alert", got=ContentType(content_type).name, message="record")
+        elif content_type == _HANDSHAKE:
+            self._read_messages(n, fragment)
         elif n.messages.pending:
             # RFC 8446 §5.1: no other type of record between the fragments of a message
             got = ContentType(content_type).name
@@ -217,9 +220,16 @@ class ClientHandshake:
     # RFC 8446 §6; RFC 5246 §7.2
     def _read_alerts(self, n: Negotiation, fragment: bytes) -> None:
         # A plain alert after ServerHello is named, too: a server that fails there may not have its keys yet.
-        if not fragment or len(fragment) % 2:
+        if not fragment:
+            raise DecodeError("an alert of 0 bytes", message="Alert", offset=0)
+        fragment = self._half_alert + fragment
+        odd = len(fragment) % 2
+        if odd and n.version == _TLS_1_3:
+            # RFC 8446 §5.1 forbids what RFC 5246 §6.2.1 allows: an alert in two records.
             raise DecodeError(f"an alert of {len(fragment)} bytes", message="Alert", offset=0)
-        if n.log is not None:
+        self._half_alert = fragment[-1:] if odd else b""
+        fragment = fragment[: len(fragment) - odd]
+        if n.log is not None and fragment:
             n.log.append(describe_record("<", _ALERT, fragment))
         for start in range(0, len(fragment), 2):
             self._count_idle_record()

@@ -117,9 +117,23 @@ def test_two_alerts_may_share_a_record() -> None:
     assert handshake.facts().tls_alert == TlsAlert("fatal", 40, "handshake_failure")
 
 
-@pytest.mark.parametrize("record", ["1503030000", "150303000102", "1503030003027000", "15030300020370"])
+def test_an_alert_may_come_in_two_records() -> None:
+    """RFC 5246 section 6.2.1 allows that, too: half an alert is no alert yet, and only its other half may follow."""
+    handshake = client()
+
+    assert handshake.receive_data(bytes.fromhex("150303000102")) == []
+    assert handshake.receive_data(bytes.fromhex("150303000170")) == [
+        TlsAlertReceived(TlsAlert("fatal", 112, "unrecognized_name"))
+    ]
+
+    interrupted = client()
+    with pytest.raises(UnexpectedMessage, match="expected the rest of an alert, got handshake"):
+        interrupted.receive_data(bytes.fromhex("150303000102") + Script12(offer_of(interrupted)).flight())
+
+
+@pytest.mark.parametrize("record", ["1503030000", "15030300020370"])
 def test_a_malformed_alert_is_a_decode_error(record: str) -> None:
-    """No byte, half an alert, one and a half, a level that is none."""
+    """No byte, a level that is none."""
     with pytest.raises(DecodeError) as caught:
         client().receive_data(bytes.fromhex(record))
     assert caught.value.message == "Alert"

@@ -206,7 +206,7 @@ def test_the_second_hello_follows_a_change_cipher_spec() -> None:
     [
         ({}, "no change"),
         ({"group": NamedGroup.x25519}, "whose share was sent"),
-        ({"group": NamedGroup.ffdhe6144}, "was not offered"),
+        ({"group": NamedGroup.secp256k1}, "was not offered"),
         ({"group": 0x7777}, "was not offered"),
         ({"cookie": b"c", "session_id": b""}, "session_id"),
         ({"cookie": b"c", "compression_method": 1}, "compression"),
