@@ -106,7 +106,7 @@ def _ok(story: Story) -> str:
     return (
         f"{story.subject} serves clients without SNI, too. {story.serves}"
         if asked
-        else f"{story.subject} is fine. {story.serves}"
+        else f"{story.subject}: clients without SNI were not tried. {story.serves}"
     )
 
 

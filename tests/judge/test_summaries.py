@@ -23,7 +23,7 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
     ("words", "policy", "sentence"),
     [
         (("certificate",) * 3, C, f"{AT} serves clients without SNI, too. It serves {KNOWN}."),
-        (("certificate",), C, f"{AT} is fine. It serves {KNOWN}."),
+        (("certificate",), C, f"{AT}: clients without SNI were not tried. It serves {KNOWN}."),
         (
             ("certificate", "reset", "reset"),
             C,
