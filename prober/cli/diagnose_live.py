@@ -25,9 +25,10 @@ def watch(interface: str) -> tuple[CaptureFacts, str | None]:
                 print(f"{moment}  {client}  no server name: {ending.value.replace('_', ' ')} ({count:,} so far)", file=sys.stderr)
 
     error = None
-    print(f"watching {interface}; Ctrl-C ends it and prints the result", file=sys.stderr)
     try:
-        for frame in live_frames(interface, tell):
+        frames = live_frames(interface, tell)
+        print(f"watching {interface}; Ctrl-C ends it and prints the result", file=sys.stderr)
+        for frame in frames:
             follower.add(frame)
     except LiveError as failure:
         error = str(failure)

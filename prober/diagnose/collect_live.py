@@ -14,7 +14,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from prober.diagnose.capture_files import MAX_FRAME, Frame
 
@@ -46,16 +46,21 @@ class LiveError(Exception):
     """The interface cannot be watched; the text says what to do."""
 
 
-def live_frames(interface: str, on_tick: Callable[[], None]) -> Iterator[Frame]:
+def live_frames(interface: str, on_tick: Callable[[], None]) -> Generator[Frame, None, None]:
     """Frames of ``interface`` (``any``: all of them) until the caller stops asking; ``on_tick`` is called twice a second.
 
-    Raises LiveError when there is no such interface, no right to watch it, or no AF_PACKET (other systems than Linux).
+    When this returns, the interface is watched: what passes before the first frame is asked for is not missed. Raises LiveError
+    when there is no such interface, no right to watch it, or no AF_PACKET (other systems than Linux).
     """
     if not sys.platform.startswith("linux"):
         raise LiveError(
             "live traffic is read through AF_PACKET, which only Linux has; capture with tcpdump -w, and give the file"
         )
-    with _open(interface) as sock:
+    return _frames(_open(interface), on_tick)
+
+
+def _frames(sock: socket.socket, on_tick: Callable[[], None]) -> Generator[Frame, None, None]:
+    with sock:
         ready = select.poll()
         ready.register(sock, select.POLLIN)
         tick = time.monotonic() + _TICK
