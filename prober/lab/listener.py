@@ -100,7 +100,8 @@ class Listener:
         return self.bind()
 
     async def _serve(self, sock: trio.socket.SocketType) -> None:
-        with sock, trio.move_on_after(_CONNECTION_SECONDS), contextlib.suppress(OSError, ssl.SSLError, trio.ClosedResourceError):
+        # A client that hangs up is the daily business of a listener.
+        with sock, trio.move_on_after(_CONNECTION_SECONDS), contextlib.suppress(OSError, ssl.SSLError, trio.BrokenResourceError):
             behaviour = self.behaviour
             if behaviour.action is Action.PLAIN_HTTP:
                 await _plain_http(sock)

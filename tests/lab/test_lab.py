@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -110,6 +111,18 @@ def test_a_reset_is_sent_without_a_byte_and_without_reading_the_hello(lab: Runni
 
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
+
+
+def test_clients_that_hang_up_end_no_listener(lab: RunningLab) -> None:
+    """A prober whose deadline passes resets the connection while the lab is about to answer."""
+    hello = bytes.fromhex((Path(__file__).parent / "hello_without_sni.hex").read_text())
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", lab.ports["healthy"]), timeout=3) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.send(hello)
+
+    assert handshake(lab, "healthy", None) == "api.lab.test"
+    assert lab.process.poll() is None
 
 
 def test_a_flip_holds_for_the_next_connection_and_back(lab: RunningLab) -> None:
