@@ -8,7 +8,7 @@ each of its addresses is an endpoint with a state of its own, and one that vanis
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -19,15 +19,16 @@ import trio
 
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
-from prober.model import Differential, Endpoint, Target
+from prober.model import Differential, Endpoint
 from prober.probing.resolve import ResolveError, literal_endpoint, resolve
 from prober.probing.runner import Runner
 from prober.schedule import Due, Key, Schedule
 from prober.service.logs import event
 from prober.service.plan import Watched
-from prober.snapshot import Change, EndpointState, StateKey, Statistics, Store, state_key
+from prober.service.recording import Recorder, Witness, say_ready
+from prober.snapshot import Change, StateKey, Statistics, Store
 
-__all__ = ["Rounds", "Witness"]
+__all__ = ["Overseer", "Rounds", "same_question"]
 
 _log = logging.getLogger("prober.service")
 
@@ -41,17 +42,18 @@ CLOCK_STEP = 1.0
 """Seconds by which the wall clock must leave the monotonic one before it counts as having been set, not slewed."""
 
 
-class Witness(Protocol):
-    """Sees all rounds, in the step in which they end."""
+class Overseer(Protocol):
+    """Another process, for which these rounds are run: it keeps the books, and says itself when it is ready."""
 
-    def judged(self, state: EndpointState, change: Change | None, now: float) -> None:
-        """One endpoint was judged; ``change`` where its verdict changed. ``now`` is Unix time in seconds."""
+    @property
+    def congested(self) -> bool:
+        """It takes in less than it is told: rounds must wait."""
 
-    def gone(self, keys: Collection[StateKey]) -> None:
-        """These endpoints are watched no more."""
+    def holds(self, key: Key, states: frozenset[StateKey]) -> None:
+        """The watched address writes exactly these states from now on."""
 
-    def watching(self, targets: Collection[Target]) -> None:
-        """Exactly these targets are watched from now on (one may be there several times)."""
+    def ready(self) -> None:
+        """The first round is done."""
 
 
 class _Watch:
@@ -73,7 +75,8 @@ class _Watch:
 class Rounds:
     """Runs the rounds. ``on_change`` is told every change of a verdict; ``clock`` is Unix time in seconds.
 
-    ``witness`` is told of every round; ``attentive`` probes what is at fault (it takes transcripts).
+    ``witness`` is told of every round; ``attentive`` probes what is at fault (it takes transcripts); ``overseer`` is there in a
+    process that runs them for another one.
     """
 
     def __init__(
@@ -86,17 +89,19 @@ class Rounds:
         *,
         witness: Witness | None = None,
         attentive: Runner | None = None,
+        overseer: Overseer | None = None,
     ) -> None:
         self._runner = runner
-        self._witness = witness
         self._attentive = attentive or runner
+        self._overseer = overseer
         self._store = store
+        self._recorder = Recorder(store, on_change, witness)
         self._statistics = statistics
-        self._on_change = on_change
         self._clock = clock
         self._schedule = Schedule()
         self._watches: dict[Key, _Watch] = {}
         self._owners: dict[StateKey, _Watch] = {}
+        self._elsewhere: frozenset[StateKey] = frozenset()
         self._trust: Mapping[str | None, TrustStore] = {}
         self._unjudged: set[Key] = set()
         self.awaiting_targets = False
@@ -114,8 +119,16 @@ class Rounds:
                 return watch.watched
         return None
 
-    def replace(self, watched: Mapping[Key, Watched], trust: Mapping[str | None, TrustStore]) -> None:
-        """Watch exactly this from now on. What stays keeps its phase, its state and its round under way."""
+    def replace(
+        self,
+        watched: Mapping[Key, Watched],
+        trust: Mapping[str | None, TrustStore],
+        elsewhere: frozenset[StateKey] = frozenset(),
+    ) -> None:
+        """Watch exactly this from now on. What stays keeps its phase, its state and its round under way.
+
+        Endpoints that are watched ``elsewhere`` are left alone where a name leads to one.
+        """
         before = self._watches
         self._trust = trust
         self._watches = {key: before.get(key) or _Watch(key, one) for key, one in watched.items()}
@@ -124,10 +137,12 @@ class Rounds:
         for key, watch in before.items():
             if key not in self._watches:
                 self._hold(watch, frozenset())
+        self._elsewhere = elsewhere
+        for watch in self._watches.values():
+            if watch.states & elsewhere:
+                self._hold(watch, watch.states - elsewhere)
         self._hold_literals()
-        self._store.adopt(one.target for one in watched.values())
-        if self._witness is not None:
-            self._witness.watching([one.target for one in watched.values()])
+        self._recorder.adopt([one.target for one in watched.values()])
         self._schedule.replace({key: one.target.interval for key, one in watched.items()}, self._clock())
         if not self.first_round_done:
             self._unjudged = (self._unjudged | (self._watches.keys() - before.keys())) & self._watches.keys()
@@ -169,6 +184,9 @@ class Rounds:
         self._statistics.skipped["late"] += due.missed
         if watch.running:
             self._statistics.skipped["in_flight"] += 1
+            return
+        if self._overseer is not None and self._overseer.congested:
+            self._statistics.skipped["late"] += 1
             return
         watch.running = 1
         if watch.endpoint is None:
@@ -221,7 +239,7 @@ class Rounds:
     def _arrived(self, watch: _Watch, watched: Watched, due_at: float, differential: Differential) -> None:
         """Sink of all differentials."""
         watch.running -= 1
-        if self._stopped or self._watches.get(watch.key) is not watch or not _same_question(watch.watched, watched):
+        if self._stopped or self._watches.get(watch.key) is not watch or not same_question(watch.watched, watched):
             return  # removed, or asked something else by now
         with self._catching_bugs(watch):
             self._record(watch.watched, due_at, differential)
@@ -236,12 +254,7 @@ class Rounds:
         # A discovered target keeps a module that a reload has removed until what was found is read by the new configuration.
         trust = self._trust.get(watched.target.module.ca_file, self._trust[None])
         judgement = judge(differential, watched.target.non_sni, trust, datetime.fromtimestamp(now, UTC))
-        change = self._store.record(watched.target, differential, judgement, now)
-        if change is not None:
-            self._on_change(change)
-        state = self._store.state(state_key(differential))
-        if self._witness is not None and state is not None:
-            self._witness.judged(state, change, now)
+        self._recorder.record(watched.target, differential, judgement, now)
 
     @contextmanager
     def _catching_bugs(self, watch: _Watch) -> Iterator[None]:
@@ -260,14 +273,14 @@ class Rounds:
         """Let the watch write these states, as far as no other does, and drop those that it wrote before."""
         if wanted == watch.states:
             return
-        held = frozenset(key for key in wanted if self._owners.setdefault(key, watch) is watch)
+        held = frozenset(key for key in wanted - self._elsewhere if self._owners.setdefault(key, watch) is watch)
         gone = watch.states - held
         for key in gone:
             del self._owners[key]
-        self._store.remove(gone)
-        if self._witness is not None and gone:
-            self._witness.gone(gone)
+        self._recorder.drop(gone)
         watch.states = held
+        if self._overseer is not None:
+            self._overseer.holds(watch.key, held)
 
     def _hold_literals(self) -> None:
         """IP addresses own their states from the beginning, also one that a name has resolved to before."""
@@ -290,13 +303,12 @@ class Rounds:
         if self._unjudged or self.awaiting_targets:
             return
         self.first_round_done = True
-        if not self._watches:
-            event(_log, logging.WARNING, "ready, but there is no target to watch")
-            return
-        at_fault = sum(state.judgement.at_fault for state in self._store)
-        event(_log, logging.INFO, "ready: first round done", endpoints=len(self._store), at_fault=at_fault)
+        if self._overseer is not None:
+            self._overseer.ready()
+        else:
+            say_ready(self._store, watching=bool(self._watches))
 
 
-def _same_question(now: Watched, then: Watched) -> bool:
+def same_question(now: Watched, then: Watched) -> bool:
     """Whether an answer to what was asked then still answers what is asked now."""
     return now is then or (now.asked.server_names, now.asked.module) == (then.asked.server_names, then.asked.module)
