@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 import sys
 from pathlib import Path
+
+from prober.cli.parser import UsageError
 
 __all__ = ["add_parser", "run"]
 
@@ -12,6 +16,8 @@ _EPILOG = """\
 examples:
   prober serve --config prober.yml                      metrics at http://127.0.0.1:9859/metrics
   prober serve --config prober.yml --log-format json    for log pipelines
+  prober serve --config prober.yml --shard 0/3          one of three that share the targets; 1/3 and 2/3 are the others
+  prober serve --config prober.yml --shard auto/3       the same in a StatefulSet of three replicas
   kill -HUP PID                                         read the configuration again, as POST /-/reload does
 
 exit status: 0 after SIGTERM or SIGINT; 2 the configuration cannot be used, or the port cannot be had
@@ -39,6 +45,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         help="TLS, users and headers of the HTTP listener, as the Prometheus exporters take them (default: the key web_config_file)",
     )
+    parser.add_argument(
+        "--shard",
+        metavar="N/M",
+        default="0/1",
+        help="watch only part N, from 0, of M; auto/M takes N from the pod's name (POD_NAME, else the host's name), as a StatefulSet "
+        "counts them (default: %(default)s, all targets)",
+    )
     parser.add_argument("--log-level", choices=_LEVELS, default="info", help="what is logged at all (default: %(default)s)")
     parser.add_argument("--log-format", choices=_FORMATS, default="logfmt", help="form of log lines (default: %(default)s)")
 
@@ -46,12 +59,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """0 after a signal, 2 when the service cannot start."""
     from prober.config import ConfigError
-    from prober.service.plan import load_plan
+    from prober.service.plan import Options, load_plan
     from prober.service.signals import stoppable
+    from prober.sharding import parse_shard
 
     stoppable()
     try:
-        plan = load_plan(args.config, args.web_config_file)
+        shard = parse_shard(args.shard, os.environ.get("POD_NAME") or socket.gethostname())
+    except ValueError as error:
+        raise UsageError(f"--shard: {error}") from None
+    try:
+        plan = load_plan(args.config, Options(web_config_file=args.web_config_file, shard=shard))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ What a source says is not what an operator wrote: one unusable entry is left out
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from prober.addresses import parse_address, parse_server_name
@@ -30,13 +30,21 @@ class Discovered:
 
     targets: tuple[Target, ...]
     counts: Mapping[str, int]
-    """Targets by source."""
+    """Targets by source, as far as they are ours."""
     problems: Mapping[str, tuple[str, ...]]
     """What was left out and why, by source."""
 
 
-def discovered(found: Mapping[str, LabelSets], defaults: TargetDefaults, configured: Collection[str]) -> Discovered:
-    """The targets, in the order of the sources. ``configured`` are names that the configuration file itself uses."""
+def discovered(
+    found: Mapping[str, LabelSets],
+    defaults: TargetDefaults,
+    configured: Collection[str],
+    ours: Callable[[str], bool] = lambda _: True,
+) -> Discovered:
+    """The targets, in the order of the sources. ``configured`` are names that the configuration file itself uses.
+
+    Targets whose name is not of ``ours`` are made like all others, but not counted.
+    """
     targets: dict[str, Target] = {}
     owners = dict.fromkeys(configured, "the configuration file")
     problems: dict[str, tuple[str, ...]] = {}
@@ -52,7 +60,7 @@ def discovered(found: Mapping[str, LabelSets], defaults: TargetDefaults, configu
         problems[source] = _told(complaints)
     counts = dict.fromkeys(found, 0)
     for name in targets:
-        counts[owners[name]] += 1
+        counts[owners[name]] += ours(name)
     return Discovered(targets=tuple(targets.values()), counts=counts, problems=problems)
 
 

@@ -39,6 +39,8 @@ class Batch:
     delivered: tuple[OutboxEntry, ...] = ()
     gone: tuple[StateKey, ...] = ()
     """Endpoints that are watched no more."""
+    handed_over: tuple[AlertKey, ...] = ()
+    """Alerts that are another prober's from now on; nobody is told."""
     verdicts: tuple[tuple[StateKey, Verdict, float], ...] = ()
     """What holds since when, without a change: for a database that was begun anew."""
     standing: tuple[Alert, ...] = ()
@@ -88,6 +90,8 @@ def apply(connection: sqlite3.Connection, batch: Batch) -> None:
         write("DELETE FROM outbox WHERE sequence = ? AND receiver = ?", (entry.sequence, entry.receiver))
     for key in batch.gone:
         write("DELETE FROM verdicts WHERE target = ? AND address = ?", key)
+    for moved in batch.handed_over:
+        write("DELETE FROM alerts WHERE name = ? AND target = ? AND address = ?", moved)
     if batch.alerts:
         write("INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(batch.alerts[-1].sequence),))
 

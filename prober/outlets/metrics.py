@@ -240,7 +240,18 @@ SERVICE_METRICS: tuple[Metric, ...] = (
         "Troubles with the state directory, by reason: corrupt and newer files are set aside, full and write keep it in memory.",
     ),
     Metric("prober_state_unsaved_changes", "gauge", (), "Changes of verdicts and alerts that are not on disk yet."),
-    Metric("prober_shard_info", "gauge", ("shard", "shards"), "Which part of the targets this prober watches; value 1."),
+    Metric(
+        "prober_shard_info",
+        "gauge",
+        ("shard", "shards"),
+        "Which part of the targets this prober watches, from 0, of how many; value 1.",
+    ),
+    Metric(
+        "prober_shards",
+        "gauge",
+        (),
+        "How many parts the targets are split into, as this prober was told; one watches everything.",
+    ),
 )
 
 METRICS: tuple[Metric, ...] = (*TARGET_METRICS, *SERVICE_METRICS)

@@ -76,6 +76,7 @@ class ServiceCollector:
             "prober_state_errors_total": [((reason,), number) for reason, number in count.state_errors.items()],
             "prober_state_unsaved_changes": [((), count.state_unsaved())],
             "prober_shard_info": [((str(count.shard), str(count.shards)), 1)],
+            "prober_shards": [((), count.shards)],
         }
 
 

@@ -18,7 +18,7 @@ from prober.changelog import VerdictChange
 from prober.config.alerting import Alerting as Settings
 from prober.history.database import Trouble
 from prober.history.history import History
-from prober.history.records import Batch
+from prober.history.records import Batch, Loaded
 from prober.judge.alert_rules import AlertName, Round
 from prober.judge.alerting import AlertChange, AlertKey, Alerts, Phase
 from prober.model import Target
@@ -27,6 +27,7 @@ from prober.outlets.notifier import Notifier
 from prober.outlets.payload import Links
 from prober.service.logs import event
 from prober.service.self_watch import WINDOW_SECONDS, SelfWatch
+from prober.sharding import WHOLE, Shard
 from prober.snapshot import Change, EndpointState, StateKey, Statistics, Store
 
 __all__ = ["Alerting"]
@@ -52,6 +53,8 @@ class Alerting:
         store: Store,
         statistics: Statistics,
         clock: Callable[[], float] = time,
+        *,
+        shard: Shard = WHOLE,
     ) -> None:
         self._history = history
         self._settings = settings
@@ -61,7 +64,9 @@ class Alerting:
         self._started = clock()
         self._listening = ""
         self._intervals: dict[str, float] = {}
-        loaded = history.loaded
+        self._loaded = loaded = _own(history, shard)
+        self._own_labels = {"shard": str(shard.number)} if shard.of > 1 else {}
+        """Of alerts about this prober: those of another one are others."""
         self._alerts = Alerts(settings.policy, loaded.sequence, loaded.alerts)
         self._seen_missing = not loaded.alerts and not loaded.verdicts
         self._self_watch = SelfWatch(statistics)
@@ -78,7 +83,7 @@ class Alerting:
         """The service answers at this URL: links can be made, and what the process before this one left undone goes on."""
         self._listening = url
         self.configure(self._settings)
-        loaded = self._history.loaded
+        loaded = self._loaded
         self._notifier.resume(loaded.outbox, loaded.alerts)
         firing = sum(alert.phase is Phase.FIRING for alert in loaded.alerts)
         if loaded.outbox or firing:
@@ -146,7 +151,7 @@ class Alerting:
     def _look(self, now: float) -> None:
         changes: list[AlertChange] = []
         for name, condition, why in self._self_watch.look():
-            changes += self._alerts.observe(AlertKey(AlertName(name)), condition, now, why, {})
+            changes += self._alerts.observe(AlertKey(AlertName(name)), condition, now, why, self._own_labels)
         self._keep(changes)
 
     def _look_for_missing(self, now: float) -> None:
@@ -195,6 +200,28 @@ class Alerting:
         errors = self._statistics.state_errors
         errors[trouble.reason] = errors.get(trouble.reason, 0) + 1
         event(_log, logging.ERROR, "state", problem=trouble.message)
+
+
+def _own(history: History, shard: Shard) -> Loaded:
+    """What was loaded, without what belongs to another shard since the number of shards has changed.
+
+    That is no end of an alert: what fires goes on firing, and the shard that watches it now will say so within its first
+    failing rounds, before an Alertmanager lets go of what was last sent. So it is forgotten, and nobody is told. What webhooks
+    have not been told yet is told: it happened.
+    """
+    loaded = history.loaded
+    moved = tuple(alert.key for alert in loaded.alerts if alert.key.target and not shard.owns(alert.key.target))
+    away = tuple(known.key for known in loaded.verdicts if not shard.owns(known.key.target))
+    if not (moved or away):
+        return loaded
+    event(
+        _log, logging.INFO, "targets are watched by another shard now", shard=str(shard), endpoints=len(away), alerts=len(moved)
+    )
+    history.commit(Batch(gone=away, handed_over=moved))
+    return loaded._replace(
+        alerts=tuple(alert for alert in loaded.alerts if alert.key not in set(moved)),
+        verdicts=tuple(known for known in loaded.verdicts if known.key not in set(away)),
+    )
 
 
 def _log_alert(change: AlertChange) -> None:

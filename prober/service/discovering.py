@@ -17,6 +17,7 @@ from prober.discovery.feed import Watcher
 from prober.discovery.supervisor import Supervisor
 from prober.model import Target
 from prober.service.logs import event
+from prober.sharding import WHOLE, Shard
 from prober.snapshot import Statistics
 from prober.sources import DnsNames, HttpSource, KubernetesSource, Source, TargetFiles
 
@@ -29,12 +30,22 @@ GATHER = 0.05
 
 
 class Discovering:
-    """Runs the sources of the configuration. ``on_targets`` is told the targets that they come to, and whether all have answered."""
+    """Runs the sources of the configuration. ``on_targets`` is told the targets that they come to, and whether all have answered.
 
-    def __init__(self, config: Config, statistics: Statistics, on_targets: Callable[[tuple[Target, ...], bool], None]) -> None:
+    Every shard is told all targets; what is counted is the ``shard``'s own.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        statistics: Statistics,
+        on_targets: Callable[[tuple[Target, ...], bool], None],
+        shard: Shard = WHOLE,
+    ) -> None:
         self._config = config
         self._statistics = statistics
         self._on_targets = on_targets
+        self._shard = shard
         self._told: dict[str, tuple[str, ...]] = {}
         self._wake = trio.Event()
         self._supervisor = Supervisor(self._watcher, self._changed, statistics.discovery_success)
@@ -59,7 +70,7 @@ class Discovering:
                 config = self._config
                 names = [target.name for target in config.targets]
                 # In a thread: ten thousand entries take a fifth of a second.
-                build = partial(discovered, self._supervisor.found, config.defaults, names)
+                build = partial(discovered, self._supervisor.found, config.defaults, names, self._shard.owns)
                 made = await trio.to_thread.run_sync(build)
                 if config is self._config:
                     self._adopt(made)

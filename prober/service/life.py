@@ -63,7 +63,7 @@ def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: H
 async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History) -> None:
     engine = Engine()
     store, statistics = Store(), Statistics(lambda: engine.in_flight, time())
-    alerting = Alerting(history, plan.config.alerting, store, statistics)
+    alerting = Alerting(history, plan.config.alerting, store, statistics, shard=plan.options.shard)
     runner = Runner(engine)
     attentive = Runner(engine, transcript=True)
     rounds = Rounds(runner, store, statistics, _log_change, witness=alerting, attentive=attentive)
@@ -73,7 +73,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
         async with history.running(), trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
-            discovering = Discovering(plan.config, statistics, service.discovered)
+            discovering = Discovering(plan.config, statistics, service.discovered, plan.options.shard)
             access = WebAccess(plan.config.web)
 
             def reloaded(config: Config) -> None:

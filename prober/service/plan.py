@@ -12,8 +12,9 @@ from prober.config.trust import TrustError, load_trust
 from prober.judge.trust import TrustStore
 from prober.model import Address, Target
 from prober.schedule import Key
+from prober.sharding import WHOLE, Shard
 
-__all__ = ["Plan", "Watched", "asked", "load_plan", "watched"]
+__all__ = ["Options", "Plan", "Watched", "asked", "load_plan", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,16 @@ class Watched:
     address: Address
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says of one process beside the configuration, which others may share. It stays over reloads."""
+
+    web_config_file: Path | None = None
+    """Wins over the configuration's."""
+    shard: Shard = WHOLE
+    """The part of the targets that is watched."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A configuration, and what was read with it."""
@@ -34,16 +45,15 @@ class Plan:
     config: Config
     trust: Mapping[str | None, TrustStore]
     """By the modules' ``ca_file``."""
-    web_config_file: Path | None = None
-    """The one of the command line, which wins over the configuration's."""
+    options: Options = Options()
 
 
-def load_plan(path: Path, web_config_file: Path | None = None) -> Plan:
+def load_plan(path: Path, options: Options = Options()) -> Plan:
     """Read the configuration and the files that it names; `ConfigError` with everything that is wrong."""
-    config = load(path, web_config_file)
+    config = load(path, options.web_config_file)
     files = {module.ca_file for module in config.modules.values()} | {None}
     try:
-        return Plan(config, {file: load_trust(file) for file in files}, web_config_file)
+        return Plan(config, {file: load_trust(file) for file in files}, options)
     except TrustError as error:  # it was readable a moment ago
         raise ConfigError([Problem(config.file, None, "", str(error))]) from None
 

@@ -75,7 +75,7 @@ class RunningService:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """In the configuration's order, then those that were discovered."""
+        """Those of this shard, in the configuration's order, then those that were discovered."""
         return self._targets
 
     @property
@@ -98,7 +98,7 @@ class RunningService:
         """Read the configuration again, in a thread since it may be large; swap only what was checked whole."""
         async with self._reloading:  # one after the other, so that the file's last state wins
             try:
-                plan = await trio.to_thread.run_sync(load_plan, self._path, self._plan.web_config_file)
+                plan = await trio.to_thread.run_sync(load_plan, self._path, self._plan.options)
                 _refuse_what_needs_a_restart(self._plan, plan)
             except ConfigError as error:
                 self._statistics.reload_successful = False
@@ -117,7 +117,9 @@ class RunningService:
         self._plan = plan
         for doubt in plan.config.doubts:
             event(_log, logging.WARNING, "hardly what is meant", problem=str(doubt))
-        self._statistics.targets["config"] = len(plan.config.targets)
+        shard = plan.options.shard
+        self._statistics.shard, self._statistics.shards = shard.number, shard.of
+        self._statistics.targets["config"] = sum(shard.owns(target.name) for target in plan.config.targets)
         self._watch()
 
     def discovered(self, targets: tuple[Target, ...], complete: bool) -> None:
@@ -130,10 +132,12 @@ class RunningService:
         configured = self._plan.config.targets
         # A name that a reload has just given to a configured target is its own; what was found is made anew at once.
         names = {target.name for target in configured}
-        self._targets = (*configured, *(target for target in self._found if target.name not in names))
+        everywhere = (*configured, *(target for target in self._found if target.name not in names))
+        shard = self._plan.options.shard
+        self._targets = tuple(target for target in everywhere if shard.owns(target.name))
         by_key = watched(self._targets)
-        # Of targets that share an address, the first is meant.
-        self._by_address = {one.address: one for one in reversed(by_key.values())}
+        # `/probe` may ask any shard for any target. Of targets that share an address, the first is meant.
+        self._by_address = {one.address: one for one in reversed(watched(everywhere).values())}
         self._rounds.replace(by_key, self._plan.trust)
 
     # -- probing now ---------------------------------------------------------------------------------------------------
