@@ -7,25 +7,28 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
-import yaml
 
 from prober.discovery import kubernetes
 from prober.discovery.kubernetes import KubernetesWatcher
 from prober.discovery.kubernetes_client import Client, Unknown, list_objects
 from prober.sources import KubernetesSource, SourceError
+from tests.discovery.cluster import (
+    APIGEE,
+    GATEWAYS,
+    SERVICES,
+    apigee_route,
+    gateway,
+    ingress,
+    istio_gateway,
+    kubeconfig,
+    load_balancer,
+    pod,
+)
 from tests.discovery.told import PATIENCE, Told
 from tests.servers.kubernetes import ApiServer, api_server
-
-SERVICES = "/api/v1/services"
-PODS = "/api/v1/pods"
-INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
-GATEWAYS = "/apis/gateway.networking.k8s.io/v1/gateways"
-ISTIO = "/apis/networking.istio.io/v1/gateways"
-APIGEE = "/apis/apigee.cloud.google.com/v1alpha1/apigeeroutes"
 
 
 @pytest.fixture(autouse=True)
@@ -35,50 +38,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(kubernetes, name, seconds)
 
 
-def kubeconfig(directory: Path, server: str, **user: Any) -> str:
-    file = directory / "kubeconfig"
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "test",
-                "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u", "namespace": "apigee"}}],
-                "clusters": [{"name": "c", "cluster": {"server": server}}],
-                "users": [{"name": "u", "user": user}],
-            }
-        )
-    )
-    return str(file)
-
-
-def load_balancer(server: ApiServer, name: str, ip: str, selector: dict[str, str], *ports: int, **spec: Any) -> None:
-    server.put(
-        SERVICES,
-        "apigee",
-        name,
-        spec={
-            "type": "LoadBalancer",
-            "selector": selector,
-            "ports": [{"port": port, "targetPort": port + 8000} for port in ports or (443,)],
-            **spec,
-        },
-        status={"loadBalancer": {"ingress": [{"ip": ip}]}},
-    )
-
-
-def route(server: ApiServer, name: str, *hosts: str, selector: dict[str, str] | None = None) -> None:
-    spec = {"hostnames": list(hosts), "ports": [{"number": 443, "protocol": "HTTPS"}]}
-    server.put(APIGEE, "apigee", name, spec={**spec, "selector": selector or {"app": "apigee-ingressgateway"}})
-
-
 @asynccontextmanager
 async def following(directory: Path, idle: float = PATIENCE) -> AsyncIterator[tuple[ApiServer, Told]]:
     """A watcher of a stand-in with one load balancer, once it has answered."""
     async with api_server() as server, trio.open_nursery() as nursery:
         load_balancer(server, "edge", "203.0.113.1", {"app": "apigee-ingressgateway"})
-        route(server, "prod", "api.example.com", "*")
-        file = kubeconfig(directory, server.url, token="t")
+        apigee_route(server, "prod", "api.example.com", "*")
+        file = kubeconfig(directory, server.url, {"token": "t"})
         told = Told()
         watcher = KubernetesWatcher(KubernetesSource(kubeconfig=file), Client(file, idle=idle))
         nursery.start_soon(watcher.run, told)
@@ -92,7 +58,7 @@ async def test_changes_are_seen_as_they_happen(tmp_path: Path) -> None:
     async with following(tmp_path) as (server, told):
         load_balancer(server, "second", "203.0.113.2", {"app": "other"}, 443, 5432)
         await told.until(lambda: told.served.keys() == {"203.0.113.1:443", "203.0.113.2:443"})
-        route(server, "prod", "new.example.com")
+        apigee_route(server, "prod", "new.example.com")
         await told.until(lambda: told.served["203.0.113.1:443"] == "new.example.com")
         server.delete(SERVICES, "apigee", "edge")
         await told.until(lambda: told.served.keys() == {"203.0.113.2:443"})
@@ -103,12 +69,10 @@ async def test_changes_are_seen_as_they_happen(tmp_path: Path) -> None:
 async def test_a_service_belongs_to_what_its_selector_selects(tmp_path: Path) -> None:
     """The Gateway names one label of the pods, the Service another; the Service itself has none. ClusterIP is no way in."""
     async with following(tmp_path) as (server, told):
-        server.put(PODS, "apigee", "pod", metadata={"labels": {"app": "istio-ingressgateway", "istio": "ingressgateway"}})
+        pod(server, "pod", {"app": "istio-ingressgateway", "istio": "ingressgateway"})
         load_balancer(server, "istio", "203.0.113.3", {"app": "istio-ingressgateway"}, 80, 443)
         load_balancer(server, "inside", "10.0.0.9", {"istio": "ingressgateway"}, type="ClusterIP", clusterIP="10.0.0.9")
-        secure = {"port": {"number": 443, "protocol": "HTTPS"}, "hosts": ["istio-system/a.example.com", "*.b.example.com"]}
-        plain = {"port": {"number": 80, "protocol": "HTTP"}, "hosts": ["plain.example.com"]}
-        server.put(ISTIO, "shop", "web", spec={"selector": {"istio": "ingressgateway"}, "servers": [secure, plain]})
+        istio_gateway(server, "web", {"istio": "ingressgateway"}, "istio-system/a.example.com", "*.b.example.com")
         await told.until(lambda: told.served.get("203.0.113.3:443") == "a.example.com")
         assert told.served.keys() == {"203.0.113.1:443", "203.0.113.3:443"}
 
@@ -117,16 +81,9 @@ async def test_ingresses_and_gateways_bring_their_addresses_and_hostnames(tmp_pa
     """Of Ingresses that share an address the names come together; cluster-internal Gateways are left out."""
     async with following(tmp_path) as (server, told):
         for name in ("a", "b"):
-            server.put(
-                INGRESSES,
-                name,
-                name,
-                spec={"ingressClassName": "nginx", "tls": [{"hosts": [f"{name}.example.com"]}]},
-                status={"loadBalancer": {"ingress": [{"hostname": "lb.example.net"}]}},
-            )
-        listeners = [{"name": "https", "protocol": "HTTPS", "port": 8443, "hostname": "*.apps.example.com"}]
+            ingress(server, name, [{"hostname": "lb.example.net"}], f"{name}.example.com")
         for name, address in {"out": "2001:db8::1", "in": "gw.shop.svc.cluster.local"}.items():
-            server.put(GATEWAYS, "shop", name, spec={"listeners": listeners}, status={"addresses": [{"value": address}]})
+            gateway(server, name, address, "*.apps.example.com", port=8443)
         await told.until(lambda: len(told.served) == 3)
         assert told.served["lb.example.net:443"] == "a.example.com,b.example.com"
         assert told.served["[2001:db8::1]:8443"] == "prober.apps.example.com"
@@ -218,7 +175,7 @@ async def test_lists_come_in_pages(tmp_path: Path) -> None:
     async with api_server() as server:
         server.page = 2
         for number in range(5):
-            route(server, f"r{number}", f"{number}.example.com")
+            apigee_route(server, f"r{number}", f"{number}.example.com")
         client = Client(kubeconfig(tmp_path, server.url))
         found = await list_objects(client, "apigee.cloud.google.com/v1alpha1", "apigeeroutes", await client.namespace())
         assert not isinstance(found, Unknown)
@@ -234,7 +191,7 @@ async def test_a_rotated_token_is_used(tmp_path: Path, monkeypatch: pytest.Monke
     token = tmp_path / "token"
     token.write_text("first\n")
     async with api_server() as server:
-        client = Client(kubeconfig(tmp_path, server.url, tokenFile="token"))
+        client = Client(kubeconfig(tmp_path, server.url, {"tokenFile": "token"}))
         server.token = "first"
         assert await list_objects(client, "v1", "services", None) == ()
         token.write_text("second\n")
@@ -256,9 +213,9 @@ async def test_an_exec_plugin_brings_the_token(tmp_path: Path) -> None:
     how = {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable, "args": [str(plugin)]}
     async with api_server() as server:
         server.token = "from-plugin"
-        client = Client(kubeconfig(tmp_path, server.url, exec=how))
+        client = Client(kubeconfig(tmp_path, server.url, {"exec": how}))
         assert await list_objects(client, "v1", "services", None) == ()
     how["args"] = ["-c", "raise SystemExit('secret')"]
     with pytest.raises(SourceError, match="ended with status 1") as refused:
-        await Client(kubeconfig(tmp_path, server.url, exec=how)).namespace()
+        await Client(kubeconfig(tmp_path, server.url, {"exec": how})).namespace()
     assert "secret" not in str(refused.value)

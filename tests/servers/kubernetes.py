@@ -1,12 +1,14 @@
-"""An API server stand-in: lists in pages, watches in chunks, bookmarks, 410 in both its forms, 401, 403, missing kinds, silence.
+"""An API server stand-in: lists in pages, watches in chunks, bookmarks, 410 in both its forms, 401, 403, missing kinds, silence, TLS.
 
 It speaks HTTP/1.1 through h11 over a Trio listener, and keeps what Kubernetes keeps: objects with resource versions, and a history of
-events that can be forgotten (compaction).
+events that can be forgotten (compaction). What it serves is checked with the published schemas; a test that wants to serve something
+that no API server serves says so (``valid=False``).
 """
 
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 import h11
 import trio
 
-__all__ = ["ApiServer", "Request", "api_server"]
+from tests.servers.kubernetes_schemas import require_valid
+
+__all__ = ["KINDS", "ApiServer", "Request", "api_server"]
 
 KINDS = {
     "/api/v1/services": "Service",
@@ -24,9 +28,14 @@ KINDS = {
     "/apis/networking.k8s.io/v1/ingresses": "Ingress",
     "/apis/gateway.networking.k8s.io/v1/gateways": "Gateway",
     "/apis/gateway.networking.k8s.io/v1/httproutes": "HTTPRoute",
+    "/apis/gateway.networking.k8s.io/v1/tlsroutes": "TLSRoute",
     "/apis/networking.istio.io/v1/gateways": "Gateway",
+    "/apis/route.openshift.io/v1/routes": "Route",
     "/apis/apigee.cloud.google.com/v1alpha1/apigeeroutes": "ApigeeRoute",
+    "/apis/apigee.cloud.google.com/v1alpha1/apigeerouteconfigs": "ApigeeRouteConfig",
 }
+_REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 410: "Expired", 500: "InternalError"}
+_CREATED = "2026-01-02T03:04:05Z"
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class Request:
     path: str
     query: dict[str, str]
     authorization: str | None
+    client: str | None
+    """The name in the client's certificate."""
 
     @property
     def watches(self) -> bool:
@@ -54,9 +65,13 @@ class ApiServer:
     """Paths that are answered 403."""
     missing: set[str] = field(default_factory=set)
     """Paths that are answered 404: the CRD is not installed."""
+    failing: set[str] = field(default_factory=set)
+    """Paths that are answered 500."""
     page: int = 1000
     silent: bool = False
     """Watches say nothing more, and stay open: a half-open connection."""
+    mute: bool = False
+    """No request is answered, and no connection is closed: a network that swallows packets."""
     gone_by_status: bool = False
     """410 as the status of a watch, and not within its stream."""
     requests: list[Request] = field(default_factory=list)
@@ -64,19 +79,31 @@ class ApiServer:
     def __post_init__(self) -> None:
         self._version = 100
         self._objects: dict[str, dict[tuple[str, str], dict[str, Any]]] = {path: {} for path in KINDS}
+        self._unchecked: set[str] = set()
         self._events: list[tuple[int, str, dict[str, Any]]] = []
         self._oldest = 0
         self._moved = trio.Event()
-        self._streams: set[trio.SocketStream] = set()
+        self._streams: set[trio.abc.Stream] = set()
 
-    def put(self, path: str, namespace: str, name: str, **content: Any) -> None:
-        """Create or replace an object; ``metadata`` in the content is merged."""
+    def put(self, path: str, namespace: str, name: str, *, valid: bool = True, **content: Any) -> None:
+        """Create or replace an object; ``metadata`` in the content is merged. ``valid`` False: no schema allows it."""
         self._version += 1
-        metadata = {**content.pop("metadata", {}), "namespace": namespace, "name": name, "resourceVersion": str(self._version)}
-        item = {"metadata": metadata, **content}
-        kind = "MODIFIED" if (namespace, name) in self._objects[path] else "ADDED"
+        known = self._objects[path].get((namespace, name))
+        metadata = {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"{KINDS[path]}-{namespace}-{name}",
+            "creationTimestamp": _CREATED,
+            **content.pop("metadata", {}),
+            "resourceVersion": str(self._version),
+        }
+        item = {**_identity(path), "metadata": metadata, **content}
+        if valid:
+            require_valid(item)
+        else:
+            self._unchecked.add(path)
         self._objects[path][namespace, name] = item
-        self._emit(path, kind, item)
+        self._emit(path, "ADDED" if known is None else "MODIFIED", item)
 
     def delete(self, path: str, namespace: str, name: str) -> None:
         """Delete an object."""
@@ -88,8 +115,8 @@ class ApiServer:
     def bookmark(self) -> None:
         """Tell all watches a newer version, as the server does about once a minute."""
         self._version += 1
-        for path, kind in KINDS.items():
-            self._emit(path, "BOOKMARK", {"kind": kind, "metadata": {"resourceVersion": str(self._version)}})
+        for path in KINDS:
+            self._emit(path, "BOOKMARK", {**_identity(path), "metadata": {"resourceVersion": str(self._version)}})
 
     def compact(self) -> None:
         """Forget the history: watches from before now are 410."""
@@ -102,6 +129,11 @@ class ApiServer:
         for stream in tuple(self._streams):
             await trio.aclose_forcefully(stream)
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._streams)
+
     def watches(self, path: str) -> list[Request]:
         """The watches of a kind so far."""
         return [one for one in self.requests if one.path == path and one.watches]
@@ -111,13 +143,16 @@ class ApiServer:
         return [one for one in self.requests if one.path == path and not one.watches]
 
     def _emit(self, path: str, kind: str, item: dict[str, Any]) -> None:
-        self._events.append((self._version, path, {"type": kind, "object": item}))
+        event = {"type": kind, "object": item}
+        if path not in self._unchecked:
+            require_valid(event)
+        self._events.append((self._version, path, event))
         self._moved.set()
         self._moved = trio.Event()
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve(self, stream: trio.abc.Stream) -> None:
         """One connection, one request: the answer closes it."""
         self._streams.add(stream)
         connection = h11.Connection(h11.SERVER)
@@ -136,30 +171,41 @@ class ApiServer:
             self._streams.discard(stream)
             await trio.aclose_forcefully(stream)
 
-    async def _answer(self, asked: h11.Request, connection: h11.Connection, stream: trio.SocketStream) -> None:
+    async def _answer(self, asked: h11.Request, connection: h11.Connection, stream: Any) -> None:
         parts = urlsplit(asked.target.decode())
         headers = {name.decode(): value.decode() for name, value in asked.headers}
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        request = Request(parts.path, query, headers.get("authorization"))
+        certificate = stream.getpeercert() if isinstance(stream, trio.SSLStream) else None
+        client = certificate["subjectAltName"][0][1] if certificate else None
+        request = Request(parts.path, query, headers.get("authorization"), client)
         self.requests.append(request)
         path, namespace = _all_namespaces(parts.path)
-        if self.token is not None and request.authorization != f"Bearer {self.token}":
-            await self._say(connection, stream, 401, _status(401, "Unauthorized"))
+        if self.mute:
+            await trio.sleep_forever()
+        elif self.token is not None and request.authorization != f"Bearer {self.token}":
+            await self._say(connection, stream, _status(401, "Unauthorized"))
         elif path in self.forbidden:
-            await self._say(connection, stream, 403, _status(403, "Forbidden"))
+            await self._say(
+                connection, stream, _status(403, f'{path.rpartition("/")[2]} is forbidden: User "prober" cannot list it')
+            )
+        elif path in self.failing:
+            await self._say(connection, stream, _status(500, "etcdserver: leader changed"))
         elif path not in KINDS or path in self.missing:
-            await self._say(connection, stream, 404, _status(404, "NotFound"))
+            # No Status: nothing in the server knows the path.
+            await self._send(connection, stream, 404, "text/plain; charset=utf-8", b"404 page not found\n")
+        elif request.watches and not query.get("resourceVersion", "").isdigit():
+            await self._say(connection, stream, _status(400, "invalid resource version"))
         elif request.watches:
-            await self._watch(path, namespace, int(query["resourceVersion"]), connection, stream)
+            await self._watch(path, namespace, query, connection, stream)
         else:
             await self._list(path, namespace, query, connection, stream)
 
     async def _list(
-        self, path: str, namespace: str | None, query: dict[str, str], connection: h11.Connection, stream: trio.SocketStream
+        self, path: str, namespace: str | None, query: dict[str, str], connection: h11.Connection, stream: Any
     ) -> None:
         version, _, begin = query.get("continue", f"{self._version}/0").partition("/")
         if int(version) < self._oldest:
-            await self._say(connection, stream, 410, _status(410, "Expired"))
+            await self._say(connection, stream, _status(410, "The provided continue parameter is too old"))
             return
         items = [item for (where, _), item in sorted(self._objects[path].items()) if namespace in {None, where}]
         size = min(self.page, int(query.get("limit", self.page)))
@@ -167,51 +213,75 @@ class ApiServer:
         metadata: dict[str, Any] = {"resourceVersion": version}
         if end < len(items):
             metadata |= {"continue": f"{version}/{end}", "remainingItemCount": len(items) - end}
-        body = {"kind": f"{KINDS[path]}List", "apiVersion": "v1", "metadata": metadata, "items": items[int(begin) : end]}
-        await self._say(connection, stream, 200, body)
+        page = items[int(begin) : end]
+        identity = _identity(path)
+        if "." not in identity["apiVersion"] or identity["apiVersion"].startswith("networking.k8s.io/"):
+            # Items of lists of Kubernetes' own kinds do not repeat what they are; those of custom resources do.
+            page = [{key: value for key, value in item.items() if key not in identity} for item in page]
+        body = {**identity, "kind": f"{KINDS[path]}List", "metadata": metadata, "items": page}
+        await self._say(connection, stream, body, check=path not in self._unchecked)
 
     async def _watch(
-        self, path: str, namespace: str | None, after: int, connection: h11.Connection, stream: trio.SocketStream
+        self, path: str, namespace: str | None, query: dict[str, str], connection: h11.Connection, stream: Any
     ) -> None:
+        after = int(query["resourceVersion"])
+        gone = _status(410, f"too old resource version: {after} ({self._oldest})")
         if after < self._oldest and self.gone_by_status:
-            await self._say(connection, stream, 410, _status(410, "Expired"))
+            await self._say(connection, stream, gone)
             return
         head = h11.Response(status_code=200, headers=[("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")])
         await stream.send_all(connection.send(head) or b"")
-        while True:
-            if after < self._oldest:
-                gone = json.dumps({"type": "ERROR", "object": _status(410, "Expired")}).encode() + b"\n"
-                await stream.send_all((connection.send(h11.Data(gone)) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-                return
-            moved = self._moved
-            for version, kind, event in self._events:
-                if version <= after or kind != path or self.silent:
-                    continue
-                after = version
-                if namespace in {None, event["object"]["metadata"].get("namespace", namespace)}:
-                    line = json.dumps(event).encode() + b"\n"
-                    # In two chunks: a line is no chunk, and a chunk is no line.
-                    for piece in (line[:10], line[10:]):
-                        await stream.send_all(connection.send(h11.Data(piece)) or b"")
-            await moved.wait()
+        with trio.move_on_after(float(query.get("timeoutSeconds", "3600"))):
+            while True:
+                if after < self._oldest and not self.silent:
+                    event = {"type": "ERROR", "object": gone}
+                    require_valid(event)
+                    await stream.send_all(connection.send(h11.Data(json.dumps(event).encode() + b"\n")) or b"")
+                    break
+                moved = self._moved
+                for version, kind, event in self._events:
+                    if version <= after or kind != path or self.silent:
+                        continue
+                    after = version
+                    if event["type"] == "BOOKMARK" and query.get("allowWatchBookmarks") != "true":
+                        continue
+                    if namespace in {None, event["object"]["metadata"].get("namespace", namespace)}:
+                        line = json.dumps(event).encode() + b"\n"
+                        # In two chunks: a line is no chunk, and a chunk is no line.
+                        for piece in (line[:10], line[10:]):
+                            await stream.send_all(connection.send(h11.Data(piece)) or b"")
+                await moved.wait()
+        if self.silent:
+            await trio.sleep_forever()
+        await stream.send_all(connection.send(h11.EndOfMessage()) or b"")
 
-    async def _say(self, connection: h11.Connection, stream: trio.SocketStream, status: int, body: Any) -> None:
-        text = json.dumps(body).encode()
-        fields = [("Content-Type", "application/json"), ("Content-Length", str(len(text))), ("Connection", "close")]
+    async def _say(self, connection: h11.Connection, stream: Any, body: dict[str, Any], *, check: bool = True) -> None:
+        if check:
+            require_valid(body)
+        await self._send(connection, stream, body.get("code", 200), "application/json", json.dumps(body).encode())
+
+    async def _send(self, connection: h11.Connection, stream: Any, status: int, kind: str, text: bytes) -> None:
+        fields = [("Content-Type", kind), ("Content-Length", str(len(text))), ("Connection", "close")]
         for event in (h11.Response(status_code=status, headers=fields), h11.Data(text), h11.EndOfMessage()):
             await stream.send_all(connection.send(event) or b"")
 
 
 @asynccontextmanager
-async def api_server() -> AsyncIterator[ApiServer]:
-    """A running stand-in on a free port."""
+async def api_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[ApiServer]:
+    """A running stand-in on a free port; with ``tls`` by HTTPS."""
     server = ApiServer()
     async with trio.open_nursery() as nursery:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        server.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        nursery.start_soon(trio.serve_listeners, server.serve, listeners)
+        (door,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        server.url = f"{'https' if tls else 'http'}://127.0.0.1:{door.socket.getsockname()[1]}"
+        listener: Any = trio.SSLListener(door, tls, https_compatible=True) if tls else door
+        nursery.start_soon(trio.serve_listeners, server.serve, [listener])
         yield server
         nursery.cancel_scope.cancel()
+
+
+def _identity(path: str) -> dict[str, str]:
+    version = path.rpartition("/")[0].removeprefix("/apis/").removeprefix("/api/")
+    return {"apiVersion": version, "kind": KINDS[path]}
 
 
 def _all_namespaces(path: str) -> tuple[str, str | None]:
@@ -222,5 +292,13 @@ def _all_namespaces(path: str) -> tuple[str, str | None]:
     return f"{head}/{plural}", namespace
 
 
-def _status(code: int, reason: str) -> dict[str, Any]:
-    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason}
+def _status(code: int, message: str) -> dict[str, Any]:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": _REASONS[code],
+        "code": code,
+    }
