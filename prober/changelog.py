@@ -6,13 +6,15 @@ Pure: a change carries its own time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from prober.model import Verdict
+from prober.report import Json
 from prober.snapshot import Change
 
-__all__ = ["ChangeLog", "RecentChanges", "VerdictChange"]
+__all__ = ["ChangeLog", "KeptFailure", "RecentChanges", "VerdictChange"]
 
 
 class VerdictChange(NamedTuple):
@@ -36,11 +38,31 @@ class VerdictChange(NamedTuple):
         return cls(state.key.target, host, port, change.previous, state.judgement.verdict, change.at)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFailure:
+    """One differential that was at fault, as it was kept."""
+
+    target: str
+    address: str
+    """As in the endpoint's metrics: ``ip:port``."""
+    at: float
+    """Unix time in seconds at which its last hello was started."""
+    result: Mapping[str, Json]
+    """The address object of the API as it was then, with ``transcripts``: a list of messages for each of its handshakes."""
+
+
 class ChangeLog(Protocol):
     """Where readers get the changes from: memory, or a database (which is why reading awaits)."""
 
     async def changes(self, target: str | None = None, *, limit: int = 1000) -> Sequence[VerdictChange]:
         """The last ``limit`` changes, of one target or of all, newest first."""
+
+    async def failures(self, target: str | None = None, *, limit: int = 100) -> Sequence[KeptFailure]:
+        """The last ``limit`` failures that are kept, of one target or of all, newest first."""
+
+
+_FAILURES = 20
+"""Kept in memory: each may hold 32 KiB of transcripts."""
 
 
 class RecentChanges:
@@ -48,10 +70,15 @@ class RecentChanges:
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._changes: deque[VerdictChange] = deque(maxlen=capacity)
+        self._failures: deque[KeptFailure] = deque(maxlen=_FAILURES)
 
     def add(self, change: Change) -> None:
         """Take in one change; changes come in the order of time."""
         self._changes.append(VerdictChange.of(change))
+
+    def keep(self, failure: KeptFailure) -> None:
+        """Take in one failure."""
+        self._failures.append(failure)
 
     async def changes(self, target: str | None = None, *, limit: int = 1000) -> Sequence[VerdictChange]:
         """As `ChangeLog` says."""
@@ -63,3 +90,7 @@ class RecentChanges:
             if target is None or change.target == target:
                 found.append(change)
         return found
+
+    async def failures(self, target: str | None = None, *, limit: int = 100) -> Sequence[KeptFailure]:
+        """As `ChangeLog` says."""
+        return [kept for kept in reversed(self._failures) if target is None or kept.target == target][:limit]

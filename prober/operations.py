@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from prober.findings import Diagnosis
 from prober.model import Address, Differential, Module, Target
 from prober.snapshot import Statistics, Store
 
@@ -82,6 +83,9 @@ class Operations(Protocol):
     @property
     def ready(self) -> bool:
         """Configuration loaded, and every endpoint of the first round judged."""
+
+    def diagnosis(self, target: str) -> Diagnosis | None:
+        """Why a target fails, by its name; None where it does not, or where there is no cluster to ask."""
 
     def running_config(self) -> str:
         """The running configuration as YAML, secrets masked."""

@@ -15,7 +15,7 @@ from prober.config.readers import choice, duration, each, filled, member, no_rep
 from prober.config.targets import read_labels
 from prober.sources import Action, DnsNames, HttpAccess, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
 
-__all__ = ["discovery"]
+__all__ = ["discovery", "kubernetes"]
 
 _EXTENSIONS = (".yml", ".yaml", ".json")
 _DNS_PORT = 53
@@ -191,7 +191,8 @@ def _url(value: Value) -> str:
 # -- Kubernetes -----------------------------------------------------------------------------------------------------------
 
 
-def _kubernetes(value: Value) -> KubernetesSource:
+def kubernetes(value: Value) -> KubernetesSource:
+    """Reader of how one cluster is reached, and which part of it is looked at."""
     fields = value.fields(("namespaces", "kubeconfig", "context", "labels"))
     kubeconfig = fields.read("kubeconfig", readable_file, None)
     if "context" in fields and "kubeconfig" not in fields:
@@ -215,7 +216,7 @@ _KINDS: dict[str, Callable[[Value], TargetFiles | DnsNames | HttpSource | Kubern
     "files": _files,
     "dns": _dns,
     "http": _http,
-    "kubernetes": _kubernetes,
+    "kubernetes": kubernetes,
 }
 
 

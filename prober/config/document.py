@@ -9,14 +9,16 @@ from pathlib import Path
 from prober.addresses import parse_address
 from prober.config.alerting import DEFAULT_ALERTING, Alerting, alerting, state_directory
 from prober.config.allow import AllowRule, probe_allow
+from prober.config.diagnosis import DEFAULT_DIAGNOSIS, Diagnosing, diagnosis, with_discovered
 from prober.config.discovery import discovery
 from prober.config.modules import SHORTEST_TIMEOUT, default_timeout, modules
 from prober.config.nodes import Fields, Value, document, read_text
 from prober.config.problems import ConfigError, Problem, Problems, Wrong
-from prober.config.readers import duration, optional, readable_file, word
+from prober.config.readers import duration, optional, parsed, readable_file, word
 from prober.config.targets import SHORTEST_INTERVAL, TargetDefaults, not_below, targets
 from prober.config.web_file import WebFile, load_web_file
 from prober.model import Module, Target
+from prober.notices import parse_vantage
 from prober.sources import Source
 
 __all__ = ["DEFAULT_LISTEN", "Config", "Listen", "load", "parse_listen"]
@@ -29,9 +31,11 @@ KEYS = (
     "modules",
     "targets",
     "discovery",
+    "diagnosis",
     "probe_allow",
     "alerting",
     "state",
+    "vantage",
 )
 
 
@@ -65,20 +69,23 @@ class Config:
     defaults: TargetDefaults
     """For targets that are discovered."""
     discovery: tuple[Source, ...] = ()
+    diagnosis: Diagnosing = DEFAULT_DIAGNOSIS
     probe_allow: tuple[AllowRule, ...] = ()
     alerting: Alerting = DEFAULT_ALERTING
     state: str | None = None
     """A directory; None: in memory."""
+    vantage: str | None = None
+    """Where this prober looks from, when others look at the same targets from elsewhere."""
     web: WebFile | None = None
     """What the web configuration file says; None: there is none."""
     doubts: tuple[Problem, ...] = ()
     """What can be used, but hardly is what was meant."""
 
 
-def load(path: str | Path, web_config_file: Path | None = None) -> Config:
+def load(path: str | Path, web_config_file: Path | None = None, vantage: str | None = None) -> Config:
     """Read a configuration file; `ConfigError` with everything that is wrong with it.
 
-    ``web_config_file`` is read in place of the one that the file names.
+    ``web_config_file`` is read in place of the one that the file names; ``vantage`` stands in place of the file's.
     """
     path = Path(path)
     problems = Problems(str(path))
@@ -89,7 +96,11 @@ def load(path: str | Path, web_config_file: Path | None = None) -> Config:
     web, wrong_there = _web(web_config_file if web_config_file is not None else named)
     if len(problems) or wrong_there:
         raise ConfigError((*problems, *wrong_there))
-    return replace(config, doubts=tuple(problems.doubts), web=web)
+    if vantage is None:
+        vantage = config.vantage
+    receivers = replace(config.alerting.receivers, vantage=vantage or "")
+    told = replace(config.alerting, receivers=receivers)
+    return replace(config, doubts=tuple(problems.doubts), web=web, vantage=vantage, alerting=told)
 
 
 def parse_listen(text: str) -> Listen:
@@ -123,6 +134,7 @@ def _read(fields: Fields, file: str) -> Config:
         fields.at("timeout").complain(not_below(timeout, interval))
     by_name = fields.read("modules", modules, {"default": Module()})
     defaults = TargetDefaults(interval, written, by_name)
+    sources = fields.read("discovery", discovery, ())
     return Config(
         file=file,
         listen=fields.read("listen", _listen, DEFAULT_LISTEN),
@@ -133,10 +145,12 @@ def _read(fields: Fields, file: str) -> Config:
         },
         targets=fields.read("targets", lambda value: targets(value, defaults), ()),
         defaults=defaults,
-        discovery=fields.read("discovery", discovery, ()),
+        discovery=sources,
+        diagnosis=with_discovered(fields.read("diagnosis", diagnosis, DEFAULT_DIAGNOSIS), sources),
         probe_allow=fields.read("probe_allow", probe_allow, ()),
         alerting=fields.read("alerting", alerting, DEFAULT_ALERTING),
         state=fields.read("state", optional(state_directory), None),
+        vantage=fields.read("vantage", optional(parsed(parse_vantage)), None),
     )
 
 

@@ -5,6 +5,7 @@ Secrets come from files that the configuration names; their paths are shown, the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -13,7 +14,7 @@ from prober.config.alerting import DEFAULT_ALERTING, Alerting
 from prober.config.allow import EVERY_PORT, AllowRule
 from prober.config.document import Config
 from prober.config.durations import format_duration
-from prober.config.show_discovery import show_source
+from prober.config.show_discovery import show_diagnosis, show_source
 from prober.model import Module, Target
 from prober.notices import Webhook, masked
 
@@ -33,10 +34,14 @@ def show(config: Config) -> str:
         whole["probe_allow"] = [_rule(rule) for rule in config.probe_allow]
     if config.discovery:
         whole["discovery"] = [show_source(source) for source in config.discovery]
-    if config.alerting != DEFAULT_ALERTING:
+    if config.diagnosis.written or config.diagnosis.clusters:
+        whole["diagnosis"] = show_diagnosis(config.diagnosis)
+    if replace(config.alerting, receivers=replace(config.alerting.receivers, vantage="")) != DEFAULT_ALERTING:
         whole["alerting"] = _alerting(config.alerting)
     if config.state is not None:
         whole["state"] = config.state
+    if config.vantage is not None:
+        whole["vantage"] = config.vantage
     if config.web is not None:
         whole["web_config_file"] = config.web.file
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)

@@ -1,14 +1,15 @@
-"""``discovery`` as it is shown. Secrets are in files, of which the paths are shown."""
+"""``discovery`` and ``diagnosis`` as they are shown. Secrets are in files, of which the paths are shown."""
 
 from __future__ import annotations
 
 from typing import Any, assert_never
 
+from prober.config.diagnosis import Diagnosing
 from prober.config.durations import format_duration
 from prober.notices import masked
 from prober.sources import DnsNames, HttpAccess, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
 
-__all__ = ["show_source"]
+__all__ = ["show_diagnosis", "show_source"]
 
 
 def show_source(source: Source) -> dict[str, Any]:
@@ -41,14 +42,25 @@ def _how(source: Source) -> tuple[str, Any]:
                 **_access(how.access),
             }
         case KubernetesSource():
-            return "kubernetes", {
-                "namespaces": list(how.namespaces),
-                **({"kubeconfig": how.kubeconfig} if how.kubeconfig else {}),
-                **({"context": how.context} if how.context else {}),
-                "labels": dict(how.labels),
-            }
+            return "kubernetes", {**_cluster(how), "labels": dict(how.labels)}
         case _:
             assert_never(how)
+
+
+def show_diagnosis(diagnosis: Diagnosing) -> dict[str, Any]:
+    """The section."""
+    shown: dict[str, Any] = {"refresh": format_duration(diagnosis.refresh)}
+    if diagnosis.written:
+        shown["kubernetes"] = _cluster(diagnosis.clusters[0]) if diagnosis.clusters else False
+    return shown
+
+
+def _cluster(how: KubernetesSource) -> dict[str, Any]:
+    return {
+        "namespaces": list(how.namespaces),
+        **({"kubeconfig": how.kubeconfig} if how.kubeconfig else {}),
+        **({"context": how.context} if how.context else {}),
+    }
 
 
 def _access(access: HttpAccess) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 import httpx
 import trio
@@ -31,6 +32,9 @@ IDLE_SECONDS = WATCH_SECONDS + 20.0
 """Silence after which a watch is dead: a load balancer may have forgotten the connection without telling anybody."""
 FRESH_SECONDS = 50.0
 """For which credentials are used before they are read again; a projected token is replaced when a fifth of its life is left."""
+# https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches. There is no second form to fall back to: a server
+# that cannot leave the rest out answers 406.
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LIMIT = 64 * 1024 * 1024
 """Bytes of one page, or of one event."""
 
@@ -95,8 +99,12 @@ class Client:
                 return Listing(tuple(found), str(metadata.get("resourceVersion", "")))
             parameters["continue"] = metadata["continue"]
 
-    async def _page(self, path: str, parameters: Mapping[str, str]) -> Object | Unknown:
-        async with self._stream(path, parameters, ANSWER_SECONDS) as answer:
+    async def metadata(self, group_version: str, plural: str, namespace: str, name: str) -> Object | Unknown:
+        """One object's metadata alone: what else it holds does not leave the server. `SourceError` when there is no usable answer."""
+        return await self._page(f"{_path(group_version, plural, namespace)}/{quote(name, safe='')}", {}, _METADATA_ONLY)
+
+    async def _page(self, path: str, parameters: Mapping[str, str], accept: str = "application/json") -> Object | Unknown:
+        async with self._stream(path, parameters, ANSWER_SECONDS, accept) as answer:
             if answer.status_code in {httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND}:
                 forbidden = answer.status_code == httpx.codes.FORBIDDEN
                 return Unknown("forbidden (403)" if forbidden else "no such resource in this cluster (404)", forbidden)
@@ -137,10 +145,13 @@ class Client:
             raise SourceError(f"{path}: the watch ended with {ended.get('code')} {ended.get('reason')}")
 
     @asynccontextmanager
-    async def _stream(self, path: str, parameters: Mapping[str, str], idle: float) -> AsyncIterator[httpx.Response]:
+    async def _stream(
+        self, path: str, parameters: Mapping[str, str], idle: float, accept: str = "application/json"
+    ) -> AsyncIterator[httpx.Response]:
         how = await self._current()
         timeout = httpx.Timeout(ANSWER_SECONDS, read=idle)
-        http = httpx.AsyncClient(verify=how.tls, headers=dict(how.headers), trust_env=False, timeout=timeout)
+        headers = {**how.headers, "Accept": accept}
+        http = httpx.AsyncClient(verify=how.tls, headers=headers, trust_env=False, timeout=timeout)
         try:
             async with http, http.stream("GET", how.server + path, params=parameters) as answer:
                 if answer.status_code == httpx.codes.UNAUTHORIZED:

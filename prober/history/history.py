@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import trio
 
-from prober.changelog import VerdictChange
+from prober.changelog import KeptFailure, VerdictChange
 from prober.history import reading
 from prober.history.database import Opened, Trouble, is_corruption, open_database, open_database_file, set_aside
 from prober.history.pruning import Bounds, prune
@@ -99,6 +99,10 @@ class History:
     async def changes(self, target: str | None = None, *, limit: int = 1000) -> Sequence[VerdictChange]:
         """The last changes, newest first."""
         return await self.ask(lambda connection: reading.changes(connection, target, limit))
+
+    async def failures(self, target: str | None = None, *, limit: int = 100) -> Sequence[KeptFailure]:
+        """The last failures with their transcripts, newest first."""
+        return await self.ask(lambda connection: reading.failures(connection, target, limit))
 
     async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """The answer to a question about everything that was committed before. Asked in the worker thread."""

@@ -6,9 +6,9 @@ import json
 import sqlite3
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from prober.changelog import VerdictChange
+from prober.changelog import KeptFailure, VerdictChange
 from prober.history.database import FILE_NAME, StateError
 from prober.history.schema import VERSION
 from prober.model import Verdict
@@ -53,10 +53,14 @@ def notices(connection: sqlite3.Connection, target: str | None, limit: int, sinc
     return [AlertNotice(*row) for row in rows]
 
 
-def failures(connection: sqlite3.Connection, target: str) -> list[dict[str, Any]]:
-    """The last failures of a target's addresses: address objects of the API, each with ``transcripts`` and ``at``."""
-    rows = connection.execute("SELECT at, result FROM failures WHERE target = ? ORDER BY id DESC", (target,))
-    return [{**json.loads(zlib.decompress(result)), "at": at} for at, result in rows]
+def failures(connection: sqlite3.Connection, target: str | None, limit: int, since: float = 0.0) -> list[KeptFailure]:
+    """The last ``limit`` failures that are kept, of one target's addresses or of all."""
+    rows = connection.execute(
+        "SELECT target, address, at, result FROM failures"
+        " WHERE at >= :since AND (:target IS NULL OR target = :target) ORDER BY id DESC LIMIT :limit",
+        {"since": since, "target": target, "limit": limit},
+    )
+    return [KeptFailure(name, address, at, json.loads(zlib.decompress(result))) for name, address, at, result in rows]
 
 
 def open_for_reading(directory: Path) -> sqlite3.Connection:

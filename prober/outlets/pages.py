@@ -24,6 +24,8 @@ __all__ = [
     "REFRESH_SECONDS",
     "ChangeLine",
     "EndpointRow",
+    "Moment",
+    "TranscriptLine",
     "change_lines",
     "endpoint_row",
     "environment",

@@ -13,6 +13,8 @@ from starlette.responses import HTMLResponse, Response
 
 from prober.changelog import ChangeLog
 from prober.operations import Operations
+from prober.outlets.causes import cause_link, cause_view
+from prober.outlets.failures import failure_views
 from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO, Listing, Shown, list_endpoints
 from prober.outlets.opinions import Tone
 from prober.outlets.pages import REFRESH_SECONDS, change_lines, endpoint_row, target_facts
@@ -35,6 +37,7 @@ _TILES: tuple[tuple[Tone, str], ...] = (("fault", "at fault"), ("unsure", "incon
 
 QUERY_LIMIT = 200
 CHANGES_SHOWN = 30
+FAILURES_SHOWN = 6
 ENDPOINTS_SHOWN = 50
 
 
@@ -76,6 +79,7 @@ class StatusPages:
             show=wish.show,
             listed=len(listing.states),
             rows=(endpoint_row(state, now) for state in listing.states),
+            cause=lambda row: cause_link(self._operations.diagnosis(row.target), row.target),
             pages=_pages(listing, wish),
             hidden=_hidden(listing, wish),
             empty=_empty(wish),
@@ -89,6 +93,8 @@ class StatusPages:
             raise HTTPException(404)
         states = [state for state in self._operations.store.states() if state.key.target == name]
         changes = await self._changes.changes(name, limit=CHANGES_SHOWN)
+        failures = await self._changes.failures(name, limit=FAILURES_SHOWN)
+        diagnosis = self._operations.diagnosis(name)
         now = time()
         more = len(states) - ENDPOINTS_SHOWN
         return await _page(
@@ -97,7 +103,10 @@ class StatusPages:
             target={"name": target.name, "facts": target_facts(target)},
             rows=(endpoint_row(state, now, full=True) for state in states[:ENDPOINTS_SHOWN]),
             more=f"{more} more addresses are on the status page and in the API." if more > 0 else "",
+            cause=None if diagnosis is None else cause_view(diagnosis, now),
             changes=change_lines(changes, now),
+            failures=failure_views(failures, now),
+            failures_url="/api/v1/failures?" + urlencode({"target": name}),
         )
 
     def _notices(self) -> list[str]:

@@ -36,11 +36,12 @@ __all__ = ["PATHS", "create_app"]
 
 PATHS: Mapping[str, str] = {
     "/": "every ingress address with its three hellos and its verdict",
-    "/targets/NAME": "one target: details, certificates, changes",
+    "/targets/NAME": "one target: why it fails, details, certificates, changes, last failures",
     "/metrics": "Prometheus metrics, of the targets and of prober itself",
     "/probe?target=NAME[:PORT]": "one differential now, as blackbox_exporter answers; also module, hostname, debug=true",
-    "/api/v1/targets": "all targets as JSON; /api/v1/targets/NAME for one",
+    "/api/v1/targets": "all targets as JSON; /api/v1/targets/NAME for one, with findings",
     "/api/v1/history": "changes of verdicts as JSON; target=NAME for one target",
+    "/api/v1/failures": "the last failures with their transcripts as JSON; target=NAME for one target",
     "/-/healthy": "is the process alive",
     "/-/ready": "is the configuration loaded and the first round done",
     "POST /-/reload": "read the configuration again",
@@ -77,6 +78,7 @@ def create_app(
             Route("/api/v1/targets", api.targets),
             Route("/api/v1/targets/{name:path}", api.target),
             Route("/api/v1/history", api.history),
+            Route("/api/v1/failures", api.failures),
             Route("/-/healthy", service.healthy),
             Route("/-/ready", service.ready),
             Route("/-/reload", service.reload, methods=["POST"]),

@@ -21,6 +21,7 @@ from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.probing.runner import Runner
 from prober.service.alerting import Alerting
+from prober.service.diagnosing import Diagnosing
 from prober.service.discovering import Discovering
 from prober.service.logs import event
 from prober.service.plan import Plan
@@ -75,10 +76,13 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
             service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
             discovering = Discovering(plan.config, statistics, service.discovered, plan.options.shard)
             access = WebAccess(plan.config.web)
+            diagnosing = Diagnosing(store, plan.config.diagnosis)
+            service.diagnosed = diagnosing.of
 
             def reloaded(config: Config) -> None:
                 access.adopt(config.web)
                 discovering.configure(config)
+                diagnosing.configure(config.diagnosis)
 
             service.on_config = reloaded
             async with trio.open_nursery() as web:
@@ -90,6 +94,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                 await nursery.start(alerting.run)
                 nursery.start_soon(rounds.run)
                 nursery.start_soon(discovering.run)
+                nursery.start_soon(diagnosing.run)
                 event(
                     _log,
                     logging.INFO,

@@ -16,6 +16,7 @@ from prober.config import Config, ConfigError, Problem
 from prober.config.alerting import Alerting
 from prober.config.allow import permits
 from prober.config.show import show
+from prober.findings import Diagnosis
 from prober.judge.verdicts import judge
 from prober.model import Address, Endpoint, Module, Target
 from prober.operations import ProbeAnswer, ProbeRefused, ProbeRequest, Reloaded
@@ -58,6 +59,8 @@ class RunningService:
         self._targets: tuple[Target, ...] = ()
         self.on_config: Callable[[Config], None] = lambda _: None
         """Told of every configuration that is reloaded."""
+        self.diagnosed: Callable[[str], Diagnosis | None] = lambda _: None
+        """Who knows why a target fails."""
         self._rounds.awaiting_targets = bool(plan.config.discovery)
         self._adopt(plan)
 
@@ -87,6 +90,10 @@ class RunningService:
     def ready(self) -> bool:
         """Configuration loaded and first round done."""
         return self._rounds.first_round_done
+
+    def diagnosis(self, target: str) -> Diagnosis | None:
+        """Why a target fails."""
+        return self.diagnosed(target)
 
     def running_config(self) -> str:
         """As YAML."""

@@ -102,7 +102,7 @@ async def test_without_a_directory_it_is_kept_in_memory() -> None:
 
 
 async def test_the_last_failures_are_kept_with_what_was_said(tmp_path: Path) -> None:
-    """As the API shows them, of each endpoint the last three."""
+    """As the API shows them, of each endpoint the last three; a restart keeps them."""
     service = FakeService()
     edge = target("edge", "192.0.2.10")
     service.see(edge, differential(edge, none=reset()))
@@ -110,12 +110,20 @@ async def test_the_last_failures_are_kept_with_what_was_said(tmp_path: Path) -> 
     history = History.open(tmp_path)
     async with history.running():
         await committed(history, *[Batch(failures=(state,))] * 5)
-        kept = await history.ask(lambda connection: reading.failures(connection, "edge"))
+        kept = await history.failures("edge")
+        assert len(kept) == 3
+        assert len(await history.failures(limit=2)) == 2
+        assert await history.failures("other") == []
     history.close()
-    assert len(kept) == 3
-    assert kept[0]["verdict"] == "non_sni_reset"
-    assert [handshake["outcome"] for handshake in kept[0]["handshakes"]] == ["certificate", "reset", "reset"]
-    assert len(kept[0]["transcripts"]) == 3
+    again = History.open(tmp_path)
+    async with again.running():
+        assert await again.failures("edge") == kept
+    again.close()
+    last = kept[0]
+    assert (last.target, last.address) == ("edge", "192.0.2.10:443")
+    assert last.result["verdict"] == "non_sni_reset"
+    assert [handshake["outcome"] for handshake in last.result["handshakes"]] == ["certificate", "reset", "reset"]
+    assert len(last.result["transcripts"]) == 3
 
 
 @pytest.mark.parametrize("damage", ["garbage", "torn", "cut"])

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from prober.changelog import RecentChanges
+from prober.findings import Diagnosis
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
 from prober.model import (
@@ -194,6 +195,11 @@ class FakeService:
     statistics: Statistics = field(default_factory=lambda: Statistics(lambda: 7, NOW - 3600))
     changes: RecentChanges = field(default_factory=RecentChanges)
     reloads: int = 0
+    diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
+
+    def diagnosis(self, target: str) -> Diagnosis | None:
+        """As told."""
+        return self.diagnoses.get(target)
 
     def running_config(self) -> str:
         """As told."""

@@ -33,7 +33,7 @@ async function refresh(url) {
   }
 }
 
-const position = (details) => [...document.querySelectorAll("details")].indexOf(details) + details.querySelector("summary").textContent;
+const position = (details) => details.id || [...document.querySelectorAll("details")].indexOf(details) + details.querySelector("summary").textContent;
 
 // Somebody who reads a chip's details or selects text is not interrupted.
 const busy = () =>
