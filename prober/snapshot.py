@@ -238,6 +238,9 @@ class Statistics:
         "state_errors",
         "state_unsaved",
         "targets",
+        "vantage",
+        "worker_deaths",
+        "workers",
     )
 
     def __init__(self, in_flight: Callable[[], int], started: float) -> None:
@@ -271,6 +274,12 @@ class Statistics:
         """Changes that are not on disk yet."""
         self.shard, self.shards = 0, 1
         """Which part of the targets this prober watches, from 0, and of how many."""
+        self.vantage = ""
+        """Where this prober looks from; empty: nobody has said."""
+        self.workers: Callable[[], int] = lambda: 1
+        """Processes that run handshakes now; one is this process itself."""
+        self.worker_deaths = 0
+        """Worker processes that ended unasked."""
 
     def count_handshake(self, handshake: Handshake) -> None:
         """Take in one finished handshake of the schedule."""

@@ -27,6 +27,9 @@ exit status: 0 after SIGTERM or SIGINT; 2 the configuration cannot be used, or t
 _LEVELS = ("debug", "info", "warning", "error")
 _FORMATS = ("logfmt", "json")
 
+MOST_WORKERS = 64
+"""More than that is no machine but a fleet, and what --shard is for."""
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command's parser."""
@@ -52,13 +55,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="watch only part N, from 0, of M; auto/M takes N from the pod's name (POD_NAME, else the host's name), as a StatefulSet "
         "counts them (default: %(default)s, all targets)",
     )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        default=1,
+        help="processes that run handshakes, for more than one core can do (default: %(default)s, all in one process)",
+    )
+    parser.add_argument(
+        "--vantage",
+        metavar="NAME",
+        help="where this prober looks from, when others watch the same targets from elsewhere (default: the key vantage)",
+    )
     parser.add_argument("--log-level", choices=_LEVELS, default="info", help="what is logged at all (default: %(default)s)")
     parser.add_argument("--log-format", choices=_FORMATS, default="logfmt", help="form of log lines (default: %(default)s)")
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; write one from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 after a signal, 2 when the service cannot start."""
     from prober.config import ConfigError
+    from prober.notices import parse_vantage
     from prober.service.plan import Options, load_plan
     from prober.service.signals import stoppable
     from prober.sharding import parse_shard
@@ -69,7 +91,19 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(f"--shard: {error}") from None
     try:
-        plan = load_plan(args.config, Options(web_config_file=args.web_config_file, shard=shard))
+        vantage = None if args.vantage is None else parse_vantage(args.vantage)
+    except ValueError as error:
+        raise UsageError(f"--vantage: {error}") from None
+    try:
+        options = Options(
+            web_config_file=args.web_config_file,
+            shard=shard,
+            vantage=vantage,
+            workers=args.workers,
+            log_level=args.log_level,
+            log_format=args.log_format,
+        )
+        plan = load_plan(args.config, options)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

@@ -239,12 +239,25 @@ SERVICE_METRICS: tuple[Metric, ...] = (
         ("reason",),
         "Troubles with the state directory, by reason: corrupt and newer files are set aside, full and write keep it in memory.",
     ),
+    Metric("prober_workers", "gauge", (), "Processes that run handshakes now; 1 where the service's own does."),
+    Metric(
+        "prober_worker_deaths_total",
+        "counter",
+        (),
+        "Worker processes that ended unasked; each is started again, and its targets keep their last state meanwhile.",
+    ),
     Metric("prober_state_unsaved_changes", "gauge", (), "Changes of verdicts and alerts that are not on disk yet."),
     Metric(
         "prober_shard_info",
         "gauge",
         ("shard", "shards"),
         "Which part of the targets this prober watches, from 0, of how many; value 1.",
+    ),
+    Metric(
+        "prober_vantage_info",
+        "gauge",
+        ("vantage",),
+        "Where this prober looks from, by its configuration; value 1, absent where nobody has said.",
     ),
     Metric(
         "prober_shards",

@@ -74,9 +74,12 @@ class ServiceCollector:
             "prober_notifications_total": list(count.notifications.items()),
             "prober_notification_queue_length": [((), count.notification_queue)],
             "prober_state_errors_total": [((reason,), number) for reason, number in count.state_errors.items()],
+            "prober_workers": [((), count.workers())],
+            "prober_worker_deaths_total": [((), count.worker_deaths)],
             "prober_state_unsaved_changes": [((), count.state_unsaved())],
             "prober_shard_info": [((str(count.shard), str(count.shards)), 1)],
             "prober_shards": [((), count.shards)],
+            "prober_vantage_info": [((count.vantage,), 1)] if count.vantage else [],
         }
 
 

@@ -25,10 +25,13 @@ from prober.service.diagnosing import Diagnosing
 from prober.service.discovering import Discovering
 from prober.service.logs import event
 from prober.service.plan import Plan
+from prober.service.recording import Recorder
 from prober.service.rounds import Rounds
 from prober.service.running import RunningService
+from prober.service.shares import Welcome
 from prober.service.signals import HEARD, STOPPING, hold, release
 from prober.service.web_access import WebAccess
+from prober.service.workers import Workers
 from prober.snapshot import Change, Statistics, Store
 from prober.version import __version__
 
@@ -66,8 +69,14 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
     store, statistics = Store(), Statistics(lambda: engine.in_flight, time())
     alerting = Alerting(history, plan.config.alerting, store, statistics, shard=plan.options.shard)
     runner = Runner(engine)
-    attentive = Runner(engine, transcript=True)
-    rounds = Rounds(runner, store, statistics, _log_change, witness=alerting, attentive=attentive)
+    rounds: Rounds | Workers
+    if plan.options.workers > 1:
+        welcome = Welcome(plan.options.log_level, plan.options.log_format)
+        workers = rounds = Workers(plan.options.workers, store, statistics, Recorder(store, _log_change, alerting), welcome)
+        statistics.in_flight = lambda: engine.in_flight + workers.in_flight
+    else:
+        attentive = Runner(engine, transcript=True)
+        rounds = Rounds(runner, store, statistics, _log_change, witness=alerting, attentive=attentive)
     shutdown = trio.Event()
     with trio.open_signal_receiver(*HEARD) as signals:
         release()

@@ -36,6 +36,12 @@ class Options:
     """Wins over the configuration's."""
     shard: Shard = WHOLE
     """The part of the targets that is watched."""
+    vantage: str | None = None
+    """Wins over the configuration's."""
+    workers: int = 1
+    """Processes that run handshakes; one is the service's own."""
+    log_level: str = "info"
+    log_format: str = "logfmt"
 
 
 @dataclass(frozen=True, slots=True)

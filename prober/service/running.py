@@ -26,6 +26,7 @@ from prober.service.logs import event
 from prober.service.plan import Plan, Watched, load_plan, watched
 from prober.service.rounds import Rounds
 from prober.service.web_access import refuse_other_protocol
+from prober.service.workers import Workers
 from prober.snapshot import Statistics, Store
 
 __all__ = ["RunningService"]
@@ -41,7 +42,7 @@ class RunningService:
         path: Path,
         plan: Plan,
         runner: Runner,
-        rounds: Rounds,
+        rounds: Rounds | Workers,
         store: Store,
         statistics: Statistics,
         on_alerting: Callable[[Alerting], None] = lambda _: None,
@@ -117,7 +118,7 @@ class RunningService:
             self.on_config(plan.config)
         self._statistics.reload_successful = True
         self._statistics.reload_success_timestamp = time()
-        event(_log, logging.INFO, "reloaded", file=str(self._path), targets=len(plan.config.targets))
+        event(_log, logging.INFO, "reloaded", file=str(self._path), targets=self._statistics.targets["config"])
         return Reloaded()
 
     def _adopt(self, plan: Plan) -> None:
@@ -126,6 +127,7 @@ class RunningService:
             event(_log, logging.WARNING, "hardly what is meant", problem=str(doubt))
         shard = plan.options.shard
         self._statistics.shard, self._statistics.shards = shard.number, shard.of
+        self._statistics.vantage = plan.config.vantage or ""
         self._statistics.targets["config"] = sum(shard.owns(target.name) for target in plan.config.targets)
         self._watch()
 
