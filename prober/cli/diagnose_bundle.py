@@ -11,6 +11,7 @@ from prober.cli.diagnose_text import report
 from prober.cli.parser import UsageError
 from prober.cli.terminal import Terminal
 from prober.diagnose.bundle import members, redacted, write
+from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.causes import diagnose
 from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.findings import Finding
@@ -19,13 +20,19 @@ __all__ = ["write_bundle"]
 
 
 def write_bundle(
-    path: str, gathered: Gathered, document: Callable[[EvidenceSet, tuple[Finding, ...]], Mapping[str, object]]
+    path: str,
+    gathered: Gathered,
+    document: Callable[[EvidenceSet, tuple[Finding, ...], Mapping[str, CaptureFacts]], Mapping[str, object]],
 ) -> None:
     """Write the archive to ``path``; `UsageError` where it cannot be written. ``document`` makes the JSON document."""
     evidence = redacted(gathered.evidence())
     findings = diagnose(evidence)
     text = "".join(f"{line}\n" for line in report(evidence, findings, gathered.captures, Terminal(width=100)))
     try:
-        write(Path(path), members(evidence, findings, document(evidence, findings), text, gathered.manifests), now=time.time())
+        write(
+            Path(path),
+            members(evidence, findings, document(evidence, findings, gathered.captures), text, gathered.manifests),
+            now=time.time(),
+        )
     except OSError as error:
         raise UsageError(f"-o {path}: cannot be written ({error.strerror or error})") from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from prober.cli.table import wrap
 from prober.cli.terminal import Paint, Terminal, printable
-from prober.diagnose.capture import CaptureFacts
+from prober.diagnose.capture_document import hello_kinds
+from prober.diagnose.capture_facts import CapturedHello, CaptureFacts
 from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
 
 __all__ = ["capture_lines", "log_lines"]
@@ -133,27 +135,95 @@ def capture_lines(name: str, facts: CaptureFacts, terminal: Terminal) -> Iterato
     """What a capture counts."""
     span = f", {_unix(facts.first)} to {_unix(facts.last)}" if facts.first is not None else ""
     yield terminal.paint(f"capture {printable(name)}: {facts.frames:,} packets{span}", Paint.STRONG)
-    for title, table in (("ClientHellos without a name", facts.without_name), ("ClientHellos with a name", facts.with_name)):
+    for title, table in (("ClientHellos without a name", facts.without_name), ("ClientHellos with a name", facts.names)):
         total = sum(table.values())
         yield f"{_INDENT}{title}: {total:,}"
-        for (client, ending), count in table.most_common(_ROWS):
-            yield f"{_INDENT * 2}{client:<30} {count:>9,}  {ending.value.replace('_', ' ')}"
+        for (who, ending), count in table.most_common(_ROWS):
+            shown = terminal.shorten(printable(who), 30)
+            yield f"{_INDENT * 2}{shown:<30} {count:>9,}  {ending.value.replace('_', ' ')}"
+        left = len(table) - _ROWS
+        if left > 0:
+            rest = total - sum(count for _, count in table.most_common(_ROWS))
+            yield f"{_INDENT * 2}{f'{left:,} others':<30} {rest:>9,}"
+    yield from _offers(facts, terminal)
     yield from _rest(
         (
-            (sum(facts.not_tls.values()), "connections whose first bytes are no TLS"),
+            *((count, f"segments came in {tunnel}") for tunnel, count in facts.tunnels.most_common()),
+            (sum(facts.not_tls.values()), f"connections whose first bytes are no TLS: {_spoken(facts)}"),
+            (sum(facts.sslv2.values()), "hellos have the format of SSL 2.0, which has no place for a name"),
             (facts.truncated, "hellos were cut by the snaplen: capture with -s 0"),
             (facts.incomplete, "hellos are incomplete"),
             (sum(facts.refused.values()), "connections were refused"),
             (sum(facts.unanswered_syn.values()), "SYNs were never answered"),
-            (sum(facts.unknown_link_types.values()), "packets have a link type that is not read"),
-        )
+        ),
+        terminal,
     )
+    unread = [*((count, f"not read: packets that are {reason}") for reason, count in facts.unread.most_common())]
+    unread += [
+        (count, f"not read: packets of link type {link}, which is not known here")
+        for link, count in facts.unknown_link_types.most_common()
+    ]
+    unread += [
+        (facts.lost_fragments, "not read: packets whose fragments were not all captured"),
+        (facts.dropped, "not read: packets that came faster than they could be read"),
+    ]
+    for line in _rest(unread, terminal):
+        yield terminal.paint(line, Paint.UNSURE)
 
 
-def _rest(rows: Iterable[tuple[int, str]]) -> Iterator[str]:
+_KINDS = 6
+
+
+def _offers(facts: CaptureFacts, terminal: Terminal) -> Iterator[str]:
+    """What the hellos are like, and by which software they may be (JA4); those without a name first."""
+    kinds: dict[CapturedHello, Counter[str]] = {}
+    for hello, count in hello_kinds(facts):
+        kinds.setdefault(hello._replace(time=0, client="", client_port=0, delay=None), Counter())[hello.client] += count
+    if kinds:
+        yield f"{_INDENT}what they offer"
+    rows = sorted(kinds.items(), key=lambda row: (row[0].server_name is not None, -row[1].total()))
+    for hello, clients in rows[:_KINDS]:
+        host = f"[{hello.server}]" if ":" in hello.server else hello.server
+        others = f" and {len(clients) - 2:,} others" if len(clients) > 2 else ""
+        parts = [
+            "no server_name" if hello.server_name is None else f"server_name {printable(hello.server_name)}",
+            *(["encrypted ClientHello (the name is the public one)"] if hello.encrypted else []),
+            " ".join(hello.versions),
+            f"ALPN {' '.join(map(printable, hello.alpn))}" if hello.alpn else "no ALPN",
+            f"JA4 {hello.ja4}",
+            *([f"in {hello.via}"] if hello.via else []),
+            *([f"captured {hello.copies} times"] if hello.copies > 1 else []),
+            f"{_ended(hello)}; from {', '.join(client for client, _ in clients.most_common(2))}{others} to {host}:{hello.server_port}",
+        ]
+        first, *more = wrap(f"{clients.total():>7,}  {'; '.join(parts)}", terminal, _INDENT * 2)
+        yield first
+        for line in wrap(" ".join(line.strip() for line in more), terminal, " " * 13):
+            yield terminal.paint(line, Paint.FAINT)
+    left = sum(clients.total() for _, clients in rows[_KINDS:])
+    if left:
+        yield f"{_INDENT * 2}{left:>7,}  of {len(rows) - _KINDS:,} other kinds"
+
+
+def _ended(hello: CapturedHello) -> str:
+    text = hello.ending.value.replace("_", " ")
+    if hello.tls_alert:
+        text = f"alert {hello.tls_alert}"
+    signs = ["TTL" * hello.rst_ttl_differs, "options" * hello.rst_options_differ]
+    odd = " and ".join(filter(None, signs))
+    return f"{text} (unlike the server's: {odd})" if odd else text
+
+
+def _spoken(facts: CaptureFacts) -> str:
+    counted: Counter[str] = Counter()
+    for (_, protocol), count in facts.not_tls.items():
+        counted[protocol] += count
+    return ", ".join(protocol for protocol, _ in counted.most_common(4))
+
+
+def _rest(rows: Iterable[tuple[int, str]], terminal: Terminal) -> Iterator[str]:
     for count, text in rows:
         if count:
-            yield f"{_INDENT}{count:,} {text}"
+            yield from wrap(f"{count:,} {text}", terminal)
 
 
 def _moment(text: str) -> str:

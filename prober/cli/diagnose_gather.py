@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from prober.diagnose.capture import CaptureFacts, Follower
+from prober.diagnose.capture import Follower
+from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.capture_files import CaptureError, read_frames
 from prober.diagnose.cluster import Cluster, ClusterError, read_cluster
 from prober.diagnose.collect_files import Input, InputError, Kind, recognise
@@ -44,11 +45,12 @@ class Gathered:
     def evidence(self) -> EvidenceSet:
         """Everything, as it is judged."""
         groups = tuple(group for name, facts in self.captures.items() for group in flow_groups(name, facts))
+        not_read = sum(facts.not_read for facts in self.captures.values())
         return EvidenceSet(
             probes=tuple(self.probes),
             logs=self.logs,
             log_names=tuple(self.log_names),
-            capture=CaptureEvidence(groups=groups, files=tuple(self.captures)) if self.captures else None,
+            capture=CaptureEvidence(groups=groups, files=tuple(self.captures), not_read=not_read) if self.captures else None,
             routes=read_routes(self.manifests) if self.manifests else None,
             overrides=tuple(self.overrides),
             cluster=self.cluster,
@@ -122,7 +124,8 @@ class Gathered:
             self.captures[name] = facts
         nameless = sum(facts.without_name.values())
         total = nameless + sum(facts.with_name.values())
-        summary = f"{facts.frames:,} packets, {total:,} ClientHellos, {nameless:,} without a name"
+        unread = f"; {facts.not_read:,} packets were not read" if facts.not_read else ""
+        summary = f"{facts.frames:,} packets, {total:,} ClientHellos, {nameless:,} without a name{unread}"
         self.reports.append(SourceReport(kind="capture", name=name, error=error, summary=summary))
 
     def _routes(self, source: Input) -> None:

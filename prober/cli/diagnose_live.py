@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from prober.diagnose.capture import CaptureFacts, Follower
+from prober.diagnose.capture import Follower
+from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.collect_live import LiveError, live_frames
 
 __all__ = ["watch"]
@@ -16,7 +17,10 @@ def watch(interface: str) -> tuple[CaptureFacts, str | None]:
     follower = Follower()
     told: dict[tuple[str, str], int] = {}
 
-    def tell() -> None:
+    def tell(dropped: int) -> None:
+        if dropped:
+            follower.facts.dropped += dropped
+            print(f"{dropped:,} packets came faster than they could be read", file=sys.stderr)
         follower.settle(time.time())
         for (client, ending), count in list(follower.facts.without_name.items()):
             if told.get((client, ending)) != count:

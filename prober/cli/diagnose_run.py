@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prober.cli.diagnose_gather import Gathered
@@ -15,6 +15,8 @@ from prober.cli.diagnose_probe import ProbePlan, probe_all
 from prober.cli.diagnose_text import report
 from prober.cli.once_output import Output
 from prober.cli.terminal import Terminal
+from prober.diagnose.capture_document import capture_object
+from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.causes import diagnose, exit_status
 from prober.diagnose.collect_files import Input, InputError
 from prober.diagnose.collect_kubectl import Kubectl
@@ -40,7 +42,7 @@ def carry_out(args: argparse.Namespace) -> int:
 
         write_bundle(args.output, gathered, document)
     if args.format == "json":
-        text = json.dumps(document(evidence, findings), indent=1) + "\n"
+        text = json.dumps(document(evidence, findings, gathered.captures), indent=1) + "\n"
     else:
         terminal = Terminal.of(sys.stdout, os.environ, colour=not args.no_color)
         text = "".join(f"{line}\n" for line in report(evidence, findings, gathered.captures, terminal))
@@ -50,7 +52,7 @@ def carry_out(args: argparse.Namespace) -> int:
     return _status(evidence, findings)
 
 
-def document(evidence: EvidenceSet, findings: tuple[Finding, ...]) -> dict[str, Any]:
+def document(evidence: EvidenceSet, findings: tuple[Finding, ...], captures: Mapping[str, CaptureFacts]) -> dict[str, Any]:
     """The document of ``--format json``: findings and sources as promised, and what was counted behind them."""
     whole: dict[str, Any] = dict(findings_document(findings, evidence.sources))
     if evidence.probes:
@@ -66,6 +68,8 @@ def document(evidence: EvidenceSet, findings: tuple[Finding, ...]) -> dict[str, 
         ]  # fmt: skip
     if evidence.logs is not None:
         whole["logs"] = log_object(evidence.logs)
+    if captures:
+        whole["captures"] = [capture_object(name, facts) for name, facts in captures.items()]
     return whole
 
 

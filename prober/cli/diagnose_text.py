@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from prober.cli.diagnose_counts import capture_lines, log_lines
 from prober.cli.table import blocks
 from prober.cli.terminal import Paint, Terminal, printable
-from prober.diagnose.capture import CaptureFacts
+from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.evidence import EvidenceSet, ProbeFacts
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity, SourceReport
 from prober.report import result_object

@@ -56,12 +56,10 @@ def members(
     for key, what in (
         ("probes", "the handshakes with each address"),
         ("logs", "counts of the access logs: source addresses, no requests"),
+        ("captures", "ClientHellos of the captures, counted; no payload"),
     ):
         if document.get(key):
             found[f"{key}.json"] = (what, _json(document[key]))
-    flows = () if evidence.capture is None else evidence.capture.groups
-    if flows:
-        found["capture.json"] = ("ClientHellos of the captures, counted; no payload", _json([flow._asdict() for flow in flows]))
     index = "".join(f"{name:<45} {len(text.encode()):>9} bytes  {what}\n" for name, (what, text) in sorted(found.items()))
     named = ", ".join(dict.fromkeys(finding.id for finding in findings))
     head = (

@@ -1,32 +1,44 @@
 """What a packet capture says about ClientHellos: who sent one without a name, how each flow ended, and who ended it. Pure.
 
 One ClientHello is one client's handshake, however often it was captured: its 32 random bytes tell it from every other, so that the
-copies of ``-i any``, of both sides of an address translation, and retransmissions count once.
+copies of ``-i any``, of both sides of an address translation or a tunnel, and retransmissions count once.
 
-Memory is bounded: `MAX_LIVE` flows are followed at a time (the one that was silent longest is closed first) and `MAX_HELLOS`
-hellos are kept one by one, the rest is only counted.
+Memory is bounded: `MAX_LIVE` flows are followed at a time (the one that was silent longest is closed first), `MAX_HELLOS` hellos are
+kept one by one, and each table has as many rows at most; the rest is only counted.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable
+from typing import TypeVar
 
+from prober.diagnose.capture_facts import MAX_HELLOS, CapturedHello, CaptureFacts, Ending
 from prober.diagnose.capture_files import Frame
-from prober.diagnose.packets import LINK_TYPES, RST, SYN, TcpSegment, address_text, decode
-from prober.diagnose.tcp_flows import Flow
+from prober.diagnose.first_bytes import first_message, spoken_by
+from prober.diagnose.fragments import Reassembly
+from prober.diagnose.packets import (
+    LINK_TYPES,
+    RST,
+    SYN,
+    Decoded,
+    Fragment,
+    TcpSegment,
+    Unread,
+    address_text,
+    decode,
+    decode_payload,
+    quick_key,
+)
+from prober.diagnose.tcp_flows import Flow, turned
 from prober.tls.client_hello_parser import ClientHello, parse_client_hello
 from prober.tls.errors import ProtocolError
 from prober.tls.fingerprint import ja4
 from prober.tls.registry import AlertDescription, ContentType, HandshakeType
 
-__all__ = ["MAX_HELLOS", "MAX_LIVE", "CaptureFacts", "CapturedHello", "Ending", "Follower"]
+__all__ = ["MAX_LIVE", "Follower"]
 
 MAX_LIVE = 10_000
-MAX_HELLOS = 50_000
 # A flow without a segment for this long has ended for our purposes; Envoy itself waits 15 s for a ClientHello.
 _IDLE_SECONDS = 120.0
 # Behind a decisive segment its copies and retransmissions may follow.
@@ -35,87 +47,11 @@ _SETTLE_SECONDS = 0.5
 _PATIENCE_SECONDS = 1.0
 # Answers of one host may differ by a hop where paths differ; a middlebox in between differs by more, or by its start value.
 _TTL_TOLERANCE = 1
+# A packet within a packet's fragments within another's: each step is one of `packets.MAX_NESTING`, and never endless.
+_MAX_STEPS = 8
 
-
-class Ending(StrEnum):
-    """How a flow with a ClientHello ended, seen from the client."""
-
-    ANSWERED = "answered"
-    """ServerHello; in TLS 1.3 the certificate behind it is encrypted."""
-    CERTIFICATE = "certificate"
-    TLS_ALERT = "tls_alert"
-    RESET_BY_SERVER = "reset_by_server"
-    """RST without a byte, after the hello was acknowledged: the server had it and did not want it."""
-    RESET_BEFORE_ACK = "reset_before_ack"
-    """RST that came before the server's kernel acknowledged the hello: a middlebox, or a server that was closing already."""
-    CLOSED_BY_SERVER = "closed_by_server"
-    """FIN without a byte."""
-    ABORTED_BY_CLIENT = "aborted_by_client"
-    """The client gave up before any answer."""
-    UNANSWERED = "unanswered"
-    OTHER = "other"
-    """Bytes that are no TLS."""
-    UNKNOWN = "unknown"
-    """The capture ends too early to tell."""
-
-
-class CapturedHello(NamedTuple):
-    """One ClientHello and what came of it."""
-
-    time: float
-    client: str
-    client_port: int
-    server: str
-    server_port: int
-    server_name: str | None
-    """None: no name was sent. Also the name that stands outside, where the true one is encrypted (`encrypted`)."""
-    encrypted: bool
-    versions: tuple[str, ...]
-    alpn: tuple[str, ...]
-    ja4: str
-    ending: Ending
-    tls_alert: str | None
-    delay: float | None
-    """Seconds from the hello's last byte to the first answer or the end."""
-    rst_ttl_differs: bool
-    """The RST came with another TTL than the server's other segments: it may be a middlebox's."""
-    copies: int = 1
-    """Flows in which the same hello was seen: address translation, several interfaces."""
-
-
-@dataclass(slots=True)
-class CaptureFacts:
-    """Everything that was counted. Clients are IP addresses."""
-
-    frames: int = 0
-    segments: int = 0
-    first: float | None = None
-    last: float | None = None
-    unknown_link_types: Counter[int] = field(default_factory=Counter)
-    hellos: list[CapturedHello] = field(default_factory=list)
-    """One for each handshake, in the order in which their flows ended; at most `MAX_HELLOS`."""
-    with_name: Counter[tuple[str, Ending]] = field(default_factory=Counter)
-    """By client and ending."""
-    without_name: Counter[tuple[str, Ending]] = field(default_factory=Counter)
-    names: Counter[tuple[str, Ending]] = field(default_factory=Counter)
-    """By server name and ending."""
-    not_tls: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By client and guessed protocol: bytes other than TLS, sent to a port that was spoken TLS on."""
-    sslv2: Counter[str] = field(default_factory=Counter)
-    """By client: hellos in the format of SSL 2.0, which has no place for a name."""
-    truncated: int = 0
-    """Hellos that the snaplen cut: say ``-s 0``."""
-    incomplete: int = 0
-    """Flows whose hello began before the capture did, or never ended."""
-    refused: Counter[str] = field(default_factory=Counter)
-    """By server: connections that were refused."""
-    unanswered_syn: Counter[str] = field(default_factory=Counter)
-    """By server: connections that were never answered."""
-    uncounted: int = 0
-    """Hellos beyond `MAX_HELLOS`: in the counters, not in the list."""
-
-
-_Key = tuple[bytes, int, bytes, int]
+_OTHERS = "(others)"
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 class Follower:
@@ -123,10 +59,12 @@ class Follower:
 
     def __init__(self) -> None:
         self.facts = CaptureFacts()
-        self._live: OrderedDict[_Key, Flow] = OrderedDict()
+        self._live: OrderedDict[bytes, Flow] = OrderedDict()
+        self._index: dict[bytes, Flow] = {}
         self._seen: OrderedDict[bytes, int | None] = OrderedDict()
         self._tls_ports: set[tuple[bytes, int]] = set()
         self._suspects: list[tuple[tuple[bytes, int], str, str]] = []
+        self._fragments = Reassembly()
 
     def feed(self, frames: Iterable[Frame]) -> None:
         """Take in frames; errors of the reader pass through, and what was read before them stays."""
@@ -135,30 +73,56 @@ class Follower:
 
     def add(self, frame: Frame) -> None:
         """Take in one frame."""
+        time, link_type, data, _ = frame
         facts = self.facts
         facts.frames += 1
-        if frame.time:
-            facts.first = frame.time if facts.first is None else min(facts.first, frame.time)
-            facts.last = frame.time if facts.last is None else max(facts.last, frame.time)
-        if frame.link_type not in LINK_TYPES:
-            facts.unknown_link_types[frame.link_type] += 1
+        if time:
+            if facts.last is None or time > facts.last:
+                facts.last = time
+            if facts.first is None or time < facts.first:
+                facts.first = time
+        if link_type not in LINK_TYPES:
+            facts.unknown_link_types[link_type] += 1
             return
-        segment = decode(frame.link_type, frame.data)
-        if segment is not None:
+        quick = quick_key(link_type, data)
+        if quick is not None:
+            flow = self._index.get(quick[0])
+            if flow is not None and flow.settled and not quick[1] & SYN:
+                # Whatever it holds, it changes nothing any more.
+                facts.segments += 1
+                if time > flow.last_time:
+                    flow.last_time = time
+                self._live.move_to_end(flow.key)
+                return
+        self._decoded(decode(link_type, data), time)
+
+    def _decoded(self, found: Decoded, time: float) -> None:
+        facts = self.facts
+        for _ in range(_MAX_STEPS):
+            if not isinstance(found, Fragment):
+                break
+            whole = self._fragments.add(found, time)
+            found = None if whole is None else decode_payload(whole)
+        if isinstance(found, TcpSegment):
             facts.segments += 1
-            self._segment(segment, frame.time)
+            if found.via is not None:
+                facts.tunnels[found.via.value] += 1
+            self._segment(found, time)
+        elif isinstance(found, Unread):
+            facts.unread[found.reason] += 1
 
     def settle(self, now: float) -> None:
         """End the flows about which nothing more can be learned, so that live traffic is counted while it goes on."""
-        for key, flow in list(self._live.items()):
+        for flow in list(self._live.values()):
             decided = flow.server_rst or flow.server_fin or flow.first_answer_time is not None
             if now - flow.last_time > (_SETTLE_SECONDS if decided else _IDLE_SECONDS / 8):
-                self._end(self._live.pop(key))
+                self._close(flow)
 
     def finish(self) -> CaptureFacts:
         """End all flows that are still followed; the facts are whole then."""
         while self._live:
-            self._end(self._live.popitem(last=False)[1])
+            self._close(next(iter(self._live.values())))
+        self.facts.lost_fragments = self._fragments.finish()
         for server, client, protocol in self._suspects:
             # Other protocols on other ports are nobody's business here.
             if server in self._tls_ports:
@@ -167,42 +131,34 @@ class Follower:
         return self.facts
 
     def _segment(self, segment: TcpSegment, time: float) -> None:
-        key = (segment.source, segment.source_port, segment.destination, segment.destination_port)
-        back = (segment.destination, segment.destination_port, segment.source, segment.source_port)
-        flow = self._live.get(key)
-        found = key if flow is not None else back
-        flow = flow if flow is not None else self._live.get(back)
+        flow = self._index.get(segment.flow)
         fresh_syn = bool(segment.flags & SYN) and not segment.flags & 0x10
-        if flow is not None and fresh_syn and found == key and flow.to_server.data:
+        if flow is not None and fresh_syn and segment.flow == flow.key and (flow.to_server.data or flow.server_rst):
             # The port is used again: the flow before has ended.
-            self._end(self._live.pop(found))
+            self._close(flow)
             flow = None
         if flow is None:
             if segment.flags & RST and not segment.payload_length:
                 return
-            flow = self._open(segment, time)
-            found = (*flow.client, *flow.server)
-            self._live[found] = flow
+            flow = Flow(_from_client(segment), time)
+            self._live[flow.key] = self._index[flow.key] = self._index[turned(flow.key)] = flow
             self._make_room(time)
         else:
-            self._live.move_to_end(found)
+            self._live.move_to_end(flow.key)
         flow.add(segment, time)
-
-    def _open(self, segment: TcpSegment, time: float) -> Flow:
-        source = (segment.source, segment.source_port)
-        destination = (segment.destination, segment.destination_port)
-        syn_ack = segment.flags & SYN and segment.flags & 0x10
-        # Without a SYN the lower port is the server's, unless the bytes themselves begin a hello.
-        speaks_first = segment.payload[:1] == b"\x16" and segment.payload[5:6] == b"\x01"
-        from_client = (segment.flags & SYN and not syn_ack) or speaks_first or source[1] > destination[1]
-        return Flow(source, destination, time) if from_client and not syn_ack else Flow(destination, source, time)
 
     def _make_room(self, time: float) -> None:
         while self._live:
             oldest = next(iter(self._live.values()))
             if len(self._live) <= MAX_LIVE and time - oldest.last_time <= _IDLE_SECONDS:
                 return
-            self._end(self._live.popitem(last=False)[1])
+            self._close(oldest)
+
+    def _close(self, flow: Flow) -> None:
+        for key in (flow.key, turned(flow.key)):
+            self._index.pop(key, None)
+        del self._live[flow.key]
+        self._end(flow)
 
     def _end(self, flow: Flow) -> None:
         facts = self.facts
@@ -210,25 +166,26 @@ class Follower:
         data = flow.to_server.data
         if not data:
             if flow.syn_refused:
-                facts.refused[server] += 1
+                _bump(facts.refused, server, _OTHERS)
             elif flow.server_rst:
                 facts.incomplete += 1
             elif flow.syn and not flow.syn_acknowledged and self._waited(flow.start_time):
-                facts.unanswered_syn[server] += 1
+                _bump(facts.unanswered_syn, server, _OTHERS)
             return
         client = address_text(flow.client[0])
         if len(data) >= 3 and data[0] & 0x80 and data[2] == HandshakeType.client_hello:
-            self._tls_ports.add(flow.server)
-            facts.sslv2[client] += 1
-            facts.without_name[client, _ending(flow, self._waited(flow.last_time))[0]] += 1
+            self._speaks_tls(flow.server)
+            ending = _ending(flow, self._waited(flow.last_time))[0]
+            _bump(facts.sslv2, client, _OTHERS)
+            _bump(facts.without_name, (client, ending), (_OTHERS, ending))
             return
         if data[0] != ContentType.handshake:
             if flow.syn:
-                self._suspects.append((flow.server, client, _spoken_by(data)))
+                self._suspects.append((flow.server, client, spoken_by(data)))
                 del self._suspects[MAX_HELLOS:]
             return
         try:
-            message = _first_message(data)
+            message = first_message(data)
             hello = None if message is None else parse_client_hello(message)
         except ProtocolError:
             facts.incomplete += 1
@@ -237,8 +194,12 @@ class Follower:
             facts.truncated += flow.to_server.truncated
             facts.incomplete += not flow.to_server.truncated
             return
-        self._tls_ports.add(flow.server)
+        self._speaks_tls(flow.server)
         self._record(flow, hello, client)
+
+    def _speaks_tls(self, server: tuple[bytes, int]) -> None:
+        if len(self._tls_ports) < MAX_HELLOS:
+            self._tls_ports.add(server)
 
     def _waited(self, since: float) -> bool:
         return self.facts.last is not None and self.facts.last - since >= _PATIENCE_SECONDS
@@ -266,6 +227,8 @@ class Follower:
             tls_alert=tls_alert,
             delay=ended - flow.hello_time if ended is not None and flow.hello_time is not None else None,
             rst_ttl_differs=_rst_ttl_differs(flow),
+            rst_options_differ=_rst_options_differ(flow),
+            via=None if flow.via is None else flow.via.value,
         )
         self._count(record, +1)
         self._seen[hello.random] = len(facts.hellos) if len(facts.hellos) < MAX_HELLOS else None
@@ -281,7 +244,11 @@ class Follower:
         if index is None:
             return
         first = self.facts.hellos[index]
-        changed = first._replace(copies=first.copies + 1, rst_ttl_differs=first.rst_ttl_differs and _rst_ttl_differs(flow))
+        changed = first._replace(
+            copies=first.copies + 1,
+            rst_ttl_differs=first.rst_ttl_differs and _rst_ttl_differs(flow),
+            rst_options_differ=first.rst_options_differ and _rst_options_differ(flow),
+        )
         if first.ending in {Ending.UNKNOWN, Ending.UNANSWERED} and ending is not Ending.UNKNOWN:
             self._count(first, -1)
             changed = changed._replace(ending=ending, tls_alert=tls_alert)
@@ -290,55 +257,30 @@ class Follower:
 
     def _count(self, record: CapturedHello, by: int) -> None:
         table = self.facts.without_name if record.server_name is None else self.facts.with_name
-        _bump(table, (record.client, record.ending), by)
+        _bump(table, (record.client, record.ending), (_OTHERS, record.ending), by)
         if record.server_name is not None:
-            _bump(self.facts.names, (record.server_name, record.ending), by)
+            _bump(self.facts.names, (record.server_name, record.ending), (_OTHERS, record.ending), by)
 
 
-def _bump(table: Counter[tuple[str, Ending]], key: tuple[str, Ending], by: int) -> None:
+def _bump(table: Counter[_Key], key: _Key, others: _Key, by: int = 1) -> None:
+    """Count in a table that has `MAX_HELLOS` rows at most; what has no row any more counts as ``others``."""
     if key not in table and len(table) >= MAX_HELLOS:
-        key = ("(others)", key[1])
+        key = others
     table[key] += by
     if not table[key]:
         del table[key]
 
 
-_CLIENTS_SAY = (
-    (b"GET ", "http"),
-    (b"HEAD ", "http"),
-    (b"POST ", "http"),
-    (b"PUT ", "http"),
-    (b"DELETE ", "http"),
-    (b"OPTIONS ", "http"),
-    (b"CONNECT ", "http"),
-    (b"PRI * HTTP/2", "http2"),
-    (b"SSH-", "ssh"),
-    (b"PROXY ", "proxy protocol"),
-    (b"\r\n\r\n\0\r\nQUIT\n", "proxy protocol"),
-    (b"EHLO ", "smtp"),
-    (b"\x03\x00\x00", "rdp"),
-)
-
-
-def _spoken_by(data: bytes) -> str:
-    """The protocol that a client speaks which begins like this; ``unknown`` when no row fits."""
-    return next((protocol for prefix, protocol in _CLIENTS_SAY if data.startswith(prefix)), "unknown")
-
-
-def _first_message(data: bytes) -> bytes | None:
-    """The first handshake message of a client's records; None while it is incomplete."""
-    fragments, offset = b"", 0
-    while offset + 5 <= len(data) and data[offset] == ContentType.handshake:
-        length = data[offset + 3] << 8 | data[offset + 4]
-        fragments += data[offset + 5 : offset + 5 + length]
-        offset += 5 + length
-        if len(fragments) >= 4 and len(fragments) - 4 >= (size := int.from_bytes(fragments[1:4])):
-            return fragments[: 4 + size]
-    return None
-
-
 def _rst_ttl_differs(flow: Flow) -> bool:
-    return flow.rst_ttl is not None and flow.server_ttl is not None and abs(flow.rst_ttl - flow.server_ttl) > _TTL_TOLERANCE
+    if flow.rst_ttl is None or flow.server_ttls is None:
+        return False
+    low, high = flow.server_ttls
+    return not low - _TTL_TOLERANCE <= flow.rst_ttl <= high + _TTL_TOLERANCE
+
+
+def _rst_options_differ(flow: Flow) -> bool:
+    # A kernel that resets a connection that stands sends the timestamps along (RFC 7323 §3.2); behind a FIN it may have forgotten them.
+    return flow.server_rst and flow.server_timestamps and not flow.rst_timestamps and not flow.server_fin
 
 
 def _ending(flow: Flow, waited: bool) -> tuple[Ending, str | None]:
@@ -359,3 +301,13 @@ def _ending(flow: Flow, waited: bool) -> tuple[Ending, str | None]:
     if flow.client_fin or flow.client_rst:
         return Ending.ABORTED_BY_CLIENT, None
     return (Ending.UNANSWERED if waited else Ending.UNKNOWN), None
+
+
+def _from_client(segment: TcpSegment) -> bytes:
+    """The key of a flow whose first captured segment this is, turned so that the client is its source."""
+    flags, payload, key = segment.flags, segment.payload, segment.flow
+    syn_ack = flags & SYN and flags & 0x10
+    # Without a SYN the lower port is the server's, unless the bytes themselves begin a hello.
+    speaks_first = payload[:1] == b"\x16" and payload[5:6] == b"\x01"
+    from_client = (flags & SYN and not syn_ack) or speaks_first or key[-4:-2] > key[-2:]
+    return key if from_client and not syn_ack else turned(key)

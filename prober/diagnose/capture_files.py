@@ -16,6 +16,7 @@ __all__ = ["CaptureError", "Frame", "is_capture", "read_frames"]
 
 # No snaplen in use is larger (libpcap's own limit, MAXIMUM_SNAPLEN); a longer frame is damage, not data.
 MAX_FRAME = 262_144
+_BLOCK = 256 * 1024
 # A block of pcapng may hold comments and options beside its frame.
 _MAX_BLOCK = 16 * 1024 * 1024
 
@@ -71,14 +72,28 @@ def _pcap(file: BinaryIO, order: str, resolution: float) -> Iterator[Frame]:
     header = _exactly(file, 20, "the file header")
     # The upper bits of the link type say how long a frame check sequence is (draft-ietf-opsawg-pcap §4).
     link_type = struct.unpack(order + "I", header[16:20])[0] & 0x0FFFFFFF
-    record = struct.Struct(order + "IIII")
-    while head := file.read(16):
-        if len(head) < 16:
-            raise CaptureError("ends within a record's header: the capture was cut off")
-        seconds, fraction, captured, original = record.unpack(head)
+    unpack = struct.Struct(order + "IIII").unpack_from
+    buffer, position, wanted = b"", 0, 16
+    while True:
+        # In blocks: two calls a frame would be half of all the time.
+        if len(buffer) - position < wanted:
+            block = file.read(max(_BLOCK, wanted))
+            buffer, position = buffer[position:] + block, 0
+            if not buffer:
+                return
+            if len(buffer) < wanted:
+                what = "a record's header" if wanted == 16 else "a frame"
+                raise CaptureError(f"ends within {what}: the capture was cut off")
+        seconds, fraction, captured, original = unpack(buffer, position)
         if captured > MAX_FRAME:
             raise CaptureError(f"has a record of {captured} bytes, more than any capture holds: it is damaged from here on")
-        yield Frame(seconds + fraction * resolution, link_type, _exactly(file, captured, "a frame"), original)
+        wanted = 16 + captured
+        if len(buffer) - position < wanted:
+            continue
+        start = position + 16
+        position += wanted
+        wanted = 16
+        yield Frame(seconds + fraction * resolution, link_type, buffer[start:position], original)
 
 
 class _Interface(NamedTuple):

@@ -147,6 +147,8 @@ def _inconclusive(case: Case) -> Finding:
         missing.append("a client without SNI: the log has none, neither served nor turned away")
     if case.evidence.cluster is not None and case.evidence.cluster.denied:
         missing.append(f"what the cluster refused: {listed(case.evidence.cluster.denied)}")
+    if case.evidence.capture is not None and case.evidence.capture.not_read:
+        missing.append(f"{case.evidence.capture.not_read:,} captured packets that could not be read")
     failed = [
         f"{each.kind} {each.name}" for each in case.evidence.sources if each.error is not None and each.kind != "kubernetes"
     ]

@@ -156,15 +156,30 @@ def _nobody_else(case: Case) -> tuple[Evidence, ...]:
 def middlebox(case: Case) -> Iterator[Finding]:
     """Something between client and ingress takes part: a RST that is not the server's, or addresses that disagree."""
     foreign = [each for each in case.flows if each.foreign_reset or each.early_reset]
+    odd = [each for each in case.flows if each.odd_reset and each not in foreign]
+    if odd and not foreign:
+        yield found(
+            "middlebox",
+            "Something on the way may have reset connections: the RST has no TCP timestamps, and the server's other packets have them. "
+            "Its TTL is the server's own, so it may be the server's as well.",
+            # A kernel may leave them out, too: this supports, and shows nothing by itself.
+            log=[
+                Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {each.times} RST{'s' * (each.times > 1)} without timestamps")
+                for each in odd
+            ],
+            severity=Severity.INFO,
+            fix=Fix(explanation="Capture on the ingress itself, too: a RST that is not in that capture was sent on the way."),
+        )  # fmt: skip
     if foreign:
         yield found(
             "middlebox",
             "Connections are reset by something on the way, not by the ingress: "
-            + ("the RST has another TTL or other options than the server's packets." if any(each.foreign_reset for each in foreign)
+            + ("the RST has another TTL than the server's packets." if any(each.foreign_reset for each in foreign)
                else "the RST came before the ClientHello was acknowledged."),
             active=[
                 Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {each.times} resets, "
-                         + ("TTL or options unlike the server's" if each.foreign_reset else "before the hello was acknowledged"))
+                         + ("TTL unlike the server's" if each.foreign_reset else "before the hello was acknowledged")
+                         + (", without its TCP timestamps" if each.odd_reset else ""))
                 for each in foreign
             ],
             fix=Fix(

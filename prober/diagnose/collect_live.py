@@ -1,9 +1,9 @@
 """Live traffic of one interface as frames, through an AF_PACKET socket (Linux; needs CAP_NET_RAW).
 
 The socket is of type SOCK_DGRAM, so that the kernel takes the link layer off and every interface, also ``any``, gives plain IP; and
-it carries a filter that lets only TCP through, so that what is not looked at is not copied.
+it carries a filter that lets only TCP and its tunnels through, so that what is not looked at is not copied.
 
-Sources: packet(7); linux/filter.h for the classic BPF instructions.
+Source: packet(7).
 """
 
 from __future__ import annotations
@@ -17,37 +17,27 @@ import time
 from collections.abc import Callable, Generator
 
 from prober.diagnose.capture_files import MAX_FRAME, Frame
+from prober.diagnose.live_filter import INSTRUCTION_BYTES, filter_program
 
 __all__ = ["LiveError", "live_frames"]
 
 _ETH_P_ALL = 0x0003
 _SO_ATTACH_FILTER = 26
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _RAW = 101
 # Bursts are what gets lost; 8 MiB are a few milliseconds of 10 Gbit/s.
 _BUFFER = 8 * 1024 * 1024
 _TICK = 0.5
-
-# code, jump if true, jump if false, constant: "IPv4 with protocol 6, or IPv6 with next header 6", counted from the IP header
-_ONLY_TCP = (
-    (0x30, 0, 0, 0),  # load byte 0
-    (0x54, 0, 0, 0xF0),  # its version
-    (0x15, 0, 2, 0x40),  # IPv4?
-    (0x30, 0, 0, 9),  # its protocol
-    (0x15, 3, 4, 6),
-    (0x15, 0, 3, 0x60),  # IPv6?
-    (0x30, 0, 0, 6),  # its next header
-    (0x15, 0, 1, 6),
-    (0x06, 0, 0, MAX_FRAME),  # take it
-    (0x06, 0, 0, 0),  # drop it
-)
 
 
 class LiveError(Exception):
     """The interface cannot be watched; the text says what to do."""
 
 
-def live_frames(interface: str, on_tick: Callable[[], None]) -> Generator[Frame, None, None]:
-    """Frames of ``interface`` (``any``: all of them) until the caller stops asking; ``on_tick`` is called twice a second.
+def live_frames(interface: str, on_tick: Callable[[int], None]) -> Generator[Frame, None, None]:
+    """Frames of ``interface`` (``any``: all of them) until the caller stops asking.
+
+    ``on_tick`` is called twice a second, with the number of packets that the kernel had to drop since the last time.
 
     When this returns, the interface is watched: what passes before the first frame is asked for is not missed. Raises LiveError
     when there is no such interface, no right to watch it, or no AF_PACKET (other systems than Linux).
@@ -59,7 +49,7 @@ def live_frames(interface: str, on_tick: Callable[[], None]) -> Generator[Frame,
     return _frames(_open(interface), on_tick)
 
 
-def _frames(sock: socket.socket, on_tick: Callable[[], None]) -> Generator[Frame, None, None]:
+def _frames(sock: socket.socket, on_tick: Callable[[int], None]) -> Generator[Frame, None, None]:
     with sock:
         ready = select.poll()
         ready.register(sock, select.POLLIN)
@@ -70,7 +60,13 @@ def _frames(sock: socket.socket, on_tick: Callable[[], None]) -> Generator[Frame
                 yield Frame(time.time(), _RAW, data, len(data))
             if time.monotonic() >= tick:
                 tick = time.monotonic() + _TICK
-                on_tick()
+                on_tick(_dropped(sock))
+
+
+def _dropped(sock: socket.socket) -> int:
+    """Reading the statistics sets them back to zero (struct tpacket_stats: packets, drops)."""
+    drops: int = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+    return drops
 
 
 def _open(interface: str) -> socket.socket:
@@ -94,7 +90,9 @@ def _open(interface: str) -> socket.socket:
 
 
 def _attach(sock: socket.socket) -> None:
-    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _ONLY_TCP)
+    program = filter_program(MAX_FRAME)
     buffer = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: the number of instructions, and where they are.
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_ONLY_TCP), ctypes.addressof(buffer)))
+    sock.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program) // INSTRUCTION_BYTES, ctypes.addressof(buffer))
+    )

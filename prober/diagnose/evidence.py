@@ -146,8 +146,10 @@ class FlowGroup(NamedTuple):
     early_reset: bool = False
     """The RST came before the hello was acknowledged."""
     foreign_reset: bool = False
-    """The RST's TTL or options differ from the server's other packets: something on the way sent it."""
+    """The RST's TTL differs from the server's other packets': something on the way sent it."""
     times: int = 1
+    odd_reset: bool = False
+    """The RST lacks the TCP timestamps that the server's other packets have: a weak sign of the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class CaptureEvidence:
 
     groups: tuple[FlowGroup, ...] = ()
     files: tuple[str, ...] = ()
+    not_read: int = 0
+    """Packets about which nothing can be said: of another tunnel, encrypted, in parts that are missing."""
 
 
 class Secret(NamedTuple):

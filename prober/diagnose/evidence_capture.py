@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from prober.diagnose.capture import CapturedHello, CaptureFacts, Ending
+from prober.diagnose.capture_facts import CapturedHello, CaptureFacts, Ending
 from prober.diagnose.evidence import FlowEnd, FlowGroup
 from prober.tls.registry import AlertDescription
 
@@ -49,6 +49,7 @@ def _group(file: str, hello: CapturedHello) -> FlowGroup:
         alert=_code(hello.tls_alert),
         early_reset=hello.ending is Ending.RESET_BEFORE_ACK,
         foreign_reset=hello.rst_ttl_differs,
+        odd_reset=hello.rst_options_differ,
     )
 
 

@@ -6,15 +6,25 @@ the snaplen, beginning in the middle: a flow accepts all of that. Sequence numbe
 
 from __future__ import annotations
 
+from prober.diagnose.first_bytes import first_message
 from prober.diagnose.packets import ACK, FIN, RST, SYN, TcpSegment
+from prober.diagnose.tunnels import Tunnel
 from prober.tls.registry import AlertDescription, ContentType, HandshakeType
 
-__all__ = ["CLIENT_BYTES", "Flow", "Stream"]
+__all__ = ["CLIENT_BYTES", "Flow", "Stream", "turned"]
 
 CLIENT_BYTES = 20_000
 """Of the client's bytes: Envoy's limit for a ClientHello is 16 KiB, and a record has a header."""
 SERVER_BYTES = 2_048
 """Of the server's bytes: a ServerHello, and the beginning of what follows it in the clear; a certificate need only begin."""
+_TELLING = 64
+"""Of a client's bytes that are no TLS: enough to guess their protocol."""
+
+
+def turned(key: bytes) -> bytes:
+    """A flow's key, seen from the other side."""
+    size = (len(key) - 4) // 2
+    return key[size : 2 * size] + key[:size] + key[-2:] + key[-4:-2]
 
 
 class Stream:
@@ -97,6 +107,7 @@ class Flow:
         "first_answer_time",
         "hello_acknowledged",
         "hello_time",
+        "key",
         "last_time",
         "rst_time",
         "rst_timestamps",
@@ -105,18 +116,23 @@ class Flow:
         "server_fin",
         "server_rst",
         "server_timestamps",
-        "server_ttl",
+        "server_ttls",
         "start_time",
         "syn",
         "syn_acknowledged",
         "syn_refused",
         "to_client",
         "to_server",
+        "via",
     )
 
-    def __init__(self, client: tuple[bytes, int], server: tuple[bytes, int], time: float) -> None:
-        self.client = client
-        self.server = server
+    def __init__(self, key: bytes, time: float) -> None:
+        """``key``: that of the client's segments (`TcpSegment.flow`)."""
+        size = (len(key) - 4) // 2
+        self.key = key
+        self.client = (key[:size], int.from_bytes(key[-4:-2]))
+        self.server = (key[size : 2 * size], int.from_bytes(key[-2:]))
+        self.via: Tunnel | None = None
         self.start_time = time
         self.last_time = time
         self.to_server = Stream(CLIENT_BYTES)
@@ -133,14 +149,20 @@ class Flow:
         self.rst_time: float | None = None
         self.rst_ttl: int | None = None
         self.rst_timestamps = False
-        self.server_ttl: int | None = None
-        """TTL of the server's segments other than RST."""
+        self.server_ttls: tuple[int, int] | None = None
+        """Lowest and highest TTL of the server's segments other than RST."""
         self.server_timestamps = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether no segment but a new SYN can change what is known."""
+        return self.to_client.finished and self.to_server.finished
 
     def add(self, segment: TcpSegment, time: float) -> None:
         """Take in a segment of this flow, in either direction."""
         self.last_time = max(self.last_time, time)
-        if (segment.source, segment.source_port) == self.client:
+        self.via = self.via or segment.via
+        if segment.flow == self.key:
             self._from_client(segment, time)
         else:
             self._from_server(segment, time)
@@ -151,8 +173,10 @@ class Flow:
             self.syn = True
             self.to_server.begin(segment.sequence + 1)
             return
-        if self.to_server.add(segment.sequence, segment.payload, segment.payload_length) and self.first_answer_time is None:
-            self.hello_time = time
+        if self.to_server.add(segment.sequence, segment.payload, segment.payload_length):
+            if self.first_answer_time is None:
+                self.hello_time = time
+            self.to_server.finished = self.to_server.finished or _has_said(self.to_server.data)
         if flags & (RST | FIN):
             self.client_rst = self.client_rst or bool(flags & RST)
             self.client_fin = self.client_fin or bool(flags & FIN)
@@ -171,7 +195,8 @@ class Flow:
                 # (it acknowledges nothing but the SYN, RFC 9293 §3.10.7.1) refuses the connection.
                 self.syn_refused = self.syn and not self.syn_acknowledged and segment.acknowledgement == end
             return
-        self.server_ttl = segment.ttl
+        low, high = self.server_ttls or (segment.ttl, segment.ttl)
+        self.server_ttls = (min(low, segment.ttl), max(high, segment.ttl))
         self.server_timestamps = self.server_timestamps or segment.timestamps
         if flags & SYN:
             self.syn_acknowledged = True
@@ -206,6 +231,13 @@ class Flow:
                 break
             offset += 5 + length
         return found, None
+
+
+def _has_said(data: bytes) -> bool:
+    """Whether a client's bytes hold all that is wanted of them: its hello, or enough to see that they are something else."""
+    if data[0] != ContentType.handshake:
+        return len(data) >= _TELLING
+    return first_message(data) is not None
 
 
 def _has_certificate(record: bytes) -> bool:

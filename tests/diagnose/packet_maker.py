@@ -127,3 +127,39 @@ def pcapng(frames: list[tuple[int, bytes]], *, order: str = "<") -> bytes:
             + content,
         )
     return data
+
+
+def outer(protocol: int, payload: bytes, *, v6: bool = False, place: int = 0, identification: int = 7) -> bytes:
+    """An IP packet between two nodes with any payload; ``place``: flags and fragment offset of IPv4."""
+    if v6:
+        head = struct.pack(">IHBB", 0x60000000, len(payload), protocol, 64)
+        return head + ipaddress.ip_address("2001:db8:1::1").packed + ipaddress.ip_address("2001:db8:1::2").packed + payload
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), identification, place, 64, protocol, 0)
+    return head + bytes((10, 0, 0, 1, 10, 0, 0, 2)) + payload
+
+
+def udp(port: int, payload: bytes) -> bytes:
+    """A datagram."""
+    return struct.pack(">HHHH", 55555, port, 8 + len(payload), 0) + payload
+
+
+def ethernet(packet: bytes) -> bytes:
+    """A frame around an IP packet."""
+    return bytes(12) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet
+
+
+def cut_up(packet: bytes, size: int, identification: int = 9) -> list[bytes]:
+    """An IPv4 or IPv6 packet (without extension headers) in fragments with ``size`` bytes of payload each, a multiple of 8."""
+    head = 20 if packet[0] >> 4 == 4 else 40
+    payload = packet[head:]
+    parts = []
+    for offset in range(0, len(payload), size):
+        part = payload[offset : offset + size]
+        more = offset + size < len(payload)
+        if head == 20:
+            place = offset // 8 | 0x2000 * more
+            parts.append(packet[:2] + struct.pack(">HHH", 20 + len(part), identification, place) + packet[8:20] + part)
+        else:
+            extension = struct.pack(">BBHI", packet[6], 0, offset | more, identification)
+            parts.append(packet[:4] + struct.pack(">HB", 8 + len(part), 44) + packet[7:40] + extension + part)
+    return parts

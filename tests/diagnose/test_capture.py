@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.diagnose.capture import CaptureFacts, Ending, Follower
+from prober.diagnose.capture import Follower
+from prober.diagnose.capture_facts import CaptureFacts, Ending
 from prober.diagnose.capture_files import CaptureError, read_frames
 from prober.tls.client_hello import HelloFactory
 from prober.tls.profiles import PROFILES

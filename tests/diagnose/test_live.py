@@ -52,21 +52,30 @@ def test_an_interface_that_is_not_there_is_named_with_those_that_are() -> None:
     if not may_capture():
         missing("no right to open an AF_PACKET socket")
     with pytest.raises(LiveError, match=r"cannot watch nowhere0: .*; there are .*lo.* and any"):
-        live_frames("nowhere0", lambda: None)
+        live_frames("nowhere0", lambda _: None)
 
 
-def test_only_tcp_passes_the_filter() -> None:
-    """A datagram is not copied to the watcher, a segment is."""
+def test_only_tcp_and_its_tunnels_pass_the_filter() -> None:
+    """A datagram is not copied to the watcher; a segment is, and a datagram to VXLAN's port."""
     if not may_capture():
         missing("no right to open an AF_PACKET socket")
     with (
-        contextlib.closing(live_frames("lo", lambda: None)) as frames,
+        contextlib.closing(live_frames("lo", lambda _: None)) as frames,
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
     ):
         udp.sendto(b"x", listener.getsockname())
+        udp.sendto(b"tunnel", (listener.getsockname()[0], 4789))
         socket.create_connection(listener.getsockname()).close()
         port = struct.pack(">H", listener.getsockname()[1])
-        frame = next(frame for frame in frames if port in frame.data[20:24])
+        ours = struct.pack(">H", udp.getsockname()[1])
+        seen = []
+        for frame in frames:
+            if ours in frame.data[20:24] or port in frame.data[20:24]:
+                seen.append(frame.data)
+            if port in frame.data[20:24]:
+                break
 
-    assert frame.data[9] == socket.IPPROTO_TCP
+    *tunnelled, segment = seen
+    assert segment[9] == socket.IPPROTO_TCP
+    assert {b"tunnel"} == {data[28:] for data in tunnelled}

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from prober.diagnose.capture import CaptureFacts, Ending, Follower
+from prober.diagnose.capture import Follower
+from prober.diagnose.capture_facts import CaptureFacts, Ending
 from prober.diagnose.capture_files import read_frames
 from prober.diagnose.log_lines import read_lines
 from prober.diagnose.logs import LogFacts, analyse

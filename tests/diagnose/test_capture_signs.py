@@ -1,0 +1,171 @@
+"""Whose RST it was, what is the same hello seen twice, what a long capture costs, and what all of it looks like as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from prober.diagnose import capture as module
+from prober.diagnose.capture import Follower
+from prober.diagnose.capture_document import capture_object
+from prober.diagnose.capture_facts import Ending
+from prober.diagnose.capture_files import Frame
+from prober.diagnose.evidence import CaptureEvidence
+from prober.diagnose.evidence_capture import flow_groups
+from prober.diagnose.findings import Confidence, Severity
+from prober.diagnose.packets import decode, quick_key
+from tests.diagnose.evidence_samples import told
+from tests.diagnose.packet_maker import ACK, CLIENT, PSH, RST, SERVER, SYN, Segment, frame, handshake, pcap
+from tests.diagnose.test_capture import FACTORY, SERVER_HELLO, facts, hello, read
+
+
+def reset_by(**rst: object) -> list[Segment]:
+    """A connection whose RST has these peculiarities."""
+    *before, last = handshake(hello(), "rst")
+    return [*before, last._replace(**rst)]
+
+
+@pytest.mark.parametrize(
+    ("rst", "signs"),
+    [
+        ({}, (False, False)),
+        ({"ttl": 63}, (False, False)),
+        ({"ttl": 60}, (True, False)),
+        ({"ttl": 255}, (True, False)),
+        ({"timestamps": False}, (False, True)),
+        ({"ttl": 250, "timestamps": False}, (True, True)),
+    ],
+)
+def test_a_foreign_rst_has_another_ttl_or_other_options(rst: dict[str, object], signs: tuple[bool, bool]) -> None:
+    """One hop more or less is the path's; the server's other segments carry timestamps."""
+    [found] = facts(reset_by(**rst)).hellos
+
+    assert signs == (found.rst_ttl_differs, found.rst_options_differ)
+
+
+def test_copies_on_both_sides_of_a_router_widen_what_is_the_servers_own() -> None:
+    """``-i any`` sees the server's packets with the TTL of both sides; a RST with either is the server's."""
+    segments = handshake(hello(), "rst")
+    both = [copy for each in segments[:-1] for copy in (each, each._replace(ttl=each.ttl - 3) if each.source == SERVER else each)]
+
+    [found] = facts([*both, segments[-1]._replace(ttl=62)]).hellos
+
+    assert not found.rst_ttl_differs
+
+
+def told_of(segments: list[Segment], link: str = "EN10MB") -> dict[str, tuple[Confidence, Severity]]:
+    evidence = CaptureEvidence(groups=flow_groups("in.pcap", facts(segments, link)), files=("in.pcap",))
+    return {name: (finding.confidence, finding.severity) for name, finding in told(capture=evidence).items()}
+
+
+def test_a_ttl_makes_a_middlebox_likely_and_options_alone_only_suspected() -> None:
+    """Options are a weak sign: some kernels leave them out of a RST."""
+    assert "middlebox" not in told_of(reset_by())
+    assert (Confidence.LIKELY, Severity.CRITICAL) == told_of(reset_by(ttl=250))["middlebox"]
+    assert (Confidence.SUSPECTED, Severity.INFO) == told_of(reset_by(timestamps=False))["middlebox"]
+
+
+@pytest.mark.parametrize("link", ["EN10MB", "LINUX_SLL", "LINUX_SLL2"])
+def test_the_copies_of_any_and_of_address_translation_are_one_hello(link: str) -> None:
+    """Three interfaces and two destinations (the Service's address and the pod's): one client, one reset."""
+    wire = hello()
+    service, pod = handshake(wire, "rst"), handshake(wire, "rst", server="10.64.2.9")
+    seen = [copy for pair in zip(service, service, pod, pod, strict=True) for copy in pair]
+
+    found = facts(seen, link)
+
+    assert [(CLIENT, Ending.RESET_BY_SERVER, 2)] == [(each.client, each.ending, each.copies) for each in found.hellos]
+    assert {(CLIENT, Ending.RESET_BY_SERVER): 1} == dict(found.without_name)
+
+
+def test_the_end_may_be_seen_on_one_side_of_the_translation_only() -> None:
+    """The flow to the Service's address shows no answer, the one to the pod does."""
+    wire = hello()
+    found = facts([*handshake(wire, "none"), *handshake(wire, "rst", server="10.64.2.9")])
+
+    assert [(Ending.RESET_BY_SERVER, 2)] == [(each.ending, each.copies) for each in found.hellos]
+
+
+def test_data_behind_the_decision_changes_nothing_and_a_new_syn_begins_anew() -> None:
+    """A long download, then the same port again, with another hello."""
+    first = handshake(hello("api.example.com"), "none", answer=SERVER_HELLO)
+    last = first[-1]
+    at = last.sequence + len(last.payload)
+    download = [last._replace(sequence=at + 1400 * number, payload=b"\x17\x03\x03\x40\x00" + bytes(1395)) for number in range(30)]
+    odd = [
+        download[-1]._replace(flags=RST, payload=b"", ttl=7),
+        Segment(CLIENT, SERVER, PSH | ACK, 1001, 5001, b"\x16\x03\x01\x00\x05"),
+    ]
+    again = [
+        each._replace(sequence=each.sequence + 7_000_000, acknowledgement=each.acknowledgement + 7_000_000)
+        for each in handshake(hello(), "rst")
+    ]
+
+    found = facts([*first, *download, *odd, *again])
+
+    assert [("api.example.com", Ending.ANSWERED), (None, Ending.RESET_BY_SERVER)] == [
+        (each.server_name, each.ending) for each in found.hellos
+    ]
+    assert found.segments == found.frames
+
+
+def test_the_quick_look_at_a_frame_agrees_with_the_thorough_one() -> None:
+    """It says nothing, or the same."""
+    seen = 0
+    for link in ("EN10MB", "VLAN", "QinQ", "padded", "LINUX_SLL", "LINUX_SLL2", "RAW", "IPV4", "NULL", "LOOP"):
+        for segment in handshake(hello(), "rst"):
+            number, data = frame(segment, link)
+            quick, thorough = quick_key(number, data), decode(number, data)
+            if quick is not None:
+                seen += 1
+                assert thorough is not None
+                assert quick == (thorough.flow, thorough.flags)  # type: ignore[union-attr]
+    assert seen == 6 * 8  # all but the two with tags
+
+
+def test_scans_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SYN to, and a refusal from, each of many addresses: what is beyond the rows of a table is counted together."""
+    monkeypatch.setattr(module, "MAX_HELLOS", 5)
+    segments = []
+    for number in range(20):
+        server = f"198.51.100.{number}"
+        segments += [
+            Segment(CLIENT, server, SYN, 1000),
+            Segment(server, CLIENT, RST | ACK, 0, 1001, source_port=443, destination_port=40000),
+            *handshake(b"\x80\x2e\x01\x03\x01" + bytes(40), "rst", client=f"192.0.2.{number}"),
+        ]
+
+    found = facts(segments)
+
+    for table in (found.refused, found.sslv2, found.without_name):
+        assert (6, 20) == (len(table), sum(table.values()))
+
+
+def test_flows_without_end_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was silent longest is closed first; each is counted all the same."""
+    monkeypatch.setattr(module, "MAX_LIVE", 10)
+    follower = Follower()
+    for number in range(50):
+        for segment in handshake(FACTORY.offer(None).wire, "none", port=1000 + number):
+            link, data = frame(segment)
+            follower.add(Frame(float(number), link, data, len(data)))
+        assert len(follower._live) <= 10
+        assert len(follower._index) <= 20
+
+    assert 50 == sum(follower.finish().without_name.values())
+
+
+def test_the_document_says_what_was_seen_and_what_was_not_read() -> None:
+    """Only JSON values, hellos that are alike together, and the packets about which nothing is said."""
+    packets = [frame(segment) for port in (40001, 40002) for segment in handshake(hello(), "rst", port=port)]
+    packets += [frame(segment) for segment in handshake(FACTORY.offer("api.example.com").wire, "none", answer=SERVER_HELLO)]
+    packets.append((1, bytes(12) + b"\x08\x00\x45\x00"))
+    document = json.loads(json.dumps(capture_object("in.pcap", read(pcap(packets)))))
+
+    assert [(None, 2, "reset_by_server"), ("api.example.com", 1, "answered")] == [
+        (each["server_name"], each["count"], each["ending"]) for each in document["hellos"]
+    ]
+    assert FACTORY.ja4(True) == document["hellos"][1]["ja4"]
+    assert {"cut off, or damaged, within their headers": 1} == document["not_read"]
+    assert [{"client": CLIENT, "ending": "reset_by_server", "count": 2}] == document["without_name"]
