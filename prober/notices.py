@@ -5,11 +5,12 @@ The seam exists because siblings do not import each other. Pure.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["Alertmanager", "OutboxEntry", "Receivers", "Webhook", "masked"]
+__all__ = ["Alertmanager", "OutboxEntry", "Receivers", "Webhook", "masked", "parse_vantage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class Receivers:
     """How people reach the status page; None: the address that the service listens on."""
     runbook_base: str | None = None
     """What an alert's name is appended to; None: the service's own runbook page."""
+    vantage: str = ""
+    """Where this prober looks from. Not empty: others may send the same alerts, and go on when this one sees no fault any more."""
 
 
 class OutboxEntry(NamedTuple):
@@ -61,6 +64,15 @@ class OutboxEntry(NamedTuple):
     """JSON. Holds no secret."""
     created: float
     """Unix time in seconds."""
+
+
+def parse_vantage(text: str) -> str:
+    """The name of a vantage point; ``ValueError`` says what is wrong. A comma is not in it, since alerts list them with commas."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:/-]{1,64}", text):
+        raise ValueError(
+            f"{text!r} is no name of a vantage point; write up to 64 letters, digits, dots, colons, slashes, hyphens or underscores"
+        )
+    return text
 
 
 def masked(url: str) -> str:

@@ -1,7 +1,13 @@
 """Alertmanager's v2 API: what holds now, again and again, so that an Alertmanager that was away hears the truth and no replay.
 
-A change is sent at once. Everything that fires is sent again each `RESEND_SECONDS`, since an alert ends by itself `VALIDITY_SECONDS`
-after it was last sent: a prober that dies leaves no alert behind. Each Alertmanager has a task of its own.
+A change is sent at once. Everything that fires is sent again each `Pace.resend` seconds, since an alert ends by itself `Pace.validity`
+seconds after it was last sent: a prober that dies leaves no alert behind. Each Alertmanager has a task of its own.
+
+Probers at several vantage points send the same alert, that is, one with the same labels. Of those Alertmanager keeps one: the annotations
+that came last, the earliest start and, of two ends that lie ahead, the later one. But an end that has passed rules at once: one
+prober that sees no fault any more would end what the others still see, until they send it again, and receivers would be told "resolved"
+in between. So a prober that is one of several does not send the end of what others may see. It falls silent, and the alert ends when
+the last one has fallen silent; that this takes no longer than a minute, such a prober sends more often, for a shorter time.
 """
 
 from __future__ import annotations
@@ -9,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from time import time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
 
@@ -21,11 +27,26 @@ from prober.outlets.payload import Links, alertmanager_alert, labels_of
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["RESEND_SECONDS", "VALIDITY_SECONDS", "AlertmanagerSender"]
+__all__ = ["ALONE", "AMONG_OTHERS", "AlertmanagerSender", "Pace"]
 
-RESEND_SECONDS = 60.0
-VALIDITY_SECONDS = 4 * RESEND_SECONDS
-"""As Prometheus does: three sends may get lost."""
+
+class Pace(NamedTuple):
+    """How an Alertmanager is kept told."""
+
+    resend: float
+    """Seconds between two sends of what fires."""
+    ends: bool = True
+    """Whether the end of an alert about a target is sent."""
+
+    @property
+    def validity(self) -> float:
+        """Seconds after which what was sent ends by itself. As Prometheus does: three sends may get lost."""
+        return 4 * self.resend
+
+
+ALONE = Pace(60.0)
+AMONG_OTHERS = Pace(15.0, ends=False)
+"""Of probers at several vantage points."""
 
 STALE_SECONDS = 900.0
 """A resolved alert that could not be told for so long has ended by itself on the other side."""
@@ -37,7 +58,7 @@ _Identity: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class AlertmanagerSender:
-    """Keeps one Alertmanager told. ``standing`` are the alerts that fire now."""
+    """Keeps one Alertmanager told. ``standing`` are the alerts that fire now; ``pace`` is asked each time."""
 
     def __init__(
         self,
@@ -47,6 +68,7 @@ class AlertmanagerSender:
         report: Report,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time,
+        pace: Callable[[], Pace] = lambda: ALONE,
     ) -> None:
         self.alertmanager = alertmanager
         self._links = links
@@ -54,6 +76,7 @@ class AlertmanagerSender:
         self._report = report
         self._backoff = backoff or Backoff(first=1.0, cap=30.0)
         self._clock = clock
+        self._pace = pace
         self._untold: dict[_Identity, Alert] = {}
         self._news = trio.Event()
 
@@ -76,7 +99,7 @@ class AlertmanagerSender:
             while True:
                 if trio.current_time() >= all_due:
                     self._repeat()
-                    all_due = trio.current_time() + RESEND_SECONDS
+                    all_due = trio.current_time() + self._pace().resend
                 self._news = trio.Event()
                 wait = max(0.0, all_due - trio.current_time())
                 if self._untold:
@@ -97,19 +120,24 @@ class AlertmanagerSender:
         for alert in self._standing():
             self._untold.setdefault(tuple(labels_of(alert).items()), alert)
 
+    def _is_news(self, ended: Alert, now: float) -> bool:
+        """Alerts about a prober are its own, wherever it looks from."""
+        may_end = self._pace().ends or not ended.key.target
+        return may_end and ended.ends_at is not None and now - ended.ends_at < STALE_SECONDS
+
     async def _tell(self, through: httpx.AsyncClient, failures: int) -> tuple[float, bool]:
         """Send some of what waits: seconds to wait before the next attempt, and whether this one arrived."""
         now = self._clock()
         self._untold = {
             identity: alert
             for identity, alert in self._untold.items()
-            if alert.phase is Phase.FIRING or (alert.ends_at is not None and now - alert.ends_at < STALE_SECONDS)
+            if alert.phase is Phase.FIRING or self._is_news(alert, now)
         }
         some = dict(list(self._untold.items())[:_TOGETHER])
         if not some:
             return 0.0, True
         links = self._links()
-        body = json.dumps([alertmanager_alert(alert, links, now, VALIDITY_SECONDS) for alert in some.values()]).encode()
+        body = json.dumps([alertmanager_alert(alert, links, now, self._pace().validity) for alert in some.values()]).encode()
         attempt = await post(through, f"{self.alertmanager.url}/api/v2/alerts", body, {})
         if attempt.problem is not None and not attempt.rejected:
             self._report(self.alertmanager.name, "failed", attempt.problem)

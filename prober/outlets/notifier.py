@@ -11,7 +11,7 @@ import trio
 
 from prober.judge.alerting import Alert, AlertChange
 from prober.notices import Alertmanager, OutboxEntry, Receivers, Webhook
-from prober.outlets.alertmanager import AlertmanagerSender
+from prober.outlets.alertmanager import ALONE, AMONG_OTHERS, AlertmanagerSender, Pace
 from prober.outlets.payload import Links, webhook_payload
 from prober.outlets.webhook import WebhookSender
 from prober.snapshot import Statistics
@@ -73,7 +73,7 @@ class Notifier:
         for alertmanager in receivers.alertmanagers:
             if alertmanager not in self._alertmanagers:
                 told = self._alertmanagers[alertmanager] = AlertmanagerSender(
-                    alertmanager, lambda: self.links, self._standing, self._report, clock=self._clock
+                    alertmanager, lambda: self.links, self._standing, self._report, clock=self._clock, pace=self._pace
                 )
                 self._start(told)
         self._forget([entry for entries in left.values() for entry in entries])
@@ -136,6 +136,9 @@ class Notifier:
             await trio.sleep_forever()
 
     # -- one receiver --------------------------------------------------------------------------------------------------
+
+    def _pace(self) -> Pace:
+        return AMONG_OTHERS if self.links.vantage else ALONE
 
     def _start(self, sender: _Sender) -> None:
         if self._nursery is not None:

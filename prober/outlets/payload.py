@@ -20,12 +20,14 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 
 class Links(NamedTuple):
-    """What links begin with."""
+    """What notifications say of the prober that sends them: what links begin with, and where it looks from."""
 
     external_url: str
     """Of the status page, without a slash at the end."""
     runbooks: str
     """What an alert's name in lower case is appended to."""
+    vantage: str = ""
+    """Empty: nobody has said."""
 
     def page(self, alert: Alert) -> str:
         """The status page of what the alert is about."""
@@ -51,6 +53,8 @@ def annotations_of(alert: Alert, links: Links) -> dict[str, str]:
         "since": _rfc3339(alert.since),
         "summary": f"Flapping ({flapping}): {why.summary}" if flapping else why.summary,
         "flapping": flapping or "",
+        # No label: what is seen from two vantage points is one alert.
+        "vantage": links.vantage,
         "runbook_url": links.runbook(alert),
     }
     return {name: value for name, value in told.items() if value}

@@ -65,8 +65,7 @@ class Alerting:
         self._listening = ""
         self._intervals: dict[str, float] = {}
         self._loaded = loaded = _own(history, shard)
-        self._own_labels = {"shard": str(shard.number)} if shard.of > 1 else {}
-        """Of alerts about this prober: those of another one are others."""
+        self._shard = shard
         self._alerts = Alerts(settings.policy, loaded.sequence, loaded.alerts)
         self._seen_missing = not loaded.alerts and not loaded.verdicts
         self._self_watch = SelfWatch(statistics)
@@ -95,7 +94,7 @@ class Alerting:
         self._alerts.policy = settings.policy
         external = settings.receivers.external_url or self._listening.rstrip("/")
         runbooks = settings.receivers.runbook_base or f"{external}/runbooks#"
-        self._notifier.configure(settings.receivers, Links(external, runbooks))
+        self._notifier.configure(settings.receivers, Links(external, runbooks, settings.receivers.vantage))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Notify, and look at what no round looks at, until cancelled."""
@@ -151,8 +150,14 @@ class Alerting:
     def _look(self, now: float) -> None:
         changes: list[AlertChange] = []
         for name, condition, why in self._self_watch.look():
-            changes += self._alerts.observe(AlertKey(AlertName(name)), condition, now, why, self._own_labels)
+            changes += self._alerts.observe(AlertKey(AlertName(name)), condition, now, why, self._own_labels())
         self._keep(changes)
+
+    def _own_labels(self) -> dict[str, str]:
+        """Of alerts about this prober: one shard that is late says nothing of another one."""
+        of_shard = {"shard": str(self._shard.number)} if self._shard.of > 1 else {}
+        vantage = self._settings.receivers.vantage
+        return {**of_shard, "vantage": vantage} if vantage else of_shard
 
     def _look_for_missing(self, now: float) -> None:
         """What was known before the restart and has not come back."""

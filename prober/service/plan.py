@@ -56,7 +56,7 @@ class Plan:
 
 def load_plan(path: Path, options: Options = Options()) -> Plan:
     """Read the configuration and the files that it names; `ConfigError` with everything that is wrong."""
-    config = load(path, options.web_config_file)
+    config = load(path, options.web_config_file, options.vantage)
     files = {module.ca_file for module in config.modules.values()} | {None}
     try:
         return Plan(config, {file: load_trust(file) for file in files}, options)

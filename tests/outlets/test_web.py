@@ -42,6 +42,7 @@ def busy() -> FakeService:
     service.statistics.discovery_problems = lambda: {"dns": 1}
     service.statistics.notifications["pager", "ok"] = 4
     service.statistics.state_errors["full"] = 1
+    service.statistics.vantage = "paris"
     return service
 
 
