@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from prober.cli import main
 from prober.config.document import load
 from prober.discovery import kubernetes
 from prober.outlets.web import create_app
+from tests.deploy.rendering import DEPLOY, KUBERNETES, kustomized, of_kind
 from tests.outlets.fleet import FakeService
-from tests.servers.requirements import optional_program
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-BASE = DEPLOY / "kubernetes" / "base"
+BASE = KUBERNETES / "base"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((BASE / "kustomization.yaml").read_text())
 WRITTEN: list[dict[str, Any]] = [
     document for name in KUSTOMIZATION["resources"] for document in yaml.safe_load_all((BASE / name).read_text())
@@ -26,15 +24,9 @@ WRITTEN: list[dict[str, Any]] = [
 NAME = {"app.kubernetes.io/name": "prober"}
 
 
-def of_kind(kind: str, documents: list[dict[str, Any]] = WRITTEN) -> dict[str, Any]:
-    """The one object of a kind."""
-    (found,) = [document for document in documents if document["kind"] == kind]
-    return found
-
-
 def pod() -> dict[str, Any]:
     """The Deployment's pod."""
-    spec: dict[str, Any] = of_kind("Deployment")["spec"]["template"]["spec"]
+    spec: dict[str, Any] = of_kind("Deployment", WRITTEN)["spec"]["template"]["spec"]
     return spec
 
 
@@ -48,10 +40,7 @@ def container() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def rendered() -> list[dict[str, Any]]:
     """What `kubectl kustomize` makes of the base; it asks no cluster."""
-    kubectl = optional_program("kubectl")
-    done = subprocess.run([kubectl, "kustomize", str(BASE)], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+    return kustomized(BASE)
 
 
 def test_every_selector_selects_the_pods(rendered: list[dict[str, Any]]) -> None:
@@ -90,12 +79,12 @@ def test_the_rules_are_those_for_prometheus() -> None:
     """PrometheusRule and rules file are equal, group by group."""
     rules = yaml.safe_load((DEPLOY / "prometheus" / "prober.rules.yml").read_text())
 
-    assert of_kind("PrometheusRule")["spec"] == rules
+    assert of_kind("PrometheusRule", WRITTEN)["spec"] == rules
 
 
 def test_the_service_may_list_and_watch_what_it_follows_and_nothing_else() -> None:
     """The role's resources are those of discovery; no Secrets, no writing."""
-    rules = of_kind("ClusterRole")["rules"]
+    rules = of_kind("ClusterRole", WRITTEN)["rules"]
     granted = {(group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]}
     followed = {(version.rpartition("/")[0], plural) for plural, versions in kubernetes._KINDS.values() for version in versions}
 
@@ -113,7 +102,7 @@ def test_the_configuration_is_one_and_fits_the_pod() -> None:
     assert [port["containerPort"] for port in container()["ports"]] == [config.listen.port]
     assert config.state in mounts
     assert {mount["name"] for mount in mounts.values()} == {volume["name"] for volume in pod()["volumes"]}
-    assert [port["port"] for port in of_kind("Service")["spec"]["ports"]] == [config.listen.port]
+    assert [port["port"] for port in of_kind("Service", WRITTEN)["spec"]["ports"]] == [config.listen.port]
 
 
 def test_the_arguments_are_understood(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -133,7 +122,7 @@ def test_the_arguments_are_understood(capsys: pytest.CaptureFixture[str], tmp_pa
 async def test_the_paths_that_are_asked_for_are_served() -> None:
     """Liveness, readiness and metrics are paths of the application."""
     asked = {container()[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")}
-    asked |= {endpoint["path"] for endpoint in of_kind("ServiceMonitor")["spec"]["endpoints"]}
+    asked |= {endpoint["path"] for endpoint in of_kind("ServiceMonitor", WRITTEN)["spec"]["endpoints"]}
     transport = httpx.ASGITransport(create_app(FakeService()))
     async with httpx.AsyncClient(transport=transport, base_url="http://prober") as client:
         answers = {path: (await client.get(path)).status_code for path in asked}
@@ -147,9 +136,9 @@ async def test_the_paths_that_are_asked_for_are_served() -> None:
 def test_every_port_that_is_named_is_the_container_s() -> None:
     """Probes, Service, policy and monitor name a port that exists."""
     names = {container()[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe")}
-    names |= {port["targetPort"] for port in of_kind("Service")["spec"]["ports"]}
-    names |= {port["port"] for rule in of_kind("NetworkPolicy")["spec"]["ingress"] for port in rule["ports"]}
-    names |= {endpoint["port"] for endpoint in of_kind("ServiceMonitor")["spec"]["endpoints"]}
+    names |= {port["targetPort"] for port in of_kind("Service", WRITTEN)["spec"]["ports"]}
+    names |= {port["port"] for rule in of_kind("NetworkPolicy", WRITTEN)["spec"]["ingress"] for port in rule["ports"]}
+    names |= {endpoint["port"] for endpoint in of_kind("ServiceMonitor", WRITTEN)["spec"]["endpoints"]}
 
     assert names == {port["name"] for port in container()["ports"]}
 
@@ -158,7 +147,7 @@ def test_the_pod_passes_the_restricted_pod_security_standard() -> None:
     """Non-root, read-only, without capabilities, as the namespace demands; the user is the image's."""
     user = pod()["securityContext"]["runAsUser"]
 
-    assert of_kind("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert of_kind("Namespace", WRITTEN)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert pod()["securityContext"]["runAsNonRoot"] is True
     assert pod()["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert container()["securityContext"] == {
