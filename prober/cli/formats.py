@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -16,6 +15,7 @@ from prober.cli.transcript import transcript
 from prober.judge.verdicts import Judgement
 from prober.model import Differential, Sni
 from prober.report import CSV_FIELDS, Json, csv_rows, result_object
+from prober.report_text import result_text
 
 __all__ = ["Csv", "Finding", "Format", "JsonDocument", "JsonLines", "Table", "Tally"]
 
@@ -73,7 +73,7 @@ class JsonDocument:
     def result(self, finding: Finding) -> str:
         """One element."""
         separator, self._separator = self._separator, ",\n"
-        return f"{separator}  {json.dumps(finding.result)}"
+        return f"{separator}  {result_text(finding.differential, finding.judgement)}"
 
     def end(self, tally: Tally) -> str:  # noqa: ARG002
         """Close the document."""
@@ -89,7 +89,7 @@ class JsonLines:
 
     def result(self, finding: Finding) -> str:
         """One line."""
-        return json.dumps(finding.result) + "\n"
+        return result_text(finding.differential, finding.judgement) + "\n"
 
     def end(self, tally: Tally) -> str:  # noqa: ARG002
         """Nothing."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from prober.judge import der, x509
 from prober.judge.names import COMMON_NAME
-from prober.judge.remembered import Remembered
+from prober.tls.remembered import Remembered
 
 __all__ = ["CertificateFacts", "certificate_facts", "rfc3339"]
 

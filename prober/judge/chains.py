@@ -12,11 +12,11 @@ from prober.judge.certificates import CertificateFacts, certificate_facts, rfc33
 from prober.judge.identity import name_problem
 from prober.judge.paths import Path, Search, end_entity_problems, find_paths, path_problems
 from prober.judge.problems import Problem, ProblemCode
-from prober.judge.remembered import Remembered
 from prober.judge.signatures import default_certificate
 from prober.judge.signing import SignatureCheck, check_signature
 from prober.judge.trust import TrustStore
 from prober.judge.x509 import Certificate
+from prober.tls.remembered import Remembered
 
 __all__ = ["Assessment", "assess", "judge_chain"]
 

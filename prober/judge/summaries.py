@@ -11,11 +11,12 @@ from prober.judge.problems import ProblemCode
 from prober.judge.signatures import Signature
 from prober.model import Address, Endpoint, Outcome, Sni, Verdict
 
-__all__ = ["MAX_LENGTH", "Story", "summarise"]
+__all__ = ["MAX_LENGTH", "Story", "subject_of", "summarise"]
 
 MAX_LENGTH = 200
 """Characters: what fits an alert's annotation, a chat message and two lines of a terminal."""
 
+_SUBJECT = 60
 _NAME = 40
 _TEXT = 110
 
@@ -23,18 +24,14 @@ _TEXT = 110
 class Story(NamedTuple):
     """What a sentence can be made of."""
 
-    where: Endpoint | Address
+    subject: str
+    """The address, by `subject_of`; every sentence begins with it."""
     answers: tuple[Answer, ...]
     verdict: Verdict
     faults: tuple[Verdict, ...]
     at_fault: bool
     undecided: str | None
     signatures: tuple[Signature, ...]
-
-    @property
-    def subject(self) -> str:
-        """The address."""
-        return clip(str(self.where), 60)
 
     @property
     def serves(self) -> str:
@@ -54,6 +51,11 @@ class Story(NamedTuple):
     def advice(self, otherwise: str) -> str:
         """The next step."""
         return self.signatures[0].advice if self.signatures and self.signatures[0].advice else otherwise
+
+
+def subject_of(where: Endpoint | Address) -> str:
+    """The address as sentences have it."""
+    return printable(clip(str(where), _SUBJECT))
 
 
 def summarise(story: Story) -> str:

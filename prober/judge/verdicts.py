@@ -16,11 +16,11 @@ from prober.judge.answers import NOT_CONNECTED, Answer
 from prober.judge.certificates import CertificateFacts
 from prober.judge.chains import assess
 from prober.judge.problems import Problem, ProblemCode
-from prober.judge.remembered import Remembered
 from prober.judge.signatures import Signature, recognise
-from prober.judge.summaries import Story, summarise
+from prober.judge.summaries import Story, subject_of, summarise
 from prober.judge.trust import TrustStore
-from prober.model import Address, Differential, Endpoint, Handshake, NonSniPolicy, Outcome, Sni, Verdict
+from prober.model import Differential, Handshake, NonSniPolicy, Outcome, Sni, Verdict
+from prober.tls.remembered import Remembered
 
 __all__ = ["EXCUSED", "RULES", "Case", "HandshakeJudgement", "Judgement", "NonSni", "Opinion", "judge"]
 
@@ -49,14 +49,15 @@ class Opinion(NamedTuple):
     faults: tuple[Verdict, ...]
     expected: bool
     at_fault: bool
-    summary: str
+    predicate: str
+    """The summary without the address, which it begins with."""
     inconclusive: str | None
     non_sni_supported: bool | None
     signatures: tuple[Signature, ...]
 
 
 class Judgement(NamedTuple):
-    """One verdict on one ingress address. Begins with the fields of `Opinion`."""
+    """One verdict on one ingress address."""
 
     verdict: Verdict
     faults: tuple[Verdict, ...]
@@ -154,15 +155,19 @@ def judge(differential: Differential, policy: NonSniPolicy, trust: TrustStore, n
     judged = tuple(_judge_handshake(handshake, known_names, trust, now) for handshake in handshakes)
     answers = tuple(map(_answer, handshakes, judged))
     # An address, where the name behind it does not resolve.
-    where = differential.endpoint or differential.address
-    opinion = _opinions.get((where, policy, answers))
+    subject = subject_of(differential.endpoint or differential.address)
+    key = (len(subject), policy, answers)
+    opinion = _opinions.get(key)
     if opinion is None:
-        opinion = _opinions.keep((where, policy, answers), _opinion(where, policy, answers))
-    return Judgement(*opinion, handshakes=judged)
+        opinion = _opinions.keep(key, _opinion(subject, policy, answers))
+    verdict, faults, expected, at_fault, predicate, inconclusive, supported, signatures = opinion
+    return Judgement(verdict, faults, expected, at_fault, subject + predicate, inconclusive, supported, signatures, judged)
 
 
-_MAX_OPINIONS = 100_000
-_opinions: Remembered[tuple[Endpoint | Address, NonSniPolicy, tuple[Answer, ...]], Opinion] = Remembered(_MAX_OPINIONS)
+_MAX_OPINIONS = 32_768
+"""An opinion and its key take 1 KB."""
+_opinions: Remembered[tuple[int, NonSniPolicy, tuple[Answer, ...]], Opinion] = Remembered(_MAX_OPINIONS)
+"""By the answers and not by the address: of an address, an opinion has only the length, which its sentence must fit."""
 
 _NOTHING_PRESENTED = HandshakeJudgement()
 
@@ -192,19 +197,19 @@ def _answer(handshake: Handshake, judged: HandshakeJudgement) -> Answer:
     )
 
 
-def _opinion(where: Endpoint | Address, policy: NonSniPolicy, answers: tuple[Answer, ...]) -> Opinion:
+def _opinion(subject: str, policy: NonSniPolicy, answers: tuple[Answer, ...]) -> Opinion:
     case = _case(answers, policy)
     faults = tuple(verdict for verdict, holds in RULES if holds(case))
     verdict = Verdict.INCONCLUSIVE if case.undecided else faults[0] if faults else Verdict.OK
     at_fault = any(not _excused(fault, case) for fault in faults)
     signatures = recognise(*(_behaviour(answers, sni) for sni in (Sni.KNOWN, Sni.NONE, Sni.UNKNOWN)))
-    summary = summarise(Story(where, answers, verdict, faults, at_fault, case.undecided, signatures))
+    summary = summarise(Story(subject, answers, verdict, faults, at_fault, case.undecided, signatures))
     return Opinion(
         verdict=verdict,
         faults=faults,
         expected=not at_fault and not case.undecided,
         at_fault=at_fault,
-        summary=summary,
+        predicate=summary.removeprefix(subject),
         inconclusive=case.undecided,
         non_sni_supported=_supported(answers),
         signatures=signatures,

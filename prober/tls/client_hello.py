@@ -70,7 +70,7 @@ class Offer:
     @property
     def extensions(self) -> frozenset[int]:
         """The extension types that a server may answer to."""
-        return self.factory.extensions if self._name else self.factory.extensions - {ExtensionType.server_name}
+        return self.factory.extensions if self._name else self.factory.extensions_without_name
 
     @property
     def ja4(self) -> str:
@@ -158,6 +158,7 @@ class HelloFactory:
             answerable.add(ExtensionType.renegotiation_info)  # RFC 5746 §3.4: the SCSV asks for it too
         self.extensions: frozenset[int] = frozenset(answerable)
         """The extension types that a server may answer to when a name is sent."""
+        self.extensions_without_name: frozenset[int] = self.extensions - {ExtensionType.server_name}
         self._share_groups = self.profile.key_shares
         self.entropy = entropy
         """Also what the handshake draws from for its own keys, where the server chooses the group (TLS <= 1.2)."""

@@ -23,6 +23,7 @@ from prober.tls.messages12 import (
     Signature,
 )
 from prober.tls.negotiation import Negotiation
+from prober.tls.presented_chains import presented_chain12
 from prober.tls.protection import Aead12Protection, Cbc12Protection, Protection
 from prober.tls.records import MAX_CIPHERTEXT_TLS12
 from prober.tls.registry import AlertDescription, ExtensionType, HandshakeType, NamedGroup
@@ -105,7 +106,7 @@ def hello_request(_: Negotiation, message: bytes) -> None:
 # RFC 5246 §7.4.2
 def certificate(n: Negotiation, message: bytes) -> None:
     """Keep the chain. An empty one is a fact about the server, not an error here."""
-    n.certificate_received(Certificate12.parse(message).certificates)
+    n.certificate_received(presented_chain12(message).certificates)
     n.absorb(message)
 
 

@@ -18,6 +18,7 @@ from prober.tls.messages13 import (
     NewSessionTicket13,
 )
 from prober.tls.negotiation import Negotiation
+from prober.tls.presented_chains import presented_chain13
 from prober.tls.protection import Tls13Protection
 from prober.tls.records import MAX_CIPHERTEXT_TLS13
 from prober.tls.registry import AlertDescription, ContentType, ExtensionType, HandshakeType, NamedGroup
@@ -116,7 +117,7 @@ def certificate_request(n: Negotiation, message: bytes) -> None:
 # RFC 8446 §4.4.2
 def certificate(n: Negotiation, message: bytes) -> None:
     """Keep the chain. An empty one is a fact about the server, not an error here."""
-    chain = Certificate13.parse(message)
+    chain = presented_chain13(message)
     if chain.context:
         raise PeerMisbehaved("the server's certificate_request_context is not empty", message="Certificate")
     n.certificate_received(chain.certificates)

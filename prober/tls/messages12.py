@@ -121,6 +121,22 @@ class EcdheServerKeyExchange(NamedTuple):
     @classmethod
     def parse(cls, message: bytes, version: int) -> Self:
         """From the whole message, which looks different in ``version`` 1.2 and before; DecodeError."""
+        # As in ServerHello.parse: arithmetic for what is well-formed.
+        size = len(message)
+        signed_at = 8 + message[7] if size > 8 else size
+        signature_at = signed_at + 4
+        if (
+            version < _TLS_1_2
+            or signature_at > size
+            or message[4] != _NAMED_CURVE
+            or signature_at + (message[signature_at - 2] << 8 | message[signature_at - 1]) != size
+        ):
+            return cls._read(message, version)
+        scheme = message[signed_at] << 8 | message[signed_at + 1]
+        return cls(message[5] << 8 | message[6], message[8:signed_at], Signature(scheme, message[signature_at:]))
+
+    @classmethod
+    def _read(cls, message: bytes, version: int) -> Self:
         reader = Reader(message, "ServerKeyExchange", 4)
         curve_type = reader.u8("curve_type")
         if curve_type != _NAMED_CURVE:

@@ -7,7 +7,7 @@ is there, so that a flight that arrives byte by byte costs linear time. Limits a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from prober.tls.errors import DecodeError, NotTLS, PeerMisbehaved, ProtocolError
@@ -165,11 +165,21 @@ class HandshakeReader:
         """Start to count for `FLIGHT_LIMIT` anew: the peer's flight is complete."""
         self._read = 0
 
-    def receive(self, fragment: bytes) -> Iterator[bytes]:
+    def receive(self, fragment: bytes) -> Iterable[bytes]:
         """The messages that a record's fragment completes. Raises DecodeError, also at the header of what is too long.
 
         To be iterated to the end, unless nothing that follows matters any more.
         """
+        # Most servers send each message in a record of its own.
+        size = len(fragment)
+        if size >= _MESSAGE_HEADER_SIZE and not self._tail:
+            length = 4 + (fragment[1] << 16 | fragment[2] << 8 | fragment[3])
+            if length == size and self._read + size <= FLIGHT_LIMIT:
+                self._read += size
+                return (fragment,)
+        return self._split(fragment)
+
+    def _split(self, fragment: bytes) -> Iterator[bytes]:
         # RFC 8446 §5.1: zero-length fragments of handshake type must not be sent.
         if not fragment:
             raise DecodeError("an empty handshake fragment", offset=3)
