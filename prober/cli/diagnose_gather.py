@@ -16,8 +16,8 @@ from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
 from prober.diagnose.evidence_capture import flow_groups
 from prober.diagnose.findings import SourceReport
-from prober.diagnose.log_lines import read_lines
-from prober.diagnose.logs import LogFacts, analyse
+from prober.diagnose.log_blocks import analyse_blocks
+from prober.diagnose.logs import LogFacts
 from prober.diagnose.manifest import Manifest, read_manifests
 from prober.diagnose.overrides import INGRESS_APP, OverridesFacts, read_overrides
 from prober.diagnose.routes import has_routes, read_routes
@@ -84,15 +84,15 @@ class Gathered:
         return {"logs": self._logs, "capture": self._capture, "routes": self._routes, "overrides": self._overrides}
 
     def _logs(self, source: Input) -> None:
-        self.read_log(source.name, source.lines())
+        self.read_log(source.name, source.blocks())
 
-    def read_log(self, name: str, lines: Iterable[str], kind: str = "logs") -> None:
-        """Count the lines of one log."""
+    def read_log(self, name: str, blocks: Iterable[str], kind: str = "logs") -> None:
+        """Count one log, given in blocks of one or more whole lines."""
         facts = self.logs = self.logs if self.logs is not None else LogFacts()
         before = (facts.lines, facts.entries, facts.damaged_count)
         error = None
         try:
-            analyse(read_lines(lines), facts)
+            analyse_blocks(blocks, facts)
         except (InputError, ClusterError) as failure:
             error = str(failure)
         read, entries, damaged = facts.lines - before[0], facts.entries - before[1], facts.damaged_count - before[2]

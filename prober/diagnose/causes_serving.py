@@ -32,10 +32,11 @@ def secret(case: Case) -> Iterator[Finding]:
     route = case.working_wildcards[0]
     name = _credential(route)
     odd = _unlike_others(case, route, name)
+    present = _present_secret(case, name)
     proof = ""
     if case.resets and not absent and not unlogged:
         proof = (
-            " To be sure: the Secret (--kubernetes), or a log of the time of the probe, in which a missing Secret leaves no "
+            f" To be sure: {'what is in the Secret' if present else 'the Secret (--kubernetes)'}, or a log of the time of the probe, in which a missing Secret leaves no "
             "filter_chain_not_found (Envoy writes its log every 10 s)."
         )
     yield found(
@@ -45,7 +46,7 @@ def secret(case: Case) -> Iterator[Finding]:
         active=(*case.resets, *(unlogged if case.resets else ())),
         # That the route reads right is what makes the reset a matter of the Secret; without a trace of it, it confirms nothing.
         config=(*absent, *issues, *odd) or ((_right(route),) if unlogged else ()),
-        against=() if case.resets else case.accepts,
+        against=(*present, *(() if case.resets else case.accepts)),
         fix=_recreate(case, name, route),
     )
 
@@ -61,6 +62,15 @@ def _absent_secrets(case: Case) -> tuple[Evidence, ...]:
         )
         for each in (() if cluster is None else cluster.secrets)
         if each.name in wanted and (each.present is False or each.problem is not None)
+    )
+
+
+def _present_secret(case: Case, name: str) -> tuple[Evidence, ...]:
+    cluster = case.evidence.cluster
+    return tuple(
+        Evidence(source="kubernetes", file=f"secret/{name}", text=f"Secret {name} in namespace {each.namespace} is there")
+        for each in (() if cluster is None else cluster.secrets)
+        if each.name == name and each.present and each.problem is None
     )
 
 

@@ -60,8 +60,11 @@ class Input:
         """The bytes, from the first on."""
         return self._stream
 
-    def lines(self) -> Iterator[str]:
-        """The text line by line; a line longer than `MAX_PENDING` in pieces. Raises `InputError` where it cannot be read on."""
+    def blocks(self) -> Iterator[str]:
+        """The text in blocks of whole lines, without the end of the last line of each; a line longer than `MAX_PENDING` in pieces.
+
+        Raises `InputError` where it cannot be read on.
+        """
         rest = b""
         while True:
             try:
@@ -70,15 +73,22 @@ class Input:
                 raise InputError(f"{self.name}: cannot be read on ({getattr(error, 'strerror', None) or error})") from None
             if not block:
                 break
-            pieces = (rest + block).split(b"\n") if rest else block.split(b"\n")
-            rest = pieces.pop()
-            for piece in pieces:
-                yield piece.decode("utf-8", "replace")
+            whole, newline, after = block.rpartition(b"\n")
+            if newline:
+                yield (rest + whole).decode("utf-8", "replace")
+                rest = after
+            else:
+                rest += block
             if len(rest) > MAX_PENDING:
                 yield rest.decode("utf-8", "replace")
                 rest = b""
         if rest:
             yield rest.decode("utf-8", "replace")
+
+    def lines(self) -> Iterator[str]:
+        """The text line by line, as `blocks` gives it."""
+        for block in self.blocks():
+            yield from block.split("\n")
 
     def text(self) -> str:
         """The whole text, for a manifest. Raises `InputError`, also where it is too long to be one."""

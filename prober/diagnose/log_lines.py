@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from prober.diagnose.access_log import AccessLogEntry, from_broken_json, from_istio_text, from_object
 
-__all__ = ["MAX_PENDING", "LogLine", "read_lines"]
+__all__ = ["MAX_PENDING", "LineReader", "LogLine", "is_wrapped", "read_lines"]
 
 MAX_PENDING = 1 << 20
 """Characters of an unfinished object; Envoy's entries are under 10 KiB, and a Cloud Logging entry is at most 256 KiB."""
@@ -51,23 +51,18 @@ def read_lines(lines: Iterable[str]) -> Iterator[LogLine]:
 
     Lines may end in a newline or not; a line longer than `MAX_PENDING` may come in pieces.
     """
-    reader = _Reader()
+    reader = LineReader()
     for number, whole in enumerate(lines, start=1):
-        line = whole.rstrip("\r\n")
-        # Most lines are one object and nothing else. Told apart here, a million of them take half the time.
-        if line[:1] == "{" and not reader.pending:
-            try:
-                value, end = _SCAN(line, 0)
-            except (ValueError, StopIteration, RecursionError):
-                end = -1
-            if end == len(line) and _WRAPPERS.isdisjoint(value):
-                yield LogLine(number, from_object(value), None)
-                continue
-        yield from reader.feed(number, line)
+        yield from reader.line(number, whole)
     yield from reader.finish()
 
 
-class _Reader:
+def is_wrapped(value: Mapping[str, object]) -> bool:
+    """Whether a JSON object is a transport's, with the entry in it."""
+    return not _WRAPPERS.isdisjoint(value)
+
+
+class LineReader:
     """What is pending between two lines: parts of a CRI or docker line, and an object that goes on in the next line."""
 
     def __init__(self) -> None:
@@ -77,11 +72,24 @@ class _Reader:
         self._number = 0
 
     @property
-    def pending(self) -> bool:
-        """Whether an object that goes on is waited for."""
-        return bool(self._object)
+    def waiting(self) -> bool:
+        """Whether what the next line is depends on what was before it."""
+        return bool(self._object or self._parts)
 
-    def feed(self, number: int, line: str) -> Iterator[LogLine]:
+    def line(self, number: int, whole: str) -> Iterable[LogLine]:
+        """The entries that a line completes."""
+        line = whole.rstrip("\r\n")
+        # Most lines are one object and nothing else. Told apart here, a million of them take half the time.
+        if line[:1] == "{" and not self._object:
+            try:
+                value, end = _SCAN(line, 0)
+            except (ValueError, StopIteration, RecursionError):
+                end = -1
+            if end == len(line) and not is_wrapped(value):
+                return (LogLine(number, from_object(value), None),)
+        return self._feed(number, line)
+
+    def _feed(self, number: int, line: str) -> Iterator[LogLine]:
         self._number = number
         if self._object:
             yield from self._continue_object(line)

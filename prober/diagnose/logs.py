@@ -12,15 +12,29 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
-from prober.diagnose.access_log import AccessLogEntry
 from prober.diagnose.log_lines import LogLine
 from prober.diagnose.sources import SourceRange, range_of
 
-__all__ = ["MAX_ROWS", "LogFacts", "SourceKind", "Tally", "analyse", "is_canary"]
+__all__ = [
+    "MAX_ROWS",
+    "OTHERS",
+    "LogFacts",
+    "SourceKind",
+    "Tally",
+    "analyse",
+    "bump",
+    "count_line",
+    "count_source",
+    "is_canary",
+    "kind_of",
+]
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 MAX_ROWS = 20_000
 OTHERS = "(others)"
@@ -64,6 +78,13 @@ class Tally:
                     return
             if not self.first or when < self.first:
                 self.first = when
+
+    def merge(self, count: int, first: str, last: str) -> None:
+        """Count several lines at once."""
+        self.count += count
+        if first and (not self.first or first < self.first):
+            self.first = first
+        self.last = max(self.last, last)
 
     @property
     def seconds(self) -> float:
@@ -115,43 +136,75 @@ def analyse(lines: Iterable[LogLine], facts: LogFacts | None = None) -> LogFacts
     """Count a log; give ``facts`` to count several files together."""
     facts = LogFacts() if facts is None else facts
     for line in lines:
-        facts.lines += 1
-        if line.damaged:
-            facts.damaged_count += 1
-            if len(facts.damaged) < 100:
-                facts.damaged.append(line.number)
-        if line.entry is not None:
-            _count(facts, line.entry, line.pod)
+        count_line(facts, line)
     return facts
 
 
-def _count(facts: LogFacts, entry: AccessLogEntry, pod: str | None) -> None:
+def count_line(facts: LogFacts, line: LogLine) -> None:
+    """Count one line."""
+    facts.lines += 1
+    if line.damaged:
+        facts.damaged_count += 1
+        if len(facts.damaged) < 100:
+            facts.damaged.append(line.number)
+    entry = line.entry
+    if entry is None:
+        return
     facts.entries += 1
     facts.span.add(entry.start_time)
     facts.dialects[entry.dialect._value_] += 1  # hashing the member itself is Enum's own, and slow
-    facts.signatures[entry.details or "-", entry.flags or "-"] += 1
-    if pod is not None:
-        facts.pods[pod] += 1
+    bump(facts.signatures, (entry.details or "-", entry.flags or "-"), (OTHERS, OTHERS))
+    if line.pod is not None:
+        bump(facts.pods, line.pod, OTHERS)
     if entry.tls_protocol is not None:
         facts.tls_known = True
-    source = entry.remote_ip or "(unknown)"
-    if entry.sni is not None and not entry.sni.isprintable():
+    count_source(
+        facts,
+        details=entry.details,
+        sni=entry.sni,
+        source=entry.remote_ip,
+        start=entry.start_time,
+        host=entry.host,
+        tls=entry.tls_protocol,
+    )
+
+
+def count_source(
+    facts: LogFacts,
+    *,
+    details: str | None,
+    sni: str | None,
+    source: str | None,
+    start: str | None,
+    host: str | None,
+    tls: str | None,
+) -> None:
+    """Count who was turned away, or was served without a name; others are not told apart."""
+    source = source or "(unknown)"
+    if sni is not None and not sni.isprintable():
         # A client may send what it wants as its name; here it stays one line.
-        entry = entry._replace(sni=entry.sni.encode("unicode_escape").decode())
-    if entry.details == FILTER_CHAIN_NOT_FOUND:
-        if entry.sni is None:
-            _row(facts.rejected_without_sni, source).add(entry.start_time)
-        elif is_canary(entry.sni):
-            _row(facts.canaries, entry.sni).add(entry.start_time)
+        sni = sni.encode("unicode_escape").decode()
+    if details == FILTER_CHAIN_NOT_FOUND:
+        if sni is None:
+            _row(facts.rejected_without_sni, source).add(start)
+        elif is_canary(sni):
+            _row(facts.canaries, sni).add(start)
         else:
-            _row(facts.rejected_by_name, entry.sni).add(entry.start_time)
-            sources = facts.sources_by_name.setdefault(entry.sni if entry.sni in facts.rejected_by_name else OTHERS, Counter())
+            _row(facts.rejected_by_name, sni).add(start)
+            sources = facts.sources_by_name.setdefault(sni if sni in facts.rejected_by_name else OTHERS, Counter())
             if len(sources) < 100 or source in sources:
                 sources[source] += 1
-    elif entry.sni is None and entry.tls_protocol is not None:
-        _row(facts.served_without_sni, source).add(entry.start_time)
-        if entry.details == ROUTE_NOT_FOUND:
-            _row(facts.unlinked, entry.host or "(no Host)").add(entry.start_time)
+    elif sni is None and tls is not None:
+        _row(facts.served_without_sni, source).add(start)
+        if details == ROUTE_NOT_FOUND:
+            _row(facts.unlinked, host or "(no Host)").add(start)
+
+
+def bump(table: Counter[_Key], key: _Key, others: _Key, by: int = 1) -> None:
+    """Count in a table that has `MAX_ROWS` rows at most; what has no row any more counts as ``others``."""
+    if key not in table and len(table) >= MAX_ROWS:
+        key = others
+    table[key] += by
 
 
 def _row(table: dict[str, Tally], key: str) -> Tally:

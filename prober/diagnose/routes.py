@@ -114,12 +114,20 @@ def read_routes(manifests: Iterable[Manifest]) -> RouteFacts:
     for manifest in manifests:
         lints += (Lint(flaw.kind, manifest.name, flaw.line, flaw.text) for flaw in manifest.flaws)
         routes += (_route(node, manifest.name) for node in _objects(manifest))
-        # `kubectl get apigeeroutes -o json` prints a List, whose items are all that there are in the namespace.
-        complete = complete or any((document.text("kind") or "").endswith("List") for document in manifest.documents)
+        complete = complete or any(map(_lists_all_routes, manifest.documents))
     facts = RouteFacts(routes=tuple(routes), lints=(), complete=complete)
     lints += _lints(facts)
     lints.sort(key=lambda lint: (lint.file, lint.line))
     return RouteFacts(routes=facts.routes, lints=tuple(lints), complete=complete)
+
+
+def _lists_all_routes(document: Node) -> bool:
+    """Whether its items are all ApigeeRoutes that there are in a namespace: the API's list, or what ``kubectl get -o json`` prints.
+
+    A list of something else says nothing about them.
+    """
+    kind, items = document.text("kind"), document.items("items")
+    return kind == ROUTE + "List" or (kind == "List" and (not items or any(item.text("kind") == ROUTE for item in items)))
 
 
 def _objects(manifest: Manifest) -> Iterator[Node]:
