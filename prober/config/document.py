@@ -14,7 +14,7 @@ from prober.config.discovery import discovery
 from prober.config.modules import SHORTEST_TIMEOUT, default_timeout, modules
 from prober.config.nodes import Fields, Value, document, read_text
 from prober.config.problems import ConfigError, Problem, Problems, Wrong
-from prober.config.readers import duration, optional, parsed, readable_file, word
+from prober.config.readers import choice, duration, optional, parsed, readable_file, word
 from prober.config.targets import SHORTEST_INTERVAL, TargetDefaults, not_below, targets
 from prober.config.web_file import WebFile, load_web_file
 from prober.model import Module, Target
@@ -36,6 +36,7 @@ KEYS = (
     "alerting",
     "state",
     "vantage",
+    "reload_on_change",
 )
 
 
@@ -76,6 +77,8 @@ class Config:
     """A directory; None: in memory."""
     vantage: str | None = None
     """Where this prober looks from, when others look at the same targets from elsewhere."""
+    reload_on_change: bool = False
+    """Whether the service reads the file again by itself when it changes."""
     web: WebFile | None = None
     """What the web configuration file says; None: there is none."""
     doubts: tuple[Problem, ...] = ()
@@ -151,6 +154,7 @@ def _read(fields: Fields, file: str) -> Config:
         alerting=fields.read("alerting", alerting, DEFAULT_ALERTING),
         state=fields.read("state", optional(state_directory), None),
         vantage=fields.read("vantage", optional(parsed(parse_vantage)), None),
+        reload_on_change=fields.read("reload_on_change", choice(("true", "false")), "false") == "true",
     )
 
 

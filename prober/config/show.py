@@ -42,6 +42,8 @@ def show(config: Config) -> str:
         whole["state"] = config.state
     if config.vantage is not None:
         whole["vantage"] = config.vantage
+    if config.reload_on_change:
+        whole["reload_on_change"] = True
     if config.web is not None:
         whole["web_config_file"] = config.web.file
     return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)

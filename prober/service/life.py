@@ -21,6 +21,7 @@ from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.probing.runner import Runner
 from prober.service.alerting import Alerting
+from prober.service.config_watch import ConfigWatch
 from prober.service.diagnosing import Diagnosing
 from prober.service.discovering import Discovering
 from prober.service.logs import event
@@ -85,12 +86,14 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
             service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
             discovering = Discovering(plan.config, statistics, service.discovered, plan.options.shard)
             access = WebAccess(plan.config.web)
+            watch = ConfigWatch(plan.config, service.reload)
             diagnosing = Diagnosing(store, plan.config.diagnosis)
             service.diagnosed = diagnosing.of
 
             def reloaded(config: Config) -> None:
                 access.adopt(config.web)
                 discovering.configure(config)
+                watch.configure(config)
                 diagnosing.configure(config.diagnosis)
 
             service.on_config = reloaded
@@ -103,6 +106,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                 await nursery.start(alerting.run)
                 nursery.start_soon(rounds.run)
                 nursery.start_soon(discovering.run)
+                nursery.start_soon(watch.run)
                 nursery.start_soon(diagnosing.run)
                 event(
                     _log,

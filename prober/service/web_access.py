@@ -11,6 +11,7 @@ import trio
 
 from prober.config import ConfigError, Problem
 from prober.config.web_file import WebFile, load_web_file
+from prober.service.file_stamps import Stamp, stamp
 from prober.service.logs import event
 
 __all__ = ["LOOK_SECONDS", "WebAccess", "refuse_other_protocol"]
@@ -20,15 +21,13 @@ _log = logging.getLogger("prober.service")
 LOOK_SECONDS = 2.0
 """How often the files are looked at."""
 
-_Stamp = tuple[tuple[str, int, int, int] | str, ...]
-
 
 class WebAccess:
     """What the listener asks at each connection and each request."""
 
     def __init__(self, web: WebFile | None) -> None:
         self._web = web
-        self._seen: _Stamp | None = None
+        self._seen: Stamp | None = None
         self._complaint = ""
 
     @property
@@ -69,8 +68,8 @@ class WebAccess:
 
     async def _look(self, web: WebFile) -> None:
         # Before the files are read: what changes while they are read is a change for the next time.
-        stamp = await trio.to_thread.run_sync(_stamp, web.files)
-        if stamp == self._seen:
+        now = await trio.to_thread.run_sync(stamp, web.files)
+        if now == self._seen:
             return
         try:
             changed = await trio.to_thread.run_sync(load_web_file, Path(web.file))
@@ -86,7 +85,7 @@ class WebAccess:
         self._complaint = ""
         if web is not self._web:
             return  # a reload has given another one meanwhile
-        self._seen = stamp
+        self._seen = now
         if changed != web:
             self._web = changed
             event(_log, logging.INFO, "web configuration read again", file=web.file)
@@ -99,16 +98,3 @@ def refuse_other_protocol(file: str, old: WebFile | None, new: WebFile | None) -
         names = {True: "https", False: "http"}
         change = f"changed from {names[before]} to {names[after]}, which needs a restart; restart, or change it back"
         raise ConfigError([Problem(file, None, "tls_server_config", change)])
-
-
-def _stamp(files: tuple[str, ...]) -> _Stamp:
-    """Changes when a file is written or replaced, also through a symbolic link."""
-    return tuple(_stamp_of(file) for file in files)
-
-
-def _stamp_of(file: str) -> tuple[str, int, int, int] | str:
-    try:
-        found = Path(file).stat()
-    except OSError:
-        return file
-    return file, found.st_ino, found.st_size, found.st_mtime_ns
