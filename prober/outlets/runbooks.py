@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from prober.judge.alert_rules import RULES, AlertName
 
-__all__ = ["RUNBOOKS", "Runbook", "sections"]
+__all__ = ["OF_PROMETHEUS", "RUNBOOKS", "Runbook", "sections"]
 
 
 class Runbook(NamedTuple):
@@ -96,6 +96,32 @@ RUNBOOKS: Mapping[AlertName, Runbook] = {
 }  # fmt: skip
 
 
+OF_PROMETHEUS: Mapping[str, tuple[str, Runbook]] = {
+    "ProberShardMissing": ("critical", Runbook(
+        "Fewer shards answer than --shard N/M says that there are.",
+        "Nobody watches the targets of those that are missing, and no alert comes from them.",
+        (
+            "The alert says which shards there are. In Kubernetes: kubectl get pods -l app.kubernetes.io/name=prober; describe the one that is missing.",
+            "If it runs, Prometheus cannot scrape it: look at the target's error on Prometheus's status page, and at the network policy.",
+            "If the number of replicas was lowered, lower M in --shard with it.",
+        ),
+    )),
+    "ProberShardTwice": ("warning", Runbook(
+        "Two probers watch the same shard.",
+        "Its targets are probed twice as often; alerts are not doubled, but both probers tell webhooks of them. Usually another shard is missing.",
+        ("The alert names the instances.", "Give each its own N in --shard N/M, or stop one. Pods of a StatefulSet take theirs by --shard auto/M; those of a Deployment cannot."),
+    )),
+    "ProberShardsDisagree": ("warning", Runbook(
+        "Probers were told different numbers of shards.",
+        "Some targets are watched twice, others by nobody.",
+        ("Look at prober_shard_info: which instances have which number?", "Give all the same M in --shard N/M, the number of replicas; a rollout that stopped half-way is the usual reason."),
+    )),
+}  # fmt: skip
+"""Severity and runbook of alerts that only the rules for Prometheus have: no prober sees the others."""
+
+
 def sections() -> tuple[Section, ...]:
-    """All alerts, in the order of their table."""
-    return tuple(Section(name.lower(), name.value, rule.severity, RUNBOOKS[name]) for name, rule in RULES.items())
+    """All alerts, in the order of their tables."""
+    own = (Section(name.lower(), name.value, rule.severity, RUNBOOKS[name]) for name, rule in RULES.items())
+    others = (Section(name.lower(), name, severity, runbook) for name, (severity, runbook) in OF_PROMETHEUS.items())
+    return (*own, *others)

@@ -12,6 +12,7 @@ import yaml
 
 from prober.judge.alert_rules import RULES
 from prober.outlets.metrics import METRICS
+from prober.outlets.runbooks import OF_PROMETHEUS
 from prober.service.self_watch import LATE_PART, LATE_SECONDS
 from tests.servers.requirements import require_program
 
@@ -52,10 +53,10 @@ def test_promtool_notices_a_rule_that_is_wrong(tmp_path: Path) -> None:
 
 
 def test_the_alerts_are_the_service_s_own() -> None:
-    """Names and severities are the same, so that Alertmanager takes the same alert from both for one."""
-    assert {name: rule["labels"]["severity"] for name, rule in ALERTS.items()} == {
-        name.value: rule.severity for name, rule in RULES.items()
-    }
+    """Names and severities are the same, so that Alertmanager takes the same alert from both for one; what no prober sees is added."""
+    own = {name.value: rule.severity for name, rule in RULES.items()}
+    added = {name: severity for name, (severity, _) in OF_PROMETHEUS.items()}
+    assert {name: rule["labels"]["severity"] for name, rule in ALERTS.items()} == {**own, **added}
 
 
 def test_each_fault_has_the_alert_that_the_service_has_for_it() -> None:
@@ -90,9 +91,16 @@ def test_each_alert_says_what_to_do(name: str) -> None:
 
     assert annotations["runbook_url"].endswith(f"/runbooks#{name.lower()}")
     about_prober = name.startswith("Prober")
-    assert {"summary", "runbook_url"} | (set() if about_prober else {"verdict", "since"}) <= set(annotations)
-    if RULES[next(each for each in RULES if each.value == name)].faults:
+    assert {"summary", "runbook_url"} | (set() if about_prober else {"verdict", "since", "vantage"}) <= set(annotations)
+    if any(each.value == name and rule.faults for each, rule in RULES.items()):
         assert "outcome" in annotations
+
+
+def test_what_one_vantage_point_sees_is_an_alert_of_no_vantage_point() -> None:
+    """An alert about an ingress has no label that tells probers apart, or two that see the same fault would be two alerts."""
+    for name, rule in ALERTS.items():
+        if not name.startswith("Prober"):
+            assert re.search(r"^(max|min) without \(job, instance, vantage[,)]", rule["expr"].strip()), name
 
 
 def test_only_metrics_that_exist_are_asked_for() -> None:
@@ -101,8 +109,9 @@ def test_only_metrics_that_exist_are_asked_for() -> None:
     exported |= {
         f"{metric.name}{suffix}" for metric in METRICS if metric.kind == "histogram" for suffix in ("_bucket", "_count", "_sum")
     }
-    recorded = "address:probe_verdict:confirmed"
-    used = set(re.findall(r"\bprober?_[a-z_]+", RULE_FILE.read_text().replace(recorded, "")))
+    recorded = {rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule}
+    text = RULE_FILE.read_text()
+    used = set(re.findall(r"\bprober?_[a-z_]+", re.sub("|".join(recorded), "", text)))
 
     assert used
     assert used <= exported

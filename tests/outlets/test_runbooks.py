@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 
 from prober.judge.alert_rules import AlertName
+from prober.outlets.runbooks import OF_PROMETHEUS
 from prober.outlets.web import create_app
 from tests.outlets.fleet import FakeService
 
@@ -14,6 +15,6 @@ async def test_every_alert_has_a_section_under_its_anchor() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(FakeService())), base_url="http://prober") as client:
         answer = await client.get("/runbooks")
     assert answer.status_code == 200
-    for name in AlertName:
+    for name in (*(name.value for name in AlertName), *OF_PROMETHEUS):
         assert f'id="{name.lower()}"' in answer.text
-        assert f">{name.value}</h2>" in answer.text
+        assert f">{name}</h2>" in answer.text
