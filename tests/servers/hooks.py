@@ -58,7 +58,10 @@ def hook() -> Iterator[Hook]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.rfile.read(size := int(self.headers["content-length"]))
+            if len(body) < size:  # the client was killed meanwhile
+                self.close_connection = True
+                return
             call = Call(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             with made.lock:
                 number, made.requests = made.requests, made.requests + 1
