@@ -12,6 +12,7 @@ import yaml
 from prober.diagnose.cluster import ClusterReading, read_cluster
 from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.findings import Confidence
+from prober.diagnose.manifest import read_manifests
 from prober.diagnose.routes import read_routes
 from tests.diagnose.evidence_samples import GROUP, WILDCARD, probe, told
 
@@ -119,3 +120,11 @@ def test_what_the_cluster_says_names_the_object_and_no_line(kubectl: Kubectl, tm
         (each.source, each.file, each.line) for each in finding.evidence
     ]
     assert Confidence.CONFIRMED is finding.confidence
+
+
+def test_a_list_of_route_configurations_says_nothing_about_routes() -> None:
+    """Where routes are refused (403) and their configurations are not, no route is not known to be missing."""
+    configs = read_manifests("kubernetes:apigeerouteconfigs", '{"kind": "ApigeeRouteConfigList", "items": []}')
+    routes = read_manifests("kubernetes:apigeeroutes", '{"kind": "ApigeeRouteList", "items": []}')
+    assert not read_routes([configs]).complete
+    assert read_routes([configs, routes]).complete

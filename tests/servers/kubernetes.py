@@ -47,6 +47,7 @@ class Request:
     authorization: str | None
     client: str | None
     """The name in the client's certificate."""
+    accept: str | None = None
 
     @property
     def watches(self) -> bool:
@@ -74,6 +75,8 @@ class ApiServer:
     """No request is answered, and no connection is closed: a network that swallows packets."""
     gone_by_status: bool = False
     """410 as the status of a watch, and not within its stream."""
+    secrets: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    """What Secrets hold, by namespace and name; read one by one, and refused by the path ``/api/v1/secrets``."""
     requests: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -177,19 +180,21 @@ class ApiServer:
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         certificate = stream.getpeercert() if isinstance(stream, trio.SSLStream) else None
         client = certificate["subjectAltName"][0][1] if certificate else None
-        request = Request(parts.path, query, headers.get("authorization"), client)
+        request = Request(parts.path, query, headers.get("authorization"), client, headers.get("accept"))
         self.requests.append(request)
         path, namespace = _all_namespaces(parts.path)
         if self.mute:
             await trio.sleep_forever()
         elif self.token is not None and request.authorization != f"Bearer {self.token}":
             await self._say(connection, stream, _status(401, "Unauthorized"))
-        elif path in self.forbidden:
+        elif path in self.forbidden or path.rpartition("/")[0] in self.forbidden:
             await self._say(
                 connection, stream, _status(403, f'{path.rpartition("/")[2]} is forbidden: User "prober" cannot list it')
             )
         elif path in self.failing:
             await self._say(connection, stream, _status(500, "etcdserver: leader changed"))
+        elif path.startswith("/api/v1/secrets/"):
+            await self._secret(namespace or "", path.rpartition("/")[2], request, connection, stream)
         elif path not in KINDS or path in self.missing:
             # No Status: nothing in the server knows the path.
             await self._send(connection, stream, 404, "text/plain; charset=utf-8", b"404 page not found\n")
@@ -199,6 +204,17 @@ class ApiServer:
             await self._watch(path, namespace, query, connection, stream)
         else:
             await self._list(path, namespace, query, connection, stream)
+
+    async def _secret(self, namespace: str, name: str, request: Request, connection: h11.Connection, stream: Any) -> None:
+        data = self.secrets.get((namespace, name))
+        if data is None:
+            await self._say(connection, stream, _status(404, f'secrets "{name}" not found'))
+            return
+        identity = {"apiVersion": "v1", "kind": "Secret"}
+        if "as=PartialObjectMetadata;g=meta.k8s.io;v=v1" in (request.accept or ""):
+            identity, data = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}, None
+        item = {**identity, "metadata": {"name": name, "namespace": namespace}, **({} if data is None else {"data": data})}
+        await self._send(connection, stream, 200, "application/json", json.dumps(item).encode())
 
     async def _list(
         self, path: str, namespace: str | None, query: dict[str, str], connection: h11.Connection, stream: Any
