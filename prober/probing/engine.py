@@ -97,6 +97,11 @@ class Engine:
 
     # -- for callers ---------------------------------------------------------------------------------------------------
 
+    @property
+    def behind(self) -> bool:
+        """Handshakes wait for the processor. Whoever starts more of them now makes all of them late, and in the end time out."""
+        return bool(self._ready)
+
     async def handshake(self, attempt: Attempt) -> Observation:
         """One handshake. Cancellable at any moment: the socket is closed at once."""
         if self._stopped:

@@ -27,11 +27,17 @@ INTERVAL = 10.0
 # pytest-trio runs a test by the clock that is among the test's own arguments; a fixture's argument would not do.
 
 
+class ScriptedEngine(Engine):
+    """Does nothing, and is as busy as a test says."""
+
+    behind = False
+
+
 class ScriptedRunner(Runner):
     """Starts nothing: a test ends each differential when it likes, or ``answers`` ends all at once."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__(Engine(), limit=1)
+        super().__init__(ScriptedEngine(), limit=1)
         self.clock = clock
         self.started: list[tuple[float, Target, Endpoint]] = []
         self.pending: list[Callable[..., None]] = []
@@ -453,6 +459,27 @@ async def test_after_stop_nothing_is_recorded(watching: Watching, autojump_clock
     watching.runner.pending.pop()(lambda _: certificate())
     assert len(watching.store) == 0
     assert not watching.changes
+
+
+async def test_an_engine_that_is_behind_gets_no_more_to_do(
+    watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Rounds wait, and those that wait for too long are skipped and counted: an overloaded prober calls no ingress dead."""
+    await watching.start(nursery, target())
+    await trio.sleep(INTERVAL)
+    assert len(watching.runner.started) == 1
+    engine = watching.runner.engine
+    assert isinstance(engine, ScriptedEngine)
+    engine.behind = True
+    for _ in range(30):  # nobody sleeps while rounds wait for the engine, so the clock does not move by itself
+        autojump_clock.jump(INTERVAL / 10)
+        for _ in range(5):
+            await trio.lowlevel.checkpoint()
+    assert len(watching.runner.started) == 1
+    engine.behind = False
+    await trio.sleep(TICK)
+    assert len(watching.runner.started) == 2
+    assert watching.statistics.skipped == {"in_flight": 0, "late": 2}
 
 
 async def test_five_hundred_targets_at_the_shortest_interval_are_all_probed(
