@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import ssl
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import trio
@@ -14,13 +15,20 @@ import trio
 from prober.discovery.feed import Feed
 from prober.notices import masked
 from prober.sources import ADDRESS, HttpAccess, HttpSource, LabelSet, LabelSets, SourceError
+from prober.version import __version__
 
-__all__ = ["HttpWatcher", "client", "headers", "read_secret"]
+__all__ = ["HttpWatcher", "abandon", "authorization", "client", "headers", "read_secret", "read_up_to", "why"]
 
 SIZE_LIMIT = 16 * 1024 * 1024
 """Bytes of an answer, decompressed: a hundred thousand targets with labels."""
+MOST_REDIRECTS = 10
 _SECRET_LIMIT = 64 * 1024
 _URL = "__meta_url"
+
+
+class _Answer(NamedTuple):
+    text: bytes
+    tag: str | None
 
 
 class HttpWatcher:
@@ -28,30 +36,57 @@ class HttpWatcher:
 
     def __init__(self, source: HttpSource) -> None:
         self._source = source
+        self._tag: str | None = None
+        """The ETag of the list that was read last."""
+        self._found: LabelSets = ()
 
     async def run(self, feed: Feed) -> None:
         """Ask again and again. `SourceError` when there is no usable answer."""
         while True:
-            text = await self._ask()
-            feed.publish(await trio.to_thread.run_sync(self._read, text))
+            answer = await self._ask()
+            if answer is not None:
+                self._tag = None
+                self._found = await trio.to_thread.run_sync(self._read, answer.text)
+                self._tag = answer.tag
+            feed.publish(self._found)
             await trio.sleep(self._source.refresh)
 
-    async def _ask(self) -> bytes:
+    async def _ask(self) -> _Answer | None:
+        """None: the list is what it was."""
         source, shown = self._source, masked(self._source.url)
         try:
             with trio.fail_after(source.timeout):
-                # A new client each time: secrets and certificates are rotated, and once a minute a connection costs nothing.
-                sent = await trio.to_thread.run_sync(headers, source.access)
-                sent |= {"Accept": "application/json", "X-Prometheus-Refresh-Interval-Seconds": f"{source.refresh:g}"}
-                async with (
-                    await trio.to_thread.run_sync(client, source.access) as http,
-                    http.stream("GET", source.url, headers=sent) as answer,
-                ):
-                    return await _body(answer, shown)
+                return await self._follow(shown)
         except trio.TooSlowError:
             raise SourceError(f"{shown} did not answer within {source.timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise SourceError(f"{shown}: {str(error) or type(error).__name__}") from None
+            raise SourceError(f"{shown}: {why(error)}") from None
+
+    async def _follow(self, shown: str) -> _Answer | None:
+        """Ask, also where redirects lead; credentials are for the server that the configuration names, and for no other."""
+        source, url = self._source, httpx.URL(self._source.url)
+        for _ in range(MOST_REDIRECTS):
+            ours = (url.scheme, url.host, url.port) == _origin(source.url)
+            access = source.access if ours else HttpAccess(ca_file=source.access.ca_file)
+            # A new client each time: secrets and certificates are rotated, and once a minute a connection costs nothing.
+            sent = await trio.to_thread.run_sync(headers, access) | {
+                "Accept": "application/json",
+                "User-Agent": f"prober/{__version__}",
+                # Prometheus writes seconds without an exponent.
+                "X-Prometheus-Refresh-Interval-Seconds": f"{source.refresh:.9f}".rstrip("0").rstrip("."),
+            }
+            if self._tag is not None:
+                sent["If-None-Match"] = self._tag
+            async with await trio.to_thread.run_sync(client, access) as http, http.stream("GET", url, headers=sent) as answer:
+                if answer.next_request is None:
+                    if answer.status_code == httpx.codes.NOT_MODIFIED and self._tag is not None:
+                        return None
+                    return _Answer(await _body(answer, shown), answer.headers.get("ETag"))
+                there = answer.next_request.url
+            if url.scheme == "https" and there.scheme != "https":
+                raise SourceError(f"{shown} redirects to {there.scheme}://, where anybody could answer in its place")
+            url = there
+        raise SourceError(f"{shown} redirects more than {MOST_REDIRECTS} times")
 
     def _read(self, text: bytes) -> LabelSets:
         try:
@@ -60,18 +95,41 @@ class HttpWatcher:
             raise SourceError(f"{masked(self._source.url)}: no list of target groups: {error}") from None
 
 
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port
+
+
 async def _body(answer: httpx.Response, shown: str) -> bytes:
     if answer.status_code != httpx.codes.OK:
         raise SourceError(f"{shown} answered {answer.status_code} {answer.reason_phrase}")
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise SourceError(f"{shown} answered {kind or 'something without Content-Type'}; http_sd is application/json")
+    body = await read_up_to(SIZE_LIMIT, answer)
+    if body is None:
+        raise SourceError(f"{shown} answered more than {SIZE_LIMIT // 1024 // 1024} MiB")
+    return body
+
+
+async def read_up_to(limit: int, answer: httpx.Response) -> bytes | None:
+    """An answer's body, decompressed; None when it has more bytes than the limit."""
     body = bytearray()
-    async for part in answer.aiter_bytes(65_536):
+    parts = answer.aiter_bytes(65_536)
+    async for part in parts:
         body += part
-        if len(body) > SIZE_LIMIT:
-            raise SourceError(f"{shown} answered more than {SIZE_LIMIT // 1024 // 1024} MiB")
+        if len(body) > limit:
+            await abandon(parts)
+            return None
     return bytes(body)
+
+
+async def abandon(parts: AsyncIterator[bytes]) -> None:
+    """Read no further. The HTTP client's generators end by an exception from within, else they would be left to the garbage collector."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async for _ in parts:
+            pass
 
 
 def _groups(document: Any) -> list[LabelSet]:
@@ -97,10 +155,29 @@ def headers(access: HttpAccess) -> dict[str, str]:
     if access.username is not None and access.password_file is not None:
         # RFC 7617 §2
         credentials = b64encode(f"{access.username}:{read_secret(access.password_file)}".encode()).decode()
-        return {"Authorization": f"Basic {credentials}"}
+        return authorization("Basic", credentials, access.password_file)
     if access.credentials_file is not None:
-        return {"Authorization": f"{access.authorization_type} {read_secret(access.credentials_file)}"}
+        return authorization(access.authorization_type, read_secret(access.credentials_file), access.credentials_file)
     return {}
+
+
+def why(error: BaseException) -> str:
+    """What is wrong, in words: the HTTP client says nothing of a handshake that fails, but that it does."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the server's certificate is not accepted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"the TLS handshake failed: {cause.reason or cause}"
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
+
+
+def authorization(scheme: str, secret: str, where: str) -> dict[str, str]:
+    """The header. `SourceError` when there can be none; the HTTP client's own complaint would quote the secret."""
+    if not secret.isascii() or not secret.isprintable():
+        raise SourceError(f"{where}: the secret has characters that no HTTP header can have")
+    return {"Authorization": f"{scheme} {secret}"}
 
 
 def read_secret(path: str) -> str:
@@ -126,4 +203,4 @@ def client(access: HttpAccess, *, timeout: float | None = None) -> httpx.AsyncCl
         files = ", ".join(file for file in (access.ca_file, access.cert_file, access.key_file) if file)
         raise SourceError(f"{files}: cannot be used: {error.strerror or error}") from None
     # Neither proxies nor netrc from the environment: a source is what the configuration says.
-    return httpx.AsyncClient(verify=trust, timeout=timeout, follow_redirects=True, trust_env=False)
+    return httpx.AsyncClient(verify=trust, timeout=timeout, trust_env=False)

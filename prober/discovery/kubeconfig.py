@@ -1,17 +1,16 @@
 """How to reach a cluster: a kubeconfig file, or the service account of the pod that prober runs in.
 
-Everything is read when a connection is prepared, so that rotated tokens and certificates are used. Of kubeconfig: certificates and keys
-(inline or files), token, tokenFile, username and password, and exec plugins (client.authentication.k8s.io/v1 and v1beta1). All functions block.
+Everything is read again and again, so that rotated tokens and certificates are used. Of kubeconfig: certificates and keys (inline or
+files), token, tokenFile, username and password, and exec plugins. All functions block.
 """
 
 from __future__ import annotations
 
 import binascii
-import json
 import os
 import ssl
-import subprocess
 import tempfile
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,14 +20,19 @@ from typing import Any
 
 import yaml
 
-from prober.discovery.http import read_secret
+from prober.discovery.exec_plugin import run_plugin
+from prober.discovery.http import authorization, read_secret
 from prober.sources import SourceError
 
 __all__ = ["Access", "access"]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-PLUGIN_SECONDS = 30.0
-_API = "client.authentication.k8s.io/"
+FRESH_SECONDS = 50.0
+"""For which credentials are used before they are read again; a projected token is replaced when a fifth of its life is left."""
+PLUGIN_FRESH_SECONDS = 600.0
+"""For which a plugin's are used at most: to run it costs more than to read a file."""
+_PLUGIN_MARGIN = 10.0
+"""Seconds before their end at which a plugin is asked for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,10 @@ class Access:
     tls: ssl.SSLContext
     headers: Mapping[str, str] = field(repr=False)
     namespace: str = "default"
+    server_name: str | None = None
+    """In TLS, in place of the server's host."""
+    good_for: float = FRESH_SECONDS
+    """Seconds from now, after which it is to be read again."""
 
 
 def access(kubeconfig: str | None, context: str | None, environment: Mapping[str, str] = os.environ) -> Access:
@@ -56,8 +64,8 @@ def _in_cluster(environment: Mapping[str, str]) -> Access:
     token = read_secret(str(account / "token"))
     return Access(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-        tls=_trust((account / "ca.crt").read_bytes() if (account / "ca.crt").exists() else None, str(account)),
-        headers={"Authorization": f"Bearer {token}"},
+        tls=_trust(_bytes(account / "ca.crt") if (account / "ca.crt").exists() else None, str(account)),
+        headers=authorization("Bearer", token, str(account / "token")),
         namespace=read_secret(str(account / "namespace")) if (account / "namespace").exists() else "default",
     )
 
@@ -79,13 +87,15 @@ def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str
     if not server.startswith(("https://", "http://")):
         raise SourceError(f"{path}: the cluster {context.get('cluster')!r} has no server with http:// or https://")
     certificate, key = _data(path, user, "client-certificate"), _data(path, user, "client-key")
-    headers = _headers(path, user)
+    headers, good_for = _headers(path, user), FRESH_SECONDS
     if isinstance(user.get("exec"), dict):
-        status = _run_plugin(path, user["exec"], environment)
-        if isinstance(status.get("token"), str):
-            headers = {"Authorization": f"Bearer {status['token']}"}
-        if isinstance(status.get("clientCertificateData"), str) and isinstance(status.get("clientKeyData"), str):
-            certificate, key = status["clientCertificateData"].encode(), status["clientKeyData"].encode()
+        said = run_plugin(path, user["exec"], cluster, environment)
+        if said.token is not None:
+            headers = authorization("Bearer", said.token, f"{path}: the exec plugin")
+        if said.certificate is not None:
+            certificate, key = said.certificate, said.key
+        left = PLUGIN_FRESH_SECONDS if said.expires is None else said.expires - time.time() - _PLUGIN_MARGIN
+        good_for = min(max(left, 1.0), PLUGIN_FRESH_SECONDS)
     elif "auth-provider" in user:
         raise SourceError(f"{path}: auth-provider is gone from Kubernetes since 1.26; use its exec plugin")
     tls = _trust(_data(path, cluster, "certificate-authority"), str(path))
@@ -93,7 +103,14 @@ def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     if certificate is not None and key is not None:
         _present(tls, certificate, key, path)
-    return Access(server=server.rstrip("/"), tls=tls, headers=headers, namespace=str(context.get("namespace") or "default"))
+    return Access(
+        server=server.rstrip("/"),
+        tls=tls,
+        headers=headers,
+        namespace=str(context.get("namespace") or "default"),
+        server_name=str(cluster["tls-server-name"]) if cluster.get("tls-server-name") else None,
+        good_for=good_for,
+    )
 
 
 def _named(path: Path, document: Mapping[str, Any], plural: str, singular: str, name: object) -> Mapping[str, Any]:
@@ -111,57 +128,28 @@ def _data(path: Path, entry: Mapping[str, Any], key: str) -> bytes | None:
     try:
         if inline:
             return b64decode(str(inline), validate=True)
-        return (path.parent / str(file)).read_bytes() if file else None
     except binascii.Error:
         raise SourceError(f"{path}: {key}-data is no base64") from None
+    return _bytes(path.parent / str(file)) if file else None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
-        raise SourceError(f"{path.parent / str(file)}: cannot be read: {error.strerror}") from None
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _headers(path: Path, user: Mapping[str, Any]) -> dict[str, str]:
     # The file wins over the inline token, as in client-go.
     if user.get("tokenFile"):
-        return {"Authorization": f"Bearer {read_secret(str(path.parent / str(user['tokenFile'])))}"}
+        file = str(path.parent / str(user["tokenFile"]))
+        return authorization("Bearer", read_secret(file), file)
     if user.get("token"):
-        return {"Authorization": f"Bearer {user['token']}"}
+        return authorization("Bearer", str(user["token"]), str(path))
     if user.get("username") and user.get("password"):
-        return {"Authorization": "Basic " + b64encode(f"{user['username']}:{user['password']}".encode()).decode()}
+        return authorization("Basic", b64encode(f"{user['username']}:{user['password']}".encode()).decode(), str(path))
     return {}
-
-
-def _run_plugin(path: Path, plugin: Mapping[str, Any], environment: Mapping[str, str]) -> Mapping[str, Any]:
-    """The ``status`` of the ExecCredential that the plugin prints."""
-    version, command = str(plugin.get("apiVersion", "")), str(plugin.get("command") or "")
-    if version not in {f"{_API}v1", f"{_API}v1beta1"} or not command:
-        raise SourceError(f"{path}: the exec plugin needs a command and the apiVersion {_API}v1 or {_API}v1beta1")
-    if "/" in command:
-        command = str(path.parent / command)  # relative ones are relative to the kubeconfig, as in client-go
-    ask = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
-    more = {str(each["name"]): str(each["value"]) for each in plugin.get("env") or () if {"name", "value"} <= each.keys()}
-    try:
-        done = subprocess.run(  # noqa: S603
-            [command, *map(str, plugin.get("args") or ())],
-            env={**environment, **more, "KUBERNETES_EXEC_INFO": json.dumps(ask)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PLUGIN_SECONDS,
-            check=True,
-        )
-        credential = json.loads(done.stdout)
-        status = credential["status"]
-        if credential["apiVersion"] != version or not isinstance(status, dict):
-            raise SourceError(f"{path}: {command} answered another apiVersion than {version}")
-    except OSError as error:
-        raise SourceError(f"{path}: {command} cannot be run: {error.strerror}") from None
-    except subprocess.SubprocessError as error:
-        # Neither its output nor its arguments: both may hold a secret.
-        what = (
-            f"ended with status {error.returncode}" if isinstance(error, subprocess.CalledProcessError) else "did not end in time"
-        )
-        raise SourceError(f"{path}: {command} {what}") from None
-    except (ValueError, KeyError, TypeError):
-        raise SourceError(f"{path}: {command} printed no ExecCredential") from None
-    return status
 
 
 def _trust(authorities: bytes | None, where: str) -> ssl.SSLContext:

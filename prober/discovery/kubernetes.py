@@ -13,7 +13,7 @@ from random import uniform
 import trio
 
 from prober.discovery.feed import Feed
-from prober.discovery.kubernetes_client import Client, Expired, Object, Unknown
+from prober.discovery.kubernetes_client import Client, Expired, Object, Silent, Unknown
 from prober.discovery.kubernetes_ingresses import Cluster, ingresses
 from prober.sources import KubernetesSource, SourceError
 
@@ -88,7 +88,7 @@ class _Follower:
             await trio.sleep(ASK_AGAIN)
 
     async def _watch(self, group_version: str, version: str) -> None:
-        """Take in events; returns never."""
+        """Take in events, until nothing is heard any more."""
         plural = _KINDS[self.kind][0]
         failed = False
         while True:
@@ -99,6 +99,8 @@ class _Follower:
                     failed, self.retry = False, FIRST_RETRY
                     if self.problem is not None:
                         self._fine()
+            except Silent:
+                return  # what happened meanwhile, if anything, is in a new list
             except SourceError:
                 if failed:
                     raise  # twice without an event between them: list again

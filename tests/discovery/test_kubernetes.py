@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ import trio
 from prober.discovery import kubernetes
 from prober.discovery.kubernetes import KubernetesWatcher
 from prober.discovery.kubernetes_client import Client, Unknown, list_objects
-from prober.sources import KubernetesSource, SourceError
+from prober.sources import KubernetesSource
 from tests.discovery.cluster import (
     APIGEE,
     GATEWAYS,
@@ -184,38 +182,3 @@ async def test_lists_come_in_pages(tmp_path: Path) -> None:
         unknown = await list_objects(client, "apigee.cloud.google.com/v1alpha1", "apigeeroutes", "apigee")
         assert isinstance(unknown, Unknown)
         assert not unknown.forbidden
-
-
-async def test_a_rotated_token_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is read again when the server refuses what was in it before."""
-    token = tmp_path / "token"
-    token.write_text("first\n")
-    async with api_server() as server:
-        client = Client(kubeconfig(tmp_path, server.url, {"tokenFile": "token"}))
-        server.token = "first"
-        assert await list_objects(client, "v1", "services", None) == ()
-        token.write_text("second\n")
-        server.token = "second"
-        with pytest.raises(SourceError, match="401"):
-            await list_objects(client, "v1", "services", None)
-        assert await list_objects(client, "v1", "services", None) == ()
-
-
-async def test_an_exec_plugin_brings_the_token(tmp_path: Path) -> None:
-    """It is run with what Kubernetes promises it, and only its answer is used."""
-    plugin = tmp_path / "plugin.py"
-    answer = {"kind": "ExecCredential", "status": {"token": "from-plugin"}}
-    plugin.write_text(
-        "import json, os\n"
-        "asked = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
-        f"print(json.dumps({{'apiVersion': asked['apiVersion'], **{json.dumps(answer)}}}))\n"
-    )
-    how = {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable, "args": [str(plugin)]}
-    async with api_server() as server:
-        server.token = "from-plugin"
-        client = Client(kubeconfig(tmp_path, server.url, {"exec": how}))
-        assert await list_objects(client, "v1", "services", None) == ()
-    how["args"] = ["-c", "raise SystemExit('secret')"]
-    with pytest.raises(SourceError, match="ended with status 1") as refused:
-        await Client(kubeconfig(tmp_path, server.url, {"exec": how})).namespace()
-    assert "secret" not in str(refused.value)
