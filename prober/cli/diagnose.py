@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TypeAlias
 
 from prober.addresses import parse_server_name
 from prober.cli.parser import UsageError, seconds
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "run", "since_seconds"]
 
 _DESCRIPTION = """\
 Find out why TLS clients without a server name (SNI) fail: from probes, access
@@ -172,7 +173,9 @@ def _cluster(parser: argparse.ArgumentParser) -> None:
     cluster.add_argument("--kubernetes", action="store_true", help="read routes, pods and logs from the cluster")
     cluster.add_argument("--namespace", default="apigee", metavar="NAME", help="(default: %(default)s)")
     cluster.add_argument("--context", metavar="NAME", help="kubeconfig context (default: the current one)")
-    cluster.add_argument("--since", default="1h", metavar="DURATION", help="how far back logs are read (default: %(default)s)")
+    cluster.add_argument(
+        "--since", default="1h", type=_since, metavar="DURATION", help="how far back logs are read (default: %(default)s)"
+    )
 
 
 def _server_name(text: str) -> str:
@@ -180,6 +183,20 @@ def _server_name(text: str) -> str:
         return parse_server_name(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def since_seconds(text: str) -> int:
+    """Seconds of a duration as kubectl writes it (``1h30m``, ``45s``). Raises `ArgumentTypeError` for what is none."""
+    parts = re.findall(r"(\d{1,6})([hms])", text)
+    seconds = sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text or not seconds:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 30m, 1h or 1h30m")
+    return seconds
+
+
+def _since(text: str) -> str:
+    since_seconds(text)
+    return text
 
 
 def _path(text: str) -> str:

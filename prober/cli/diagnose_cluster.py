@@ -1,32 +1,42 @@
-"""The cluster through its API, as discovery speaks it; through kubectl what that cannot do, or where there is no way to the API."""
+"""The cluster through its API, as discovery speaks it; through kubectl only where there is no way to the API and kubectl is there."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import trio
 
+from prober.cli.diagnose import since_seconds
 from prober.diagnose.cluster import ClusterError
 from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.overrides import INGRESS_APP
-from prober.discovery.kubernetes_client import Client, Unknown, list_objects
+from prober.discovery.kubernetes_client import Client, Refused, Unknown, list_objects
 from prober.sources import SourceError
 
 __all__ = ["ApiServer"]
 
 _APIGEE = "apigee.cloud.google.com/v1alpha1"
 _CORE = "v1"
+_MOST_LOG = 256 * 1024 * 1024
+"""Bytes of one container's log; 350,000 entries. They are kept on disk while they are counted."""
+_BLOCK = 1024 * 1024
 
 
 class ApiServer:
-    """Reads objects with discovery's client, which needs no program beside prober; asks ``kubectl`` where that fails."""
+    """Reads objects and logs with discovery's client, which needs no program beside prober.
+
+    Once the API cannot be asked that way, ``kubectl`` is asked for everything, where there is one: it may know another way in.
+    """
 
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
         self._client = Client(_kubeconfig(), kubectl.context)
+        self._failed: str | None = None
+        self._pods: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def namespace(self) -> str:
@@ -38,22 +48,83 @@ class ApiServer:
         """The kubeconfig's context; None: the current one."""
         return self._kubectl.context
 
+    @property
+    def way(self) -> str:
+        """How the cluster was asked, for people."""
+        if self._failed is not None:
+            return f"kubectl, because {self._failed}"
+        return f"the API server ({_kubeconfig() or 'by the service account of this pod'})"
+
     def objects(self, kind: str) -> Sequence[Mapping[str, Any]]:
         """All objects of a kind in the namespace. Raises `ClusterError`."""
+        if self._failed is not None:
+            return self._kubectl.objects(kind)
         group = _CORE if kind == "pods" else _APIGEE
         try:
             found = trio.run(list_objects, self._client, group, kind, self.namespace)
         except SourceError as error:
-            if not self._kubectl.installed:
-                raise ClusterError(str(error), unreachable=True) from None
+            self._give_up(error)
             return self._kubectl.objects(kind)
         if isinstance(found, Unknown):
             raise ClusterError(found.reason, absent=not found.forbidden)
-        return [each for each in found if kind != "pods" or _is_gateway(each)]
+        if kind != "pods":
+            return found
+        self._pods = tuple(each for each in found if _is_gateway(each))
+        return self._pods
 
     def find_secret(self, name: str) -> None:
-        """Return if the Secret is there. Raises `ClusterError`. The API would send the Secret itself; kubectl prints its name."""
-        self._kubectl.find_secret(name)
+        """Return if the Secret is there: only its metadata is asked for, and sent. Raises `ClusterError`."""
+        if self._failed is not None:
+            self._kubectl.find_secret(name)
+            return
+        try:
+            found = trio.run(self._client.metadata, _CORE, "secrets", self.namespace, name)
+        except SourceError as error:
+            # An API server that cannot leave the contents out is not asked in another way.
+            raise ClusterError(str(error)) from None
+        if isinstance(found, Unknown):
+            raise ClusterError(found.reason, absent=not found.forbidden)
+
+    def logs(self, since: str) -> Iterator[str]:
+        """The logs of the gateway's pods in blocks of whole lines, each line behind its pod's name. Raises `ClusterError`.
+
+        A container that does not give its log is named at the end; the others are read all the same.
+        """
+        if self._failed is not None:
+            yield from self._kubectl.gateway_logs(since)
+            return
+        problems = []
+        for pod in self._pods or self.objects("pods"):
+            name = str(pod["metadata"]["name"])
+            for container in (pod.get("spec") or {}).get("containers") or ():
+                with tempfile.TemporaryFile() as file:
+                    try:
+                        trio.run(self._fetch, name, str(container["name"]), since_seconds(since), file)
+                    except Refused as error:
+                        problems.append(str(error))
+                    except SourceError as error:
+                        problems.append(f"{name}: {error}")
+                    if file.tell() >= _MOST_LOG:
+                        problems.append(f"{name}: its log is longer than {_MOST_LOG >> 20} MiB, and was read as far")
+                    yield from _blocks(file, f"[pod/{name}/{container['name']}] ")
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise ClusterError(f"{problems[0]}{more}")
+
+    async def _fetch(self, pod: str, container: str, since: int, file: IO[bytes]) -> None:
+        async for part in self._client.pod_log(self.namespace, pod, container, since=since, limit=_MOST_LOG):
+            file.write(part)
+
+    def _give_up(self, error: SourceError) -> None:
+        if not self._kubectl.installed:
+            raise ClusterError(str(error), unreachable=True) from None
+        self._failed = str(error)
+
+
+def _blocks(file: IO[bytes], prefix: str) -> Iterator[str]:
+    file.seek(0)
+    while lines := file.readlines(_BLOCK):
+        yield "\n".join(prefix + line.decode("utf-8", "replace").rstrip("\r\n") for line in lines)
 
 
 def _kubeconfig() -> str | None:

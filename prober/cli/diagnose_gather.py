@@ -5,22 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from prober.diagnose.capture import Follower
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.capture_files import CaptureError, read_frames
-from prober.diagnose.cluster import Cluster, ClusterError, read_cluster
+from prober.diagnose.cluster import ClusterError, read_cluster
 from prober.diagnose.collect_files import Input, InputError, Kind, recognise
-from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
 from prober.diagnose.evidence_capture import flow_groups
 from prober.diagnose.findings import SourceReport
 from prober.diagnose.log_blocks import analyse_blocks
 from prober.diagnose.logs import LogFacts
 from prober.diagnose.manifest import Manifest, read_manifests
-from prober.diagnose.overrides import INGRESS_APP, OverridesFacts, read_overrides
+from prober.diagnose.overrides import OverridesFacts, read_overrides
 from prober.diagnose.routes import has_routes, read_routes
+
+if TYPE_CHECKING:
+    from prober.cli.diagnose_cluster import ApiServer  # with httpx; only who asks a cluster pays for it
 
 __all__ = ["Gathered"]
 
@@ -163,28 +165,17 @@ class Gathered:
             self.probes.append(probe)
             self.reports.append(SourceReport(kind="probe", name=probe.where, summary=f"{probe.judgement.verdict.value}"))
 
-    def read_kubernetes(self, cluster: Cluster, kubectl: Kubectl, since: str, *, logs: bool) -> None:
-        """Read routes, pods, Secrets' names, issues and, where ``logs``, the gateways' access logs, these through ``kubectl``."""
+    def read_kubernetes(self, cluster: ApiServer, since: str, *, logs: bool) -> None:
+        """Read routes, pods, which Secrets are there, issues and, where ``logs``, the gateways' access logs."""
         reading = read_cluster(cluster)
         self.manifests += reading.manifests
         self.cluster = reading.facts
+        if any(each.error is None for each in reading.reports):
+            self.reports.append(SourceReport(kind="kubernetes", name="cluster", summary=f"through {cluster.way}"))
         self.reports += reading.reports
-        if not logs:
+        if not logs or any(each.name == "cluster" for each in reading.reports):
             return
-        command = (
-            "logs",
-            "-l",
-            f"app={INGRESS_APP}",
-            "--all-containers",
-            "--prefix",
-            "--tail=-1",
-            f"--since={since}",
-            "--max-log-requests=50",
-        )
-        try:
-            self.read_log("kubernetes:logs", kubectl.lines(*command), kind="kubernetes")
-        except OSError as error:
-            self.failed("kubernetes", "logs", f"kubectl logs: {error.strerror or error}")
+        self.read_log("kubernetes:logs", cluster.logs(since), kind="kubernetes")
 
     def failed(self, kind: str, name: str, error: str) -> None:
         """Name a source that could not be read."""

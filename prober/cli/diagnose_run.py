@@ -104,7 +104,7 @@ def _gather(args: argparse.Namespace) -> Gathered:
         from prober.cli.diagnose_cluster import ApiServer
 
         kubectl = Kubectl(namespace=args.namespace, context=args.context)
-        gathered.read_kubernetes(ApiServer(kubectl), kubectl, args.since, logs=args.route in {"all", "bundle"})
+        gathered.read_kubernetes(ApiServer(kubectl), args.since, logs=args.route in {"all", "bundle"})
     return gathered
 
 

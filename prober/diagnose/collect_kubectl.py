@@ -1,10 +1,11 @@
-"""The cluster through ``kubectl``, as its user is logged in. Only reading verbs are used, and of a Secret only its name."""
+"""The cluster through ``kubectl``, as its user is logged in. Only reading verbs are used, and of a Secret only that it is there."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,22 +66,38 @@ class Kubectl:
         return [item for item in items if isinstance(item, dict)]
 
     def find_secret(self, name: str) -> None:
-        """Return if the Secret is there. Raises `ClusterError`."""
-        self.run("get", "secret", name, "-o", "name")
+        """Return if the Secret is there. Raises `ClusterError`.
+
+        In the form for people kubectl asks for the table alone, so that what the Secret holds does not leave the server.
+        """
+        self.run("get", "secret", name, "--no-headers")
+
+    def gateway_logs(self, since: str) -> Iterator[str]:
+        """The lines of all containers of the ingress gateway's pods, each behind its pod's name. Raises `ClusterError`."""
+        selector = ("-l", _GATEWAY, "--all-containers", "--prefix", "--tail=-1", "--max-log-requests=50")
+        return self.lines("logs", *selector, f"--since={since}")
 
     def lines(self, *arguments: str) -> Iterator[str]:
-        """Standard output line by line, while it comes; what is written to standard error is dropped. Raises `ClusterError`."""
+        """Standard output line by line, while it comes. Raises `ClusterError`, also behind what was read, where it ends badly."""
         program = shutil.which("kubectl")
         if program is None:
             raise ClusterError("kubectl is not in PATH")
         command = [program, *self._options(), *arguments]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+        # A file, since a pipe that nobody reads would hold it up.
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process,  # noqa: S603
+        ):
             assert process.stdout is not None
             try:
                 for line in process.stdout:
-                    yield line.decode("utf-8", "replace")
+                    yield line.decode("utf-8", "replace").rstrip("\r\n")
             finally:
                 process.terminate()
+            if process.wait():
+                said.seek(0)
+                text = said.read(4096).decode("utf-8", "replace").strip().splitlines() or ["no message"]
+                raise ClusterError(f"kubectl: {text[-1][:300]}")
 
     def _options(self) -> tuple[str, ...]:
         return (*(() if self.context is None else ("--context", self.context)), "--namespace", self.namespace)

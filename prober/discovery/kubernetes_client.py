@@ -194,9 +194,8 @@ class Client:
             if answer.status_code in {httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND}:
                 raise Refused(f"{path}: {answer.status_code} {answer.reason_phrase}")
             _complain(answer, path)
-            async with aclosing(answer.aiter_bytes()) as parts:
-                async for part in parts:
-                    yield part
+            async for part in answer.aiter_bytes():
+                yield part
 
     @asynccontextmanager
     async def _stream(

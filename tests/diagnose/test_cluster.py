@@ -58,7 +58,7 @@ ROUTES = {
     "get apigeerouteconfigs": (1, 'error: the server doesn\'t have a resource type "apigeerouteconfigs"'),
     "get pods": listing(pod("edge-a-1", ingress_name="edge-a"), pod("chain-1", ingress_name="internal-chaining-x")),
     "get apigeeissues": (1, 'Error from server (Forbidden): apigeeissues is forbidden: User "me" cannot list resource'),
-    "get secret acme-hyb-prod-grp -o name": (1, 'Error from server (NotFound): secrets "acme-hyb-prod-grp" not found'),
+    "get secret acme-hyb-prod-grp --no-headers": (1, 'Error from server (NotFound): secrets "acme-hyb-prod-grp" not found'),
 }
 
 

@@ -77,6 +77,8 @@ class ApiServer:
     """410 as the status of a watch, and not within its stream."""
     secrets: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     """What Secrets hold, by namespace and name; read one by one, and refused by the path ``/api/v1/secrets``."""
+    logs: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """What containers wrote, by namespace, pod and container; refused by the path ``/api/v1/pods/log``."""
     requests: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -193,6 +195,8 @@ class ApiServer:
             )
         elif path in self.failing:
             await self._say(connection, stream, _status(500, "etcdserver: leader changed"))
+        elif path.startswith("/api/v1/pods/") and path.endswith("/log"):
+            await self._log(namespace or "", path.split("/")[-2], query, connection, stream)
         elif path.startswith("/api/v1/secrets/"):
             await self._secret(namespace or "", path.rpartition("/")[2], request, connection, stream)
         elif path not in KINDS or path in self.missing:
@@ -204,6 +208,18 @@ class ApiServer:
             await self._watch(path, namespace, query, connection, stream)
         else:
             await self._list(path, namespace, query, connection, stream)
+
+    async def _log(
+        self, namespace: str, pod: str, query: dict[str, str], connection: h11.Connection, stream: Any
+    ) -> None:
+        text = self.logs.get((namespace, pod, query["container"]))
+        if "/api/v1/pods/log" in self.forbidden:
+            await self._say(connection, stream, _status(403, f'pods "{pod}" is forbidden: User "prober" cannot get pods/log'))
+        elif text is None:
+            await self._say(connection, stream, _status(404, f'pods "{pod}" not found'))
+        else:
+            body = text.encode()[: int(query.get("limitBytes", len(text.encode())))]
+            await self._send(connection, stream, 200, "text/plain", body)
 
     async def _secret(self, namespace: str, name: str, request: Request, connection: h11.Connection, stream: Any) -> None:
         data = self.secrets.get((namespace, name))
