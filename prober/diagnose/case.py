@@ -160,13 +160,16 @@ class Case:
             names = (
                 listed(f"{route.name} ({listed(route.hostnames, 2)})" for route in self.group_routes) or "no ApigeeRoute at all"
             )
-            place = self.group_routes[0] if self.group_routes else None
+            text = f"no route has host '*': {names}"
+            # What a cluster listed has no file and no lines.
+            place = next((route for route in self.group_routes if not route.file.startswith("kubernetes:")), None)
+            asked = bool(self.group_routes) and place is None
             said.append(
                 Evidence(
-                    source="routes",
+                    source="kubernetes" if asked else "routes",
                     file=None if place is None else place.file,
                     line=None if place is None else place.line_of("hostnames"),
-                    text=f"no route has host '*': {names}",
+                    text=text,
                 )
             )
         for each in self.overrides:

@@ -57,7 +57,7 @@ class FindingView(NamedTuple):
     against: tuple[EvidenceLine, ...]
     explanation: str
     yaml: str
-    commands: str
+    commands: tuple[str, ...]
 
 
 class SourceLine(NamedTuple):
@@ -145,7 +145,7 @@ def _view(place: int, finding: Finding) -> FindingView:
         against=tuple(map(_line, finding.against)),
         explanation="" if fix is None else fix.explanation,
         yaml="" if fix is None else (fix.yaml or "").rstrip("\n"),
-        commands="" if fix is None else "\n".join(fix.commands),
+        commands=() if fix is None else fix.commands,
     )
 
 

@@ -35,6 +35,9 @@ __all__ = [
 
 REFRESH_SECONDS = 10
 
+HALF_A_DAY = 43_200.0
+"""Seconds within which a time of day alone can only mean one."""
+
 CONTENT_NAME_LIMIT = 12
 """Names that a certificate's details list; the others are counted."""
 
@@ -65,11 +68,15 @@ class Moment(NamedTuple):
 
     iso: str
     ago: str
+    clock: str
+    """For people: the time of day, with its date unless that is less than half a day ago."""
 
     @classmethod
     def at(cls, moment: float, now: float) -> Moment:
         """Both are Unix times in seconds."""
-        return cls(rfc3339_seconds(moment), age(now - moment))
+        iso = rfc3339_seconds(moment)
+        day, _, clock = iso.removesuffix("Z").partition("T")
+        return cls(iso, age(now - moment), f"{clock} UTC" if now - moment < HALF_A_DAY else f"{day} {clock[:5]} UTC")
 
 
 Details = tuple[tuple[str, str], ...]

@@ -96,7 +96,7 @@ async def test_the_missing_wildcard_is_named_with_a_fix_that_fits_the_cluster(tm
     async with failing(tmp_path) as case:
         known = await case.until("no-wildcard", "confirmed")
     [found, *_] = known.findings
-    assert {each.source for each in found.evidence} >= {"probe", "routes"}
+    assert {each.source for each in found.evidence} == {"probe", "kubernetes"}
     assert found.fix is not None
     assert found.fix.yaml is not None
     assert "credentialName: prod" in found.fix.yaml
