@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from prober.findings import Diagnosis
 from prober.model import Address, Differential, Module, Target
@@ -16,7 +16,7 @@ from prober.snapshot import Statistics, Store
 if TYPE_CHECKING:
     from prober.judge.verdicts import Judgement
 
-__all__ = ["Operations", "ProbeAnswer", "ProbeRefused", "ProbeRequest", "Reloaded"]
+__all__ = ["Operations", "ProbeAnswer", "ProbeRefused", "ProbeRequest", "RateLimit", "Reloaded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,15 @@ class ProbeRefused:
     """``probe_allow`` does not permit this address; no packet left. Answered as 403."""
 
     reason: str
+
+
+class RateLimit(NamedTuple):
+    """How many requests the HTTP listener answers."""
+
+    interval: float
+    """Seconds in which one more may come; above 0."""
+    burst: int
+    """So many may come at once; at least 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,7 @@ class Statistics:
         "state_unsaved",
         "targets",
         "vantage",
+        "web_file_usable",
         "worker_deaths",
         "workers",
     )
@@ -258,6 +259,8 @@ class Statistics:
         """Duration of whole handshakes, all phases."""
         self.reload_successful = True
         self.reload_success_timestamp = started
+        self.web_file_usable = True
+        """The web configuration file as it is now is the one that is used, or there is none."""
         self.targets: dict[str, int] = {}
         """Targets by source; ``config`` is the configuration file itself."""
         self.discovery_success: dict[str, float] = {}
@@ -280,6 +283,10 @@ class Statistics:
         """Processes that run handshakes now; one is this process itself."""
         self.worker_deaths = 0
         """Worker processes that ended unasked."""
+
+    def web_file_read(self, usable: bool) -> None:
+        """The web configuration file was looked at; one that cannot be used leaves the one before in use."""
+        self.web_file_usable = usable
 
     def count_handshake(self, handshake: Handshake) -> None:
         """Take in one finished handshake of the schedule."""

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from prober.config.nodes import Fields, Value, document, read_text
 from prober.config.problems import Problems, Wrong, near_miss
-from prober.config.readers import text
+from prober.config.readers import duration, text
 from prober.config.web_tls import ServerTls, boolean, tls_server_config
+from prober.operations import RateLimit
 
 __all__ = ["WebFile", "load_web_file"]
 
@@ -31,6 +32,8 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
 HIGHEST_COST = 16
 """A check at cost 16 takes some 5 s, half of the time that a scrape has."""
 
+MOST_AT_ONCE = 1_000_000
+
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _LEAST = "write at least '{}', which asks for neither TLS nor passwords"
 
@@ -45,6 +48,7 @@ class WebFile:
     """Set on every answer, over prober's own."""
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """bcrypt hashes by name; empty: nobody is asked for a password."""
+    rate_limit: RateLimit | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -66,13 +70,12 @@ def _web_file(value: Value) -> WebFile:
     fields = value.fields(KEYS)
     http = fields.read("http_server_config", lambda value: value.fields(("http2", "headers")), Fields(value, {}))
     http2 = http.read("http2", boolean, True)
-    if "rate_limit" in fields:
-        fields.at("rate_limit").complain("is not built yet; limit requests in a proxy, and remove the key")
     return WebFile(
         file=value.problems.file,
         tls=fields.read("tls_server_config", lambda value: tls_server_config(value, http2=http2), None),
         headers=http.read("headers", _headers, {}),
         users=fields.read("basic_auth_users", _users, {}),
+        rate_limit=fields.read("rate_limit", _rate_limit, None),
     )
 
 
@@ -96,6 +99,25 @@ def _header(value: Value, allowed: tuple[str, ...]) -> str:
     if raw and allowed and raw.lower() not in allowed:
         raise Wrong(f"{raw!r} means nothing to browsers; write {' or '.join(allowed)}")
     return raw
+
+
+def _rate_limit(value: Value) -> RateLimit | None:
+    """None where the interval is 0, as the exporters have it."""
+    fields = value.fields(("interval", "burst"))
+    hint = "write the time in which one more request may come, for example 1s, or 0 for no limit"
+    interval = fields.require("interval", duration(at_least=0.0), 0.0, hint)
+    if not interval and "burst" not in fields:
+        return None
+    # Without a burst the exporters answer nobody at all, which is nobody's wish.
+    burst = fields.require("burst", _burst, 1, "write how many requests may come at once, at least 1")
+    return RateLimit(interval, burst) if interval else None
+
+
+def _burst(value: Value) -> int:
+    raw = value.raw.strip()
+    if not (raw.isascii() and raw.isdigit() and len(raw) < 10 and 1 <= int(raw) <= MOST_AT_ONCE):
+        raise Wrong(f"{raw!r} is no number of requests; write a whole number from 1 to {MOST_AT_ONCE}")
+    return int(raw)
 
 
 def _users(value: Value) -> dict[str, bytes]:

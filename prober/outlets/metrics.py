@@ -198,6 +198,12 @@ SERVICE_METRICS: tuple[Metric, ...] = (
         (),
         "Unix time in seconds at which a configuration was last loaded successfully.",
     ),
+    Metric(
+        "prober_web_config_last_reload_successful",
+        "gauge",
+        (),
+        "Whether the web configuration file as it is now is used (1), or was refused and the one before serves on (0); 1 without one.",
+    ),
     Metric("prober_targets", "gauge", ("source",), "Targets that are watched, by where they come from."),
     Metric("prober_endpoints", "gauge", (), "Endpoints (one address of one target) that have been judged."),
     Metric("prober_handshakes_in_flight", "gauge", (), "Handshakes that are in flight now."),

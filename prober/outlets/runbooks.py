@@ -89,9 +89,9 @@ RUNBOOKS: Mapping[AlertName, Runbook] = {
         ("Look at prober_local_errors_total by errno and at the log.", "EMFILE: raise the descriptor limit; EADDRNOTAVAIL: too many connections from one address."),
     ),
     AlertName.PROBER_RELOAD_FAILED: Runbook(
-        "The last reload found errors in the configuration; the one before is still running.",
+        "The last reload found errors in the configuration or the web configuration file; the one before is still running.",
         "Changes since then have no effect, and the next restart will fail.",
-        ("prober check-config FILE", "Correct the file, and reload by SIGHUP or POST /-/reload."),
+        ("prober check-config FILE --web.config.file FILE", "Correct the file, and reload by SIGHUP or POST /-/reload."),
     ),
 }  # fmt: skip
 

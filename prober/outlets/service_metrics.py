@@ -60,6 +60,7 @@ class ServiceCollector:
             "prober_build_info": [((__version__, platform.python_version()), 1)],
             "prober_config_last_reload_successful": [((), int(count.reload_successful))],
             "prober_config_last_reload_success_timestamp_seconds": [((), count.reload_success_timestamp)],
+            "prober_web_config_last_reload_successful": [((), int(count.web_file_usable))],
             "prober_targets": [((source,), number) for source, number in count.targets.items()],
             "prober_endpoints": [((), len(self._operations.store))],
             "prober_handshakes_in_flight": [((), count.in_flight())],

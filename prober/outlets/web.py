@@ -24,6 +24,7 @@ from prober.outlets.exposition import EOF, choose_exposition, render_collected, 
 from prober.outlets.guard import Guard, Headers
 from prober.outlets.pages import environment
 from prober.outlets.probe_endpoint import ProbeEndpoint
+from prober.outlets.rate_limit import Limit, Limiter
 from prober.outlets.runbooks import sections
 from prober.outlets.service_metrics import service_registry
 from prober.outlets.status import StatusPages
@@ -56,11 +57,17 @@ BODY_SECONDS = 10.0
 
 
 def create_app(
-    operations: Operations, changes: ChangeLog | None = None, *, users: Users = dict, headers: Headers = dict
+    operations: Operations,
+    changes: ChangeLog | None = None,
+    *,
+    users: Users = dict,
+    headers: Headers = dict,
+    limit: Limit = lambda: None,
 ) -> ASGIApp:
     """The ASGI application over a running service; ``changes`` is where the history comes from.
 
-    ``users`` and ``headers`` are asked at each request: who may come in (nobody named: everybody), and what is set on the answer.
+    ``users``, ``headers`` and ``limit`` are asked at each request: who may come in (nobody named: everybody), what is set on the
+    answer, and how many requests are answered.
     """
     templates = environment()
     log = changes if changes is not None else RecentChanges()
@@ -89,7 +96,7 @@ def create_app(
         exception_handlers={HTTPException: missing.answer, Exception: _broken},
     )
     app.router.redirect_slashes = False
-    return Guard(Authentication(app, users), headers)
+    return Guard(Limiter(Authentication(app, users), limit), headers)
 
 
 class _Metrics:

@@ -85,7 +85,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
             await nursery.start(engine.run)
             service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
             discovering = Discovering(plan.config, statistics, service.discovered, plan.options.shard)
-            access = WebAccess(plan.config.web)
+            access = WebAccess(plan.config.web, statistics.web_file_read)
             watch = ConfigWatch(plan.config, service.reload)
             diagnosing = Diagnosing(store, plan.config.diagnosis)
             service.diagnosed = diagnosing.of
@@ -98,7 +98,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
 
             service.on_config = reloaded
             async with trio.open_nursery() as web:
-                app = create_app(service, history, users=access.users, headers=access.headers)
+                app = create_app(service, history, users=access.users, headers=access.headers, limit=access.limit)
                 tls = ServerSide(access.context, access.admits) if access.has_tls else None
                 urls = await web.start(partial(serve, app, listeners, shutdown=shutdown, tls=tls))
                 nursery.start_soon(access.run)

@@ -66,7 +66,7 @@ class SelfWatch:
         )
         yield self._told(
             AlertName.PROBER_RELOAD_FAILED,
-            not self._statistics.reload_successful,
+            not (self._statistics.reload_successful and self._statistics.web_file_usable),
             "The last reload found errors in the configuration, so the one before is still running; "
             "see the log or `prober check-config`, correct the file, and reload.",
         )

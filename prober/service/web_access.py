@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import trio
 
 from prober.config import ConfigError, Problem
 from prober.config.web_file import WebFile, load_web_file
+from prober.operations import RateLimit
 from prober.service.file_stamps import Stamp, stamp
 from prober.service.logs import event
 
@@ -23,10 +24,11 @@ LOOK_SECONDS = 2.0
 
 
 class WebAccess:
-    """What the listener asks at each connection and each request."""
+    """What the listener asks at each connection and each request. ``on_look`` is told whether the files as they are can be used."""
 
-    def __init__(self, web: WebFile | None) -> None:
+    def __init__(self, web: WebFile | None, on_look: Callable[[bool], None] = lambda _: None) -> None:
         self._web = web
+        self._on_look = on_look
         self._seen: Stamp | None = None
         self._complaint = ""
 
@@ -53,10 +55,15 @@ class WebAccess:
         """For every answer."""
         return self._web.headers if self._web is not None else {}
 
+    def limit(self) -> RateLimit | None:
+        """For all requests together."""
+        return self._web.rate_limit if self._web is not None else None
+
     def adopt(self, web: WebFile | None) -> None:
         """From now on this one. Whether there is TLS was settled when the service started."""
         assert (web is not None and web.tls is not None) == self.has_tls
         self._web = web
+        self._on_look(True)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -77,12 +84,14 @@ class WebAccess:
         except ConfigError as error:
             # Half of a renewal, perhaps: the last good state serves on, and the files are read again until they are good.
             self._seen = None
+            self._on_look(False)
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 for problem in error.problems:
                     event(_log, logging.ERROR, "web configuration refused", problem=str(problem))
             return
         self._complaint = ""
+        self._on_look(True)
         if web is not self._web:
             return  # a reload has given another one meanwhile
         self._seen = now

@@ -76,7 +76,7 @@ def test_checks_the_web_configuration_file_too(tmp_path: Path, capsys: pytest.Ca
     good.write_text("targets: []\nweb_config_file: web.yml\n")
     web.write_text(f"basic_auth_users: {{alice: $2b$10${'a' * 53}}}\n")
     bad.write_text("rate_limit: {}\n")
-    complaint = f"{bad}:1: rate_limit: is not built yet; limit requests in a proxy, and remove the key\n"
+    complaint = f"{bad}:1: rate_limit: interval is missing; write the time in which one more request may come, for example 1s, or 0 for no limit\n"
     assert main(["check-config", "--web.config.file", str(web)]) == 0
     assert main(["check-config", str(good), "--web.config.file", str(web)]) == 0
     said = f"{web}: ok: no TLS, 1 user\n"

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from prober.config import ConfigError, load
 from prober.config.show import show
 from prober.config.web_file import load_web_file
+from prober.operations import RateLimit
 from tests.pki import Authority
 
 HASH = "$2y$04$ZxGWsvh9oaF5sV8uE1p4/ON0vHVwnD1J5kHFPQGaJXkaMY7lYZ6m2"
@@ -43,9 +44,21 @@ REFUSED = {
         PAIR + "  min_versions: TLS12",
         "4: tls_server_config.min_versions: unknown key; did you mean 'min_version'?",
     ),
-    "rate limit": (
-        "rate_limit: {interval: 1s, burst: 5}",
-        "1: rate_limit: is not built yet; limit requests in a proxy, and remove the key",
+    "rate limit without a burst": (
+        "rate_limit: {interval: 1s}",
+        "1: rate_limit: burst is missing; write how many requests may come at once, at least 1",
+    ),
+    "rate limit that lets nobody in": (
+        "rate_limit: {interval: 1s, burst: 0}",
+        "1: rate_limit.burst: '0' is no number of requests; write a whole number from 1 to 1000000",
+    ),
+    "rate limit without an interval": (
+        "rate_limit: {burst: 5}",
+        "1: rate_limit: interval is missing; write the time in which one more request may come, for example 1s, or 0 for no limit",
+    ),
+    "rate limit without a unit": (
+        "rate_limit: {interval: 2, burst: 5}",
+        "1: rate_limit.interval: 2 has no unit; write 2s if seconds are meant",
     ),
     "TLS 1.1": (
         PAIR + "  min_version: TLS11",
@@ -343,3 +356,18 @@ def test_no_secret_is_shown(directory: Path) -> None:
     secrets = [HASH, "PRIVATE KEY", *Path("server.key").read_text().splitlines()[1:2]]
     for text in (repr(config), repr(config.web), shown):
         assert not [secret for secret in secrets if secret in text]
+
+
+def test_a_rate_limit_is_read_as_the_exporters_read_it(directory: Path) -> None:
+    """The time between two requests and a burst; an interval of 0 is no limit."""
+    file = directory / "web.yml"
+    for text, limit in (
+        ("{interval: 250ms, burst: 20}", RateLimit(0.25, 20)),
+        ("{interval: 1m30s, burst: 1}", RateLimit(90.0, 1)),
+        ("{interval: 0, burst: 5}", None),
+        ("{interval: 0s}", None),
+    ):
+        file.write_text(f"rate_limit: {text}\n")
+        assert load_web_file(file).rate_limit == limit
+    file.write_text("{}\n")
+    assert load_web_file(file).rate_limit is None

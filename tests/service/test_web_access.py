@@ -86,7 +86,7 @@ async def listening(file: Path) -> AsyncIterator[tuple[str, WebAccess]]:
     access = WebAccess(load_web_file(file))
     listeners = bind("127.0.0.1:0")
     shutdown = trio.Event()
-    app = create_app(FakeService(), users=access.users, headers=access.headers)
+    app = create_app(FakeService(), users=access.users, headers=access.headers, limit=access.limit)
     tls = ServerSide(access.context, access.admits) if access.has_tls else None
     async with trio.open_nursery() as nursery:
         [url] = await nursery.start(partial(serve, app, listeners, shutdown=shutdown, tls=tls))
@@ -382,5 +382,22 @@ def test_the_key_of_the_configuration_does_the_same(place: Place) -> None:
         assert service.get("/-/healthy").status == 401
         (place.path / "web.yml").write_text("rate_limit: {}\n")
         assert httpx.post(service.url + "/-/reload", auth=("alice", "correct horse"), trust_env=False).text == (
-            f"{place.path / 'web.yml'}:1: rate_limit: is not built yet; limit requests in a proxy, and remove the key\n"
+            f"{place.path / 'web.yml'}:1: rate_limit: interval is missing; write the time in which one more request may come, for example 1s, or 0 for no limit\n"
         )
+
+
+@pytest.mark.timeout(120)
+def test_a_rate_limit_holds_for_all_paths_and_a_refused_file_is_seen_in_the_metrics(place: Place) -> None:
+    """Health checks count too, as with the exporters; a limit that is taken away is gone without a restart."""
+    web = place.write("rate_limit: {interval: 1h, burst: 3}\n")
+    with serving(place.path, {"targets": []}, "--web.config.file", str(web)) as service:
+        assert [service.get("/-/healthy").status for _ in range(5)] == [200, 200, 200, 429, 429]
+        assert service.get("/metrics").status == 429
+        web.write_text("{}\n")
+        eventually(lambda: service.get("/-/healthy").status == 200, "the limit is gone")
+        assert service.value("prober_web_config_last_reload_successful") == 1
+        web.write_text("rate_limit: {burst: 3}\n")
+        eventually(lambda: service.value("prober_web_config_last_reload_successful") == 0, "the file is refused")
+        assert service.value("prober_config_last_reload_successful") == 1
+        web.write_text("rate_limit: {interval: 1ms, burst: 1000}\n")
+        eventually(lambda: service.value("prober_web_config_last_reload_successful") == 1, "the file is good again")
