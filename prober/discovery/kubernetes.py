@@ -26,7 +26,12 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ingresses": ("ingresses", ("networking.k8s.io/v1",)),
     "gateways": ("gateways", ("gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1")),
     "http_routes": ("httproutes", ("gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1")),
+    "tls_routes": (
+        "tlsroutes",
+        tuple(f"gateway.networking.k8s.io/{version}" for version in ("v1", "v1alpha3", "v1alpha2")),
+    ),
     "istio_gateways": ("gateways", ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")),
+    "openshift_routes": ("routes", ("route.openshift.io/v1",)),
     "apigee_routes": ("apigeeroutes", ("apigee.cloud.google.com/v1alpha1",)),
 }
 
@@ -36,6 +41,9 @@ ASK_AGAIN = 60.0
 """Seconds after which a kind that the cluster does not show is asked for again."""
 GATHER = 0.2
 """Seconds for which events are gathered: a rollout changes many objects at once."""
+MOST_NOTES = 20
+"""What is left out is told one by one up to here."""
+_METADATA = frozenset({"namespace", "name", "labels", "annotations"})
 ALIVE = 15.0
 """Seconds after which the source says that it is fine although nothing changed."""
 
@@ -75,7 +83,7 @@ class _Follower:
             for group_version in group_versions:
                 listing = await self.client.list(group_version, plural, self.namespace)
                 if not isinstance(listing, Unknown):
-                    self.objects = {_key(item): item for item in listing.objects}
+                    self.objects = {_key(item): _lean(self.kind, item) for item in listing.objects}
                     self._fine()
                     return group_version, listing.version
                 unknown.append(listing.reason)
@@ -116,8 +124,10 @@ class _Follower:
         item = event.get("object") or {}
         kind = event.get("type")
         if kind in {"ADDED", "MODIFIED"}:
-            self.objects[_key(item)] = item
-            self.changed()
+            lean = _lean(self.kind, item)
+            if self.objects.get(_key(item)) != lean:
+                self.objects[_key(item)] = lean
+                self.changed()
         elif kind == "DELETED":
             self.objects.pop(_key(item), None)
             self.changed()
@@ -160,16 +170,28 @@ class KubernetesWatcher:
                     await trio.sleep(GATHER)
                 self._changed = trio.Event()
                 if all(follower.answered for follower in self._followers):
-                    self._publish(feed)
+                    await self._publish(feed)
 
-    def _publish(self, feed: Feed) -> None:
+    async def _publish(self, feed: Feed) -> None:
         objects = {
             kind: [item for one in self._followers if one.kind == kind for item in one.objects.values()] for kind in _KINDS
         }
-        found = tuple({**self._source.labels, **labels} for labels in ingresses(Cluster(**objects)))
         problems = dict.fromkeys(one.problem for one in self._followers if one.problem is not None)
         unknown = dict.fromkeys(one.unknown for one in self._followers if one.unknown is not None)
-        feed.publish(found, tuple(problems), tuple(unknown))
+        # In a thread: of a large cluster it takes a while, and probes must not wait for it.
+        made = await trio.to_thread.run_sync(ingresses, Cluster(**objects))
+        found = tuple({**self._source.labels, **labels} for labels in made.label_sets)
+        feed.publish(found, tuple(problems), (*unknown, *_few(made.notes)))
+
+
+def _few(notes: tuple[str, ...]) -> tuple[str, ...]:
+    return notes if len(notes) <= MOST_NOTES else (*notes[:MOST_NOTES], f"and {len(notes) - MOST_NOTES} more of this kind")
+
+
+def _lean(kind: str, item: Object) -> Object:
+    """What is kept of an object. Of pods, labels are all that is asked for, and a cluster has tens of thousands of them."""
+    metadata = {key: value for key, value in (item.get("metadata") or {}).items() if key in _METADATA}
+    return {"metadata": metadata} if kind == "pods" else {**item, "metadata": metadata}
 
 
 def _key(item: Object) -> tuple[str, str]:

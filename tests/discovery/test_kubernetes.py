@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from prober.discovery import kubernetes
+from prober.discovery import kubernetes, kubernetes_client
 from prober.discovery.kubernetes import KubernetesWatcher
-from prober.discovery.kubernetes_client import Client, Unknown, list_objects
+from prober.discovery.kubernetes_client import Client
 from prober.sources import KubernetesSource
 from tests.discovery.cluster import (
     APIGEE,
     GATEWAYS,
+    PODS,
     SERVICES,
     apigee_route,
     gateway,
@@ -24,6 +25,7 @@ from tests.discovery.cluster import (
     kubeconfig,
     load_balancer,
     pod,
+    service,
 )
 from tests.discovery.told import PATIENCE, Told
 from tests.servers.kubernetes import ApiServer, api_server
@@ -124,15 +126,61 @@ async def test_a_broken_watch_goes_on_where_it_was(tmp_path: Path) -> None:
         assert len(server.lists(SERVICES)) == 1
 
 
-async def test_a_half_open_connection_is_given_up(tmp_path: Path) -> None:
-    """Silence for longer than the server promised is a dead connection, not a quiet cluster."""
+async def test_a_watch_that_falls_silent_is_ended_and_everything_listed_again(tmp_path: Path) -> None:
+    """Nothing arrives, not even a bookmark, and nobody closes the connection: what happened meanwhile is in the new list."""
     async with following(tmp_path, idle=0.5) as (server, told):
         server.silent = True
         load_balancer(server, "second", "203.0.113.2", {"app": "other"})
-        watches = len(server.watches(SERVICES))
-        await told.until(lambda: len(server.watches(SERVICES)) > watches)
-        server.silent = False
+        lists = len(server.lists(SERVICES))
         await told.until(lambda: len(told.served) == 2)
+        assert len(server.lists(SERVICES)) > lists
+        assert told.problems == ()
+
+
+async def test_a_network_that_swallows_everything_costs_no_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are given up as well, which is told; and it goes on when the network does."""
+    monkeypatch.setattr(kubernetes_client, "ANSWER_SECONDS", 0.5)
+    async with following(tmp_path, idle=0.5) as (server, told):
+        server.silent = server.mute = True
+        await told.until(lambda: told.problems)
+        assert "silent for too long" in told.problems[0]
+        assert told.served == {"203.0.113.1:443": "api.example.com"}
+        server.silent = server.mute = False
+        load_balancer(server, "second", "203.0.113.2", {"app": "other"})
+        await told.until(lambda: len(told.served) == 2 and not told.problems)
+
+
+@pytest.mark.parametrize("path", [SERVICES, APIGEE])
+@pytest.mark.parametrize("answer", ["forbidden", "missing"])
+async def test_a_kind_that_is_no_longer_shown_keeps_what_was_seen(path: str, answer: str, tmp_path: Path) -> None:
+    """Whether it holds addresses or hostnames: unknown is not absent. Shown again, it is followed again."""
+    async with following(tmp_path) as (server, told):
+        getattr(server, answer).add(path)
+        server.compact()
+        await server.disconnect()
+        await told.until(lambda: told.unknown)
+        assert told.served == {"203.0.113.1:443": "api.example.com"}
+        assert told.problems == ()
+        getattr(server, answer).clear()
+        server.delete(path, "apigee", "edge" if path == SERVICES else "prod")
+        await told.until(lambda: not told.unknown and told.served == ({} if path == SERVICES else {"203.0.113.1:443": ""}))
+
+
+async def test_an_ingress_without_an_address_is_told_until_it_has_one(tmp_path: Path) -> None:
+    """Beside the targets, as something that is not known: clouds take minutes to make a load balancer."""
+    async with following(tmp_path) as (server, told):
+        service(server, "second", [], {"app": "other"})
+        await told.until(lambda: told.unknown == ("service/apigee/second: has no address yet",))
+        service(server, "second", [{"hostname": "lb.example.net"}], {"app": "other"})
+        await told.until(lambda: not told.unknown and "lb.example.net:443" in told.served)
+
+
+def test_of_a_pod_its_labels_are_kept_alone() -> None:
+    """A cluster has tens of thousands of them, whose status changes all the time."""
+    server = ApiServer()
+    pod(server, "p", {"app": "a"})
+    (item,) = server.objects(PODS)
+    assert kubernetes._lean("pods", item) == {"metadata": {"namespace": "apigee", "name": "p", "labels": {"app": "a"}}}
 
 
 async def test_what_is_refused_or_not_installed_is_unknown(tmp_path: Path) -> None:
@@ -166,19 +214,3 @@ async def test_what_was_found_survives_the_server(tmp_path: Path) -> None:
         server.token = None
         server.delete(SERVICES, "apigee", "edge")
         await told.until(lambda: not told.problems and not told.served)
-
-
-async def test_lists_come_in_pages(tmp_path: Path) -> None:
-    """All of them, of one namespace; and as the command line asks for them."""
-    async with api_server() as server:
-        server.page = 2
-        for number in range(5):
-            apigee_route(server, f"r{number}", f"{number}.example.com")
-        client = Client(kubeconfig(tmp_path, server.url))
-        found = await list_objects(client, "apigee.cloud.google.com/v1alpha1", "apigeeroutes", await client.namespace())
-        assert not isinstance(found, Unknown)
-        assert [item["metadata"]["name"] for item in found] == [f"r{number}" for number in range(5)]
-        server.missing.add(APIGEE)
-        unknown = await list_objects(client, "apigee.cloud.google.com/v1alpha1", "apigeeroutes", "apigee")
-        assert isinstance(unknown, Unknown)
-        assert not unknown.forbidden

@@ -117,6 +117,10 @@ class ApiServer:
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
         self._emit(path, "DELETED", item)
 
+    def objects(self, path: str) -> list[dict[str, Any]]:
+        """Those of a kind."""
+        return list(self._objects[path].values())
+
     def bookmark(self) -> None:
         """Tell all watches a newer version, as the server does about once a minute."""
         self._version += 1

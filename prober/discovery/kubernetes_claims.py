@@ -1,0 +1,74 @@
+"""Which hostnames belong to a Service: found by what its ``spec.selector`` selects. Pure.
+
+An Istio Gateway and an ApigeeRoute name the labels of ingress *pods*, and a Service that somebody made by hand need not carry them as
+labels of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prober.discovery.kubernetes_objects import items, mapping
+
+__all__ = ["TLS_PROTOCOLS", "Claim", "apigee_claims", "istio_claims", "selected"]
+
+TLS_PROTOCOLS = frozenset({"HTTPS", "TLS"})
+_DEFAULT_SELECTOR = {"app": "apigee-ingressgateway"}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Pods with these labels serve these hosts at this port by TLS."""
+
+    selector: Mapping[str, str]
+    port: int
+    hosts: tuple[str, ...]
+
+
+def istio_claims(gateways: Iterable[Mapping[str, Any]]) -> Iterator[Claim]:
+    """Of Istio's Gateways."""
+    for gateway in gateways:
+        spec = mapping(gateway, "spec")
+        for server in items(spec, "servers"):
+            port = mapping(server, "port")
+            # Hosts are NAMESPACE/HOST, where the namespace limits who may bind to them.
+            hosts = tuple(str(host).rpartition("/")[2] for host in server.get("hosts") or ())
+            if str(port.get("protocol")).upper() in TLS_PROTOCOLS and isinstance(port.get("number"), int):
+                yield Claim(mapping(spec, "selector"), port["number"], hosts)
+
+
+def apigee_claims(routes: Iterable[Mapping[str, Any]]) -> Iterator[Claim]:
+    """Of ApigeeRoutes."""
+    for route in routes:
+        spec = mapping(route, "spec")
+        hosts = tuple(map(str, spec.get("hostnames") or ()))
+        for port in items(spec, "ports"):
+            if str(port.get("protocol")).upper() in TLS_PROTOCOLS and isinstance(port.get("number"), int):
+                number = port["number"]
+                # The ingress pods listen on 8443 for what is 443 outside, and a Service may name that port alone.
+                for each in {number, 8443} if number == 443 else {number}:
+                    yield Claim(mapping(spec, "selector") or _DEFAULT_SELECTOR, each, hosts)
+
+
+def selected(claims: Iterable[Claim], service: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> list[Claim]:
+    """Those with whose labels some pods of the Service are; without pods to look at, those whose selector goes with the Service's."""
+    selector = mapping(service, "spec", "selector")
+    if not selector:
+        return []
+    namespace = mapping(service, "metadata").get("namespace")
+    seen = {
+        frozenset(labels.items())
+        for pod in pods
+        if mapping(pod, "metadata").get("namespace") == namespace
+        and selector.items() <= (labels := mapping(pod, "metadata", "labels")).items()
+    }
+    return [claim for claim in claims if claim.selector and _matches(claim.selector, selector, seen)]
+
+
+def _matches(wanted: Mapping[str, str], selector: Mapping[str, str], seen: set[frozenset[tuple[str, str]]]) -> bool:
+    if seen:
+        return any(wanted.items() <= labels for labels in seen)
+    shared = wanted.keys() & selector.keys()
+    return bool(shared) and all(wanted[key] == selector[key] for key in shared)
