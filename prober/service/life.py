@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -29,6 +30,7 @@ from prober.service.plan import Plan
 from prober.service.recording import Recorder
 from prober.service.rounds import Rounds
 from prober.service.running import RunningService
+from prober.service.service_manager import ServiceManager
 from prober.service.shares import Welcome
 from prober.service.signals import HEARD, STOPPING, hold, release
 from prober.service.web_access import WebAccess
@@ -97,6 +99,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                 diagnosing.configure(config.diagnosis)
 
             service.on_config = reloaded
+            manager = ServiceManager.from_environment(os.environ, os.getpid())
             async with trio.open_nursery() as web:
                 app = create_app(service, history, users=access.users, headers=access.headers, limit=access.limit)
                 tls = ServerSide(access.context, access.admits) if access.has_tls else None
@@ -108,6 +111,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                 nursery.start_soon(discovering.run)
                 nursery.start_soon(watch.run)
                 nursery.start_soon(diagnosing.run)
+                nursery.start_soon(manager.run)
                 event(
                     _log,
                     logging.INFO,
@@ -117,6 +121,15 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                     file=str(path),
                     targets=len(service.targets),
                 )
+
+                def on_reload(begins: bool) -> None:
+                    if begins:
+                        manager.reloading()
+                    else:
+                        manager.ready(f"watching {len(service.targets)} targets; {', '.join(urls)}")
+
+                service.on_reload = on_reload
+                on_reload(False)
                 if plan.config.state is None:
                     event(_log, logging.INFO, "history and alert states are kept in memory; they end with the process")
                 # What was loaded until here stays: the collector need not look at it again.
@@ -124,6 +137,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                 gc.freeze()
                 name = await _until_told_to_stop(signals, service, web)
                 event(_log, logging.INFO, "stopping", signal=name)
+                manager.stopping()
                 rounds.stop()
                 shutdown.set()
                 web.cancel_scope.deadline = trio.current_time() + STOP_SECONDS

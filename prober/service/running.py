@@ -60,6 +60,8 @@ class RunningService:
         self._targets: tuple[Target, ...] = ()
         self.on_config: Callable[[Config], None] = lambda _: None
         """Told of every configuration that is reloaded."""
+        self.on_reload: Callable[[bool], None] = lambda _: None
+        """Told when a reload begins (True), and when it is over."""
         self.diagnosed: Callable[[str], Diagnosis | None] = lambda _: None
         """Who knows why a target fails."""
         self._rounds.awaiting_targets = bool(plan.config.discovery)
@@ -105,17 +107,24 @@ class RunningService:
     async def reload(self) -> Reloaded:
         """Read the configuration again, in a thread since it may be large; swap only what was checked whole."""
         async with self._reloading:  # one after the other, so that the file's last state wins
+            self.on_reload(True)
             try:
-                plan = await trio.to_thread.run_sync(load_plan, self._path, self._plan.options)
-                _refuse_what_needs_a_restart(self._plan, plan)
-            except ConfigError as error:
-                self._statistics.reload_successful = False
-                for problem in error.problems:
-                    event(_log, logging.ERROR, "reload refused", problem=str(problem))
-                return Reloaded(tuple(map(str, error.problems)))
-            self._adopt(plan)
-            self._on_alerting(plan.config.alerting)
-            self.on_config(plan.config)
+                return await self._reload()
+            finally:
+                self.on_reload(False)
+
+    async def _reload(self) -> Reloaded:
+        try:
+            plan = await trio.to_thread.run_sync(load_plan, self._path, self._plan.options)
+            _refuse_what_needs_a_restart(self._plan, plan)
+        except ConfigError as error:
+            self._statistics.reload_successful = False
+            for problem in error.problems:
+                event(_log, logging.ERROR, "reload refused", problem=str(problem))
+            return Reloaded(tuple(map(str, error.problems)))
+        self._adopt(plan)
+        self._on_alerting(plan.config.alerting)
+        self.on_config(plan.config)
         self._statistics.reload_successful = True
         self._statistics.reload_success_timestamp = time()
         event(_log, logging.INFO, "reloaded", file=str(self._path), targets=self._statistics.targets["config"])

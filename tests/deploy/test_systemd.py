@@ -60,7 +60,9 @@ def test_the_commands_exist(directive: str, tmp_path: Path, capsys: pytest.Captu
 def test_the_service_is_reloaded_by_the_signal_that_it_hears_and_keeps_no_privilege() -> None:
     """What the hardening promises, in the words of systemd."""
     expected = {
-        "Type": "exec",
+        "Type": "notify",
+        "NotifyAccess": "main",
+        "WatchdogSec": "40s",
         "ExecReload": "/bin/kill -HUP $MAINPID",
         "DynamicUser": "yes",
         "ProtectSystem": "strict",
