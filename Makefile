@@ -26,8 +26,8 @@ lint: $(VENV)/.test ## ruff, mypy --strict, import layers
 unit: $(VENV)/.test ## the tests alone
 	$(BIN)/pytest
 
-bench: $(VENV)/.test ## how many, how fast, how late: the figures of the README
-	$(BIN)/python -m tests.bench.scale
+bench: $(VENV)/.bench ## prober beside its peers, 15 minutes; BENCH="--quick", "--only serve", "--minutes 10", ...
+	$(BIN)/python -m tests.bench $(BENCH)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,6 +43,11 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@$(COMPILE)
 	@touch $@ $(VENV)/.runtime
+
+# Apart from the tests, because the compiler of the Go clients is large.
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	@touch $@
 
 clean: ## remove the environment and what tools left
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

@@ -1,48 +1,81 @@
-"""The C programs of this directory: compiled on demand, run, and asked.
-
-`resetting_server` and its kin cost as little CPU as a server can, and know the truth about their own answers.
-"""
+"""The C and Go programs of this directory: compiled on demand, run, and asked."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.requirements import require_program
+from tests.servers.requirements import missing, require_program
 
-__all__ = ["Answer", "CServer", "build", "c_server"]
+__all__ = ["Answer", "CServer", "build", "build_go", "c_server", "go"]
 
 _HERE = Path(__file__).parent
+_LIBRARIES = {"cli": ("-lcrypto",)}
+_SLOW_COMPILER = 600
+"""Seconds: Go compiles crypto/tls once, for its own cache, which takes a minute."""
+
+
+_Command = Callable[[Path], Sequence[object]]
+"""The compiler's words, for the name of the program."""
 
 
 def build(name: str) -> Path:
     """The executable of ``<name>.c``; compiled once for each content of the source."""
+    compiler = require_program("cc", package="build-essential")
     source = _HERE / f"{name}.c"
+    return _built(source, lambda program: [compiler, "-O2", "-Wall", "-Wextra", "-o", program, source, *_LIBRARIES.get(name, ())])
+
+
+def go() -> str | None:
+    """The Go toolchain: the ``bench`` extra's, or the system's; None when there is none."""
+    return shutil.which("go", path=str(Path(sys.executable).parent)) or shutil.which("go")
+
+
+def build_go(name: str) -> Path:
+    """The executable of ``<name>/main.go``, which needs nothing but the standard library."""
+    compiler = go()
+    if compiler is None:
+        missing("there is no Go (pip install -e '.[bench]', or package golang)")
+    source = _HERE / name / "main.go"
+    environment = {**os.environ, "GO111MODULE": "off", "GOTOOLCHAIN": "local", "GOCACHE": str(_directory() / "go-cache")}
+    return _built(source, lambda program: [compiler, "build", "-o", program, source], environment, stem=name)
+
+
+def _built(source: Path, command: _Command, environment: dict[str, str] | None = None, *, stem: str | None = None) -> Path:
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    directory = Path(tempfile.gettempdir()) / f"prober-bench-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    program = directory / f"{name}-{digest}"
+    program = _directory() / f"{stem or source.stem}-{digest}"
     if not program.exists():
         unfinished = program.with_suffix(f".{os.getpid()}")
-        compiler = require_program("cc", package="build-essential")
-        subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", unfinished, source], check=True)
+        words = [str(word) for word in command(unfinished)]
+        subprocess.run(words, check=True, env=environment, timeout=_SLOW_COMPILER)
         unfinished.replace(program)  # two test processes may build at the same time
     return program
 
 
+def _directory() -> Path:
+    directory = Path(tempfile.gettempdir()) / f"prober-bench-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server says about one answer of its own."""
+    """What the server says about one answer of its own. Unix times in nanoseconds."""
 
-    client_port: int
-    at: float
-    """Unix time in seconds, right after the answer was given to the kernel."""
+    address: str
+    """Which of the server's addresses was called."""
+    asked: int
+    """When the kernel had the client's first bytes."""
+    answered: int
+    """Right after the answer was given to the kernel."""
 
 
 @dataclass(slots=True)
@@ -56,14 +89,15 @@ class CServer:
         """End it; all its answers, if they were asked for."""
         output, _ = self.process.communicate(timeout=20)
         lines = (line.split() for line in output.splitlines())
-        return [Answer(int(port), float(at)) for port, at in lines]
+        return [Answer(address, int(asked), int(answered)) for address, asked, answered in lines]
 
 
 @contextmanager
 def c_server(mode: str, flight: Path | None = None, *, truth: bool = False, cpu: int | None = None) -> Iterator[CServer]:
     """``srv MODE`` on all addresses: ``rst``, ``canned`` (with the bytes of ``flight``), ``fin`` or ``hole``.
 
-    ``truth``: it keeps the moment of every answer, see `CServer.stop`. ``cpu`` pins it.
+    It costs as little processor time as a server can. ``truth``: it keeps the moment of every answer, see `CServer.stop`.
+    ``cpu`` pins it.
     """
     command = [str(build("srv")), mode, *([] if flight is None else [str(flight)])]
     if cpu is not None:

@@ -8,8 +8,9 @@
  *   fin      read, close
  *   hole     read, never answer
  *
- * With TRUTH=1 in the environment: at the end, one line "PORT SECONDS.NANOSECONDS\n" for each answer: the client's port, and
- * CLOCK_REALTIME right after the answer was given to the kernel (on loopback it has then been delivered).
+ * With TRUTH=1 in the environment: at the end, one line "ADDRESS ASKED ANSWERED\n" for each answer: the address of ours that the
+ * client had called, the kernel's stamp of the arrival of its first bytes, and the time right after the answer was given to the
+ * kernel (on loopback it has then been delivered); both CLOCK_REALTIME, in nanoseconds.
  *
  * Linux only. Built on demand by tests/bench/peers: cc -O2 -Wall -Wextra -o srv srv.c
  */
@@ -34,7 +35,7 @@ static enum mode mode;
 static char flight[1 << 16];
 static ssize_t flight_size;
 static int truth;
-static unsigned short ports[1 << 20];
+static unsigned int called[1 << 20];
 static unsigned char answered[1 << 20];
 
 static void die(const char *what)
@@ -44,13 +45,13 @@ static void die(const char *what)
 }
 
 static struct given {
-    unsigned short port;
-    struct timespec at;
+    unsigned int address;
+    struct timespec asked, answered;
 } *given;
 static size_t given_count, given_room;
 
 /* Kept in memory: nobody reads our output while we serve, and a full pipe would stop us. */
-static void note(int fd)
+static void note(int fd, struct timespec asked)
 {
     if (!truth)
         return;
@@ -62,14 +63,28 @@ static void note(int fd)
         if (!given)
             die("realloc");
     }
-    given[given_count++] = (struct given){ports[fd], now};
+    given[given_count++] = (struct given){called[fd], asked, now};
 }
 
 static void tell_all(void)
 {
     for (size_t i = 0; i < given_count; i++)
-        printf("%u %lld.%09ld\n", given[i].port, (long long)given[i].at.tv_sec, given[i].at.tv_nsec);
+        printf("%s %lld%09ld %lld%09ld\n", inet_ntoa((struct in_addr){given[i].address}), (long long)given[i].asked.tv_sec,
+               given[i].asked.tv_nsec, (long long)given[i].answered.tv_sec, given[i].answered.tv_nsec);
     fflush(stdout);
+}
+
+/* recv(), and when the kernel got what was received. */
+static ssize_t receive(int fd, char *bytes, size_t room, int flags, struct timespec *arrived)
+{
+    char ancillary[CMSG_SPACE(sizeof *arrived)];
+    struct iovec into = {bytes, room};
+    struct msghdr message = {.msg_iov = &into, .msg_iovlen = 1, .msg_control = ancillary, .msg_controllen = sizeof ancillary};
+    ssize_t count = recvmsg(fd, &message, flags);
+    struct cmsghdr *stamp = count > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (stamp && stamp->cmsg_level == SOL_SOCKET && stamp->cmsg_type == SCM_TIMESTAMPNS)
+        memcpy(arrived, CMSG_DATA(stamp), sizeof *arrived);
+    return count;
 }
 
 static void accept_all(int listener, int poller)
@@ -83,11 +98,15 @@ static void accept_all(int listener, int poller)
                 return;
             continue; /* ECONNABORTED: the client was gone before we looked */
         }
-        if (fd >= (int)(sizeof ports / sizeof *ports)) {
+        if (fd >= (int)(sizeof called / sizeof *called)) {
             close(fd);
             continue;
         }
-        ports[fd] = ntohs(peer.sin6_port);
+        if (truth) {
+            size = sizeof peer;
+            getsockname(fd, (struct sockaddr *)&peer, &size);
+            memcpy(&called[fd], peer.sin6_addr.s6_addr + 12, 4); /* IPv4, mapped */
+        }
         answered[fd] = 0;
         struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.fd = fd};
         if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0)
@@ -98,17 +117,18 @@ static void accept_all(int listener, int poller)
 static void answer(int fd)
 {
     char bytes[1 << 16];
+    struct timespec arrived = {0};
     if (mode == RST) {
         /* The byte stays unread. */
-        ssize_t count = recv(fd, bytes, 1, MSG_PEEK);
+        ssize_t count = receive(fd, bytes, 1, MSG_PEEK, &arrived);
         if (count < 0 && errno == EAGAIN)
             return;
         close(fd);
         if (count > 0)
-            note(fd);
+            note(fd, arrived);
         return;
     }
-    ssize_t count = recv(fd, bytes, sizeof bytes, 0);
+    ssize_t count = receive(fd, bytes, sizeof bytes, 0, &arrived);
     if (count < 0 && errno == EAGAIN)
         return;
     if (count <= 0) {
@@ -117,13 +137,13 @@ static void answer(int fd)
     }
     if (mode == FIN) {
         close(fd);
-        note(fd);
+        note(fd, arrived);
     } else if (mode == CANNED && !answered[fd]) {
         answered[fd] = 1;
         if (send(fd, flight, flight_size, MSG_NOSIGNAL) < 0)
             close(fd);
         else
-            note(fd);
+            note(fd, arrived);
     }
 }
 
@@ -154,6 +174,9 @@ int main(int argc, char **argv)
     int listener = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int no = 0;
     setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+    int yes = 1;
+    if (truth)
+        setsockopt(listener, SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes); /* the accepted sockets inherit it */
     struct sockaddr_in6 here = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
     socklen_t size = sizeof here;
     if (bind(listener, (struct sockaddr *)&here, sizeof here) < 0 || listen(listener, 16384) < 0)

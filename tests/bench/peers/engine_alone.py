@@ -1,0 +1,61 @@
+"""prober's engine without what is around it: no judgement, no output. ``engine_alone PORT CONCURRENCY TOTAL NAME``.
+
+Prints {"outcomes": {...}, "seconds": S, "cpu": C}: the processor time between the first connect() and the last answer.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections import Counter
+
+import trio
+
+from prober.model import Endpoint, Observation, Sni
+from prober.probing.attempt import Attempt
+from prober.probing.descriptors import raise_descriptor_limit
+from prober.probing.engine import Engine
+from prober.tls.client_hello import HelloFactory
+from prober.tls.profiles import PROFILES
+
+
+async def main(port: int, concurrency: int, total: int, name: str) -> None:
+    """Shake hands."""
+    engine = Engine()
+    factory = HelloFactory(PROFILES["modern"], entropy=os.urandom)
+    endpoints = [Endpoint(f"127.0.0.{number + 1}", port) for number in range(200)]
+    outcomes: Counter[str] = Counter()
+    started = 0
+    over = trio.Event()
+
+    def start() -> None:
+        nonlocal started
+        endpoint = endpoints[started % 200]
+        started += 1
+        engine.start(Attempt(endpoint=endpoint, factory=factory, sni=Sni.KNOWN, server_name=name, timeout=60.0), ended)
+
+    def ended(observation: Observation) -> None:
+        outcomes[observation.outcome] += 1
+        if started < total:
+            start()
+        elif outcomes.total() == total:
+            over.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(engine.run)
+        cpu, wall = time.process_time(), time.perf_counter()
+        for _ in range(min(concurrency, total)):
+            start()
+        await over.wait()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        nursery.cancel_scope.cancel()
+    print(json.dumps({"outcomes": outcomes, "seconds": wall, "cpu": cpu}))
+
+
+if __name__ == "__main__":
+    raise_descriptor_limit()
+    gc.freeze()
+    trio.run(main, int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

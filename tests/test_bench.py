@@ -1,0 +1,86 @@
+"""The benchmark works: its figures mean nothing at these sizes, its outcomes everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench import handshakes, memory, serve, startup, truth
+from tests.bench.figures import percentile, ratio, spread
+from tests.bench.peers.native import go
+from tests.bench.servers import Servers, servers
+from tests.bench.sizes import TINY
+
+SMALL_FIELD = frozenset({"C, epoll", "openssl s_client", "Python ssl", "prober's engine", "prober once"})
+"""Without those that Go builds, which takes a minute the first time."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """All servers of the benchmark."""
+    with servers(tmp_path_factory.mktemp("bench")) as these:
+        yield these
+
+
+def test_every_contender_sees_what_every_server_does(running: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    """Resets are resets and certificates are certificates, for C, OpenSSL, Python's ssl and prober."""
+    wrong = handshakes.compare(running, TINY, only=SMALL_FIELD)
+    printed = capsys.readouterr()
+    assert wrong == 0, printed
+    assert printed.err == ""
+    for site in running.sites:
+        assert f"\n{site.name}, concurrency 10;" in printed.out
+    assert printed.out.count("  C, epoll ") == printed.out.count("  prober once ") == len(running.sites)
+    assert printed.out.count("  Python ssl ") == len(running.sites) - 1, "a replayed flight cannot be finished"
+
+
+def test_a_contender_that_is_mistaken_is_told_of(running: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python's ssl finishes, so on a replayed flight, where it is kept from running, it would be wrong."""
+    site = running["canned TLS 1.2 flight"]
+    [contender] = (each for each in handshakes.CONTENDERS if each.name == "Python ssl")
+    cost = contender.shake_hands(handshakes.Job(site, 1, 2, running, None))
+    assert cost.wrong == cost.handshakes == 2
+
+
+def test_a_service_is_watched(running: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its counters are read before and after: handshakes were run, and none was skipped or wrong."""
+    assert serve.watch(running, TINY, with_peer=False) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("not scraped") == printed.count("scraped every") == 2
+    assert printed.count("skipped 0,") == 4
+    assert " 0 a second" not in printed
+
+
+def test_truth_is_known(running: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server's account of every handshake is matched with prober's."""
+    assert truth.hold(running, TINY) == 0
+    printed = capsys.readouterr().out
+    assert "reset       concurrency   10: bias" in printed
+    assert "certificate concurrency   10: bias" in printed
+
+
+def test_memory_and_start_are_measured(running: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each contender holds its handshakes, and each program starts."""
+    memory.weigh(running, TINY, with_go=False)
+    memory.slope(running, TINY, 0.02)
+    startup.race(running, TINY)
+    printed = capsys.readouterr().out
+    for what in ("C, epoll", "Python ssl", "prober's engine", "prober once", "prober serve", "slope", "prober --version"):
+        assert f"{what} " in printed
+
+
+@pytest.mark.skipif(go() is None, reason="no Go is installed (pip install -e '.[bench]')")
+@pytest.mark.timeout(400)
+def test_go_sees_what_every_server_does(running: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    """Complete, and stopped at the certificate; the first time it compiles Go's standard library."""
+    assert handshakes.compare(running, TINY, only=frozenset({"Go, stops", "Go, complete"})) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    """A machine that is three times slower in one round does not change them."""
+    assert ratio([1.0, 3.0, 1.0], [2.0, 6.0, 2.0]) == "0.50 [0.50..0.50]"
+    assert spread([3.0, 1.0, 2.0]) == "2 [1..3]"
+    assert percentile([float(number) for number in range(1, 101)], 0.99) == 100.0
