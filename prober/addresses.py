@@ -115,8 +115,10 @@ def _ip(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    if is_ip(text):
+    try:
         return _ip(text)
+    except ValueError:
+        pass
     if re.fullmatch(r"[0-9][0-9.]*", text):
         raise ValueError(f"{text!r} is no IPv4 address; it has four numbers from 0 to 255 without leading zeros")
     return _name(text)

@@ -23,7 +23,6 @@ __all__ = [
     "csv_rows",
     "document",
     "handshake_object",
-    "headline",
     "result_object",
 ]
 
@@ -40,16 +39,12 @@ def document(results: Iterable[dict[str, Json]]) -> dict[str, Json]:
 
 def result_object(differential: Differential, judgement: Judgement) -> dict[str, Json]:
     """One ingress address: an element of ``results``, and a line of ``--format jsonl``."""
-    return {**headline(differential, judgement), "handshakes": _handshakes(differential, judgement)}
-
-
-def headline(differential: Differential, judgement: Judgement) -> dict[str, Json]:
-    """All of a `result_object` but its handshakes, which come last."""
     return {
         "target": differential.target,
         **_address(differential),
         **_opinion(judgement),
         "summary": judgement.summary,
+        "handshakes": _handshakes(differential, judgement),
     }
 
 

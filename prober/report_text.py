@@ -1,9 +1,8 @@
 """The JSON text of a result, from parts that recur: what ``json.dumps(result_object(...))`` would write, at a fraction of its cost.
 
 In a bulk run most hellos are answered alike, and what differs is the address, the canary and the figures. So the text of a
-handshake is kept as a template with holes for those, made from `handshake_object` itself: there is no second description of the
-shape. Building and serialising the objects of one handshake took 28 µs, as much as the whole handshake costs a C program; filling a
-template takes 4.
+handshake is kept as a template with holes for those, made from `handshake_object` itself. Building and serialising the objects
+took as much as the whole handshake costs a C program; filling a template takes a fifth of that.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from prober.judge.verdicts import HandshakeJudgement, Judgement
 from prober.model import Close, Differential, Handshake, Outcome, Sni, Stage
-from prober.report import handshake_object, headline
+from prober.report import handshake_object
 from prober.tls.facts import HandshakeFacts
 from prober.tls.remembered import Remembered
 
@@ -43,9 +42,15 @@ _templates: Remembered[_Key, _Template] = Remembered(_CACHE_CHARACTERS)
 
 def result_text(differential: Differential, judgement: Judgement) -> str:
     """One ingress address on one line: the text of `prober.report.result_object`."""
-    head = json.dumps(headline(differential, judgement))
-    handshakes = ", ".join(map(_handshake_text, differential.handshakes, judgement.handshakes))
-    return f'{head[:-1]}, "handshakes": [{handshakes}]}}'
+    target, address, endpoint, answered = differential
+    host, port = (address.host, address.port) if endpoint is None else endpoint
+    verdict, faults, expected = judgement[:3]
+    handshakes = ", ".join(map(_handshake_text, answered, judgement.handshakes))
+    return (
+        f'{{"target": {json.dumps(target)}, "address": {json.dumps(host)}, "port": {port}, "verdict": "{verdict}", '
+        f'"faults": {json.dumps(faults)}, "expected": {"true" if expected else "false"}, '
+        f'"summary": {json.dumps(judgement.summary)}, "handshakes": [{handshakes}]}}'
+    )
 
 
 def _handshake_text(handshake: Handshake, judged: HandshakeJudgement) -> str:

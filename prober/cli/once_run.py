@@ -39,8 +39,13 @@ __all__ = ["Plan", "carry_out"]
 DEFAULT_CONCURRENCY = 256
 _RESOLVING = 32
 """Names that are resolved at the same time; Trio has 40 threads, and the others read and write."""
-_WAITING = 16
-"""Differentials that stand ready for the moment in which there is room."""
+_WAITING, _FEW_WAITING = 64, 16
+"""Differentials that stand ready for the moment in which there is room: so many at most, and when to look for more. Waking the
+reader for each of them costs as much as reading."""
+_MANY = 16
+"""Targets on the command line from which on a progress bar is worth its line."""
+_GATHER = 0.005
+"""Seconds for which results are gathered before they are judged and written together: one wake-up, and one write, for all."""
 _SLICE = 500e-6
 """Seconds of judging and formatting after which the engine may look at its sockets."""
 _BATCH = 64 * 1024
@@ -106,7 +111,7 @@ def _bar(plan: Plan) -> Bar | None:
         return None
     lines = [file.count_lines() for file in plan.files]
     total = None if None in lines else len(plan.targets) + sum(filter(None, lines))
-    return bar_for(sys.stdout, sys.stderr, total=total, many=bool(plan.files) or len(plan.targets) > _WAITING)
+    return bar_for(sys.stdout, sys.stderr, total=total, many=bool(plan.files) or len(plan.targets) > _MANY)
 
 
 def _now() -> datetime:
@@ -140,6 +145,8 @@ class _Run:
         self._fed = False
         self._arrived: deque[tuple[tuple[int, int], Differential]] = deque()
         self._news = trio.Event()
+        self._complete = trio.Event()
+        """Everything was probed; what is left is to be written."""
         self._room = trio.Event()
         self._signal: int | None = None
         self._output_error: OSError | None = None
@@ -190,6 +197,7 @@ class _Run:
                     await self._have_room()
                 nursery.cancel_scope.cancel()
         self._fed, self._under_way = True, 0
+        self._complete.set()
         self._news.set()
 
     async def _feed(self, nursery: trio.Nursery) -> None:
@@ -260,7 +268,8 @@ class _Run:
         self._under_way -= 1
         self._arrived.append((number, differential))
         self._news.set()
-        self._room.set()
+        if self._runner.waiting <= _FEW_WAITING or not self._under_way:
+            self._room.set()
 
     async def _have_room(self) -> None:
         """Wait until something changed that makes room, or ends the run."""
@@ -284,6 +293,8 @@ class _Run:
                 if self._fed and not self._under_way:
                     return
                 await self._news.wait()
+                with trio.move_on_after(_GATHER):
+                    await self._complete.wait()
         except OSError as error:
             self._output_error = error
 
