@@ -1,4 +1,8 @@
-"""Names in DNS: every address of a name, or every host and port of an SRV record. Asked again when the answer's TTL has passed."""
+"""Names in DNS: every address of a name, or every host and port of an SRV record. Asked again when the answer's TTL has passed.
+
+Servers that do not answer, or that fail, change nothing. That a name does not exist, or has no such record, is an answer: as in Prometheus its
+targets go, but only when it has been the answer for a while, for a zone may be published incompletely.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,10 @@ LIFETIME = 5.0
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 """Seconds after a question without an answer."""
 
+ABSENT = 60.0
+"""Seconds for which every answer must have been that there is no such name, before its targets go."""
+
+_FAMILIES = ("A", "AAAA")
 _DNS_NAME = "__meta_dns_name"
 _SRV_TARGET = "__meta_dns_srv_record_target"
 _SRV_PORT = "__meta_dns_srv_record_port"
@@ -33,6 +41,8 @@ class _Answer(NamedTuple):
     found: LabelSets
     ttl: float
     """Seconds."""
+    problem: str | None = None
+    """What could not be asked, and is as it was."""
 
 
 class DnsWatcher:
@@ -41,7 +51,13 @@ class DnsWatcher:
     def __init__(self, names: DnsNames) -> None:
         self._names = names
         self._found: dict[str, LabelSets] = {}
+        self._ips: dict[tuple[str, str], tuple[str, ...]] = {}
+        """By name and type of record."""
         self._problems: dict[str, str] = {}
+        self._absent: dict[str, float] = {}
+        """Since when, by Trio's time, a name has not existed."""
+        self._gone: dict[str, str] = {}
+        """Names that have not existed for long enough, and what the servers say of them."""
 
     async def run(self, feed: Feed) -> None:
         """Ask, until cancelled. `SourceError` when there is no resolver to ask."""
@@ -59,19 +75,38 @@ class DnsWatcher:
     async def _watch(self, name: str, resolver: dns.asyncresolver.Resolver, feed: Feed) -> None:
         retry = FIRST_RETRY
         while True:
+            wait = None
             try:
                 answer = await self._ask(name, resolver)
+            except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, _NoAddress) as error:
+                self._missing(name, _reason(error))
             except dns.exception.DNSException as error:
+                self._absent.pop(name, None)
                 self._problems[name] = f"{name}: {_reason(error)}"
-                wait, retry = retry, min(2 * retry, LONGEST_RETRY)
             else:
                 self._found[name] = answer.found
-                self._problems.pop(name, None)
-                wait, retry = min(max(answer.ttl, SHORTEST), LONGEST), FIRST_RETRY
+                for told in (self._absent, self._gone, self._problems):
+                    told.pop(name, None)
+                if answer.problem is None:
+                    wait, retry = min(max(answer.ttl, SHORTEST), LONGEST), FIRST_RETRY
+                else:
+                    self._problems[name] = f"{name}: {answer.problem}"
+            if wait is None:
+                wait, retry = retry, min(2 * retry, LONGEST_RETRY)
             if self._found.keys() | self._problems.keys() >= set(self._names.names):
                 found = tuple(labels for each in self._names.names for labels in self._found.get(each, ()))
-                feed.publish(found, tuple(self._problems.values()))
+                feed.publish(found, tuple(self._problems.values()), tuple(self._gone.values()))
             await trio.sleep(wait)
+
+    def _missing(self, name: str, reason: str) -> None:
+        if trio.current_time() - self._absent.setdefault(name, trio.current_time()) < ABSENT:
+            self._problems[name] = f"{name}: {reason}"
+            return
+        self._problems.pop(name, None)
+        self._found[name] = ()
+        for kind in _FAMILIES:
+            self._ips.pop((name, kind), None)
+        self._gone[name] = f"{name}: {reason}, for {ABSENT:g} s and more"
 
     async def _ask(self, name: str, resolver: dns.asyncresolver.Resolver) -> _Answer:
         return await (self._ask_srv(name, resolver) if self._names.srv else self._ask_addresses(name, resolver))
@@ -87,19 +122,28 @@ class DnsWatcher:
         return _Answer(tuple(found), answer.chaining_result.minimum_ttl)
 
     async def _ask_addresses(self, name: str, resolver: dns.asyncresolver.Resolver) -> _Answer:
-        ips: list[str] = []
         ttl = LONGEST
-        for kind in ("A", "AAAA"):
+        failed: dict[str, dns.exception.DNSException] = {}
+        for kind in _FAMILIES:
             try:
                 answer = await resolver.resolve(name, kind, lifetime=LIFETIME, search=False)
             except dns.resolver.NoAnswer:
-                continue  # a name may have addresses of one family alone
-            ips += (record.address for record in answer)
-            ttl = min(ttl, answer.chaining_result.minimum_ttl)
+                self._ips[name, kind] = ()  # a name may have addresses of one family alone
+            except dns.resolver.NXDOMAIN:
+                raise
+            except dns.exception.DNSException as error:
+                failed[kind] = error  # there are servers that never answer questions for AAAA
+            else:
+                self._ips[name, kind] = tuple(record.address for record in answer)
+                ttl = min(ttl, answer.chaining_result.minimum_ttl)
+        ips = {ip for kind in _FAMILIES for ip in self._ips.get((name, kind), ())}
+        if len(failed) == len(_FAMILIES) or (failed and not ips):
+            raise next(iter(failed.values()))
         if not ips:
             raise _NoAddress
         # The order is the server's whim (round robin); ours is stable.
-        return _Answer(tuple(self._labels(name, Address(ip, self._names.port), name) for ip in sorted(set(ips))), ttl)
+        found = tuple(self._labels(name, Address(ip, self._names.port), name) for ip in sorted(ips))
+        return _Answer(found, ttl, "; ".join(f"{kind}: {_reason(error)}" for kind, error in failed.items()) or None)
 
     def _labels(self, name: str, address: Address, known: str | None) -> LabelSet:
         server_names = self._names.server_names or ((known.removesuffix("."),) if known else ())

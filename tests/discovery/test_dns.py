@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import dns.asyncresolver as resolver
+import dns.name as dns_name
 import pytest
 import trio
+from dns.nameserver import Do53Nameserver
 
 from prober.discovery import dns
 from prober.discovery.dns import DnsWatcher
@@ -21,7 +24,7 @@ INGRESS = "ingress.example.com"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits in hundredths; nothing else is changed."""
-    for name, seconds in {"SHORTEST": 0.05, "FIRST_RETRY": 0.05, "LIFETIME": 0.5}.items():
+    for name, seconds in {"SHORTEST": 0.05, "FIRST_RETRY": 0.05, "LIFETIME": 0.5, "ABSENT": 0.3}.items():
         monkeypatch.setattr(dns, name, seconds)
 
 
@@ -69,24 +72,114 @@ async def test_a_name_is_not_asked_for_before_its_ttl_has_passed() -> None:
         assert len(server.questions) == asked
 
 
-@pytest.mark.parametrize(
-    ("trouble", "said"),
-    [("silent", "no DNS server answered"), ("refusing", "SERVFAIL"), ("gone", "there is no such name")],
-)
-async def test_the_last_answer_survives_the_server(trouble: str, said: str) -> None:
-    """It is told what is wrong, the targets stay, and afterwards the truth is seen again."""
+@pytest.mark.parametrize(("trouble", "said"), [("silent", "no DNS server answered"), ("refusing", "SERVFAIL")])
+async def test_the_last_answer_survives_the_server(trouble: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it fails: it is told what is wrong, the targets stay, and afterwards the truth is seen again."""
     async with asking() as (server, told):
         before = told.found
-        if trouble == "gone":
-            server.zone.clear()
-        else:
-            setattr(server, trouble, True)
+        setattr(server, trouble, {"A", "AAAA"})
+        await told.until(lambda: told.problems)
+        count = told.count
+        await told.until(lambda: told.count >= count + 3)
+        assert said in told.problems[0]
+        assert told.found == before
+        server.silent, server.refusing = False, set()
+        server.zone = {(INGRESS, "A"): ["203.0.113.9"]}
+        await told.until(lambda: not told.problems and told.served.keys() == {"203.0.113.9:443"})
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [({}, "there is no such name"), ({(INGRESS, "TXT"): ['"x"']}, "the name has no such record")],
+)
+async def test_a_name_that_is_gone_for_a_while_takes_its_targets_with_it(left: Any, said: str) -> None:
+    """As in Prometheus, but not at once; the source works, and says so. When the name is back, so are they."""
+    async with asking() as (server, told):
+        before = told.found
+        server.zone = left
         await told.until(lambda: told.problems)
         assert said in told.problems[0]
         assert told.found == before
-        server.silent = server.refusing = False
+        await told.until(lambda: not told.found)
+        assert told.problems == ()
+        assert told.unknown == (f"{INGRESS}: {said}, for 0.3 s and more",)
         server.zone = {(INGRESS, "A"): ["203.0.113.9"]}
-        await told.until(lambda: not told.problems and told.served.keys() == {"203.0.113.9:443"})
+        await told.until(lambda: told.served.keys() == {"203.0.113.9:443"} and not told.unknown)
+
+
+async def test_servers_that_fail_between_two_denials_make_the_name_wait_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer within that while must have been the same."""
+    monkeypatch.setattr(dns, "ABSENT", 0.6)
+    monkeypatch.setattr(dns, "LONGEST_RETRY", 0.1)
+    async with asking() as (server, told):
+        before = told.found
+        server.zone = {}
+        await told.until(lambda: told.problems)
+        server.refusing = {"A", "AAAA"}
+        await told.until(lambda: "SERVFAIL" in told.problems[0])
+        await trio.sleep(0.7)
+        server.refusing = set()
+        await told.until(lambda: told.unknown or "there is no such name" in told.problems[0])
+        assert told.unknown == ()
+        assert told.found == before
+        await told.until(lambda: told.unknown and not told.found)
+
+
+async def test_a_family_that_cannot_be_asked_for_keeps_its_last_addresses() -> None:
+    """There are servers that answer questions for A alone; what they say counts."""
+    async with asking() as (server, told):
+        server.refusing = {"AAAA"}
+        server.zone[INGRESS, "A"] = ["203.0.113.3"]
+        await told.until(lambda: told.served.keys() == {"203.0.113.3:443", "[2001:db8::1]:443"})
+        await told.until(lambda: told.problems)
+        assert told.problems[0].startswith(f"{INGRESS}: AAAA: ")
+
+
+async def test_an_answer_that_does_not_fit_is_asked_for_over_tcp() -> None:
+    """All of it is a target: forty addresses."""
+    async with asking() as (server, told):
+        server.most = 512
+        server.zone[INGRESS, "A"] = [f"203.0.113.{number}" for number in range(40)]
+        await told.until(lambda: len(told.served) == 41)
+        assert server.over_tcp
+
+
+async def test_aliases_are_followed_and_the_shortest_ttl_of_the_chain_counts() -> None:
+    """A load balancer's name changes where it leads while the name that leads there stays."""
+    async with asking() as (server, told):
+        server.ttls = {("cdn.example.net", "CNAME"): 0}
+        server.ttl = 3600
+        server.zone = {
+            (INGRESS, "CNAME"): ["cdn.example.net."],
+            ("cdn.example.net", "CNAME"): ["edge.example.net."],
+            ("edge.example.net", "A"): ["203.0.113.7"],
+        }
+        await told.until(lambda: told.served == {"203.0.113.7:443": INGRESS})
+        server.zone["edge.example.net", "A"] = ["203.0.113.8"]
+        await told.until(lambda: told.served == {"203.0.113.8:443": INGRESS})
+
+
+async def test_names_are_asked_for_as_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search list of the system is for people who type; also a name without a dot is complete."""
+    async with dns_server() as server, trio.open_nursery() as nursery:
+        server.zone["ingress", "A"] = ["203.0.113.1"]
+        told = Told()
+        built = resolver.Resolver
+
+        def searching(*, configure: bool) -> resolver.Resolver:
+            made = built(configure=False)
+            assert configure
+            made.search = [dns_name.from_text("corp.example.com")]
+            made.use_search_by_default = True
+            made.nameservers = [Do53Nameserver(*server.address)]
+            return made
+
+        monkeypatch.setattr(resolver, "Resolver", searching)
+        nursery.start_soon(DnsWatcher(DnsNames(names=("ingress", "missing.example.com."))).run, told)
+        await told.until(lambda: told.count)
+        assert told.served == {"203.0.113.1:443": "ingress"}
+        assert {name for name, _ in server.questions} == {"ingress", "missing.example.com"}
+        nursery.cancel_scope.cancel()
 
 
 async def test_one_name_that_fails_costs_no_other() -> None:
@@ -100,3 +193,13 @@ async def test_srv_records_bring_hosts_and_ports() -> None:
     """In a stable order, and without the name of the record as a server name."""
     async with asking(names=("_https._tcp.example.com",), srv=True) as (_, told):
         assert told.served == {"a.example.com:443": "", "b.example.com:8443": ""}
+
+
+async def test_srv_records_change_live_and_may_say_that_there_is_no_service() -> None:
+    """RFC 2782: a target of "." says so decidedly."""
+    async with asking(names=("_https._tcp.example.com",), srv=True) as (server, told):
+        server.zone["_https._tcp.example.com", "SRV"] = ["0 1 9443 c.example.com."]
+        await told.until(lambda: told.served == {"c.example.com:9443": ""})
+        server.zone["_https._tcp.example.com", "SRV"] = ["0 0 0 ."]
+        await told.until(lambda: told.served == {})
+        assert told.problems == ()
