@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from prober.sources import BARE_ACCESS, HttpAccess
+
 __all__ = ["Alertmanager", "OutboxEntry", "Receivers", "Webhook", "masked", "parse_vantage"]
 
 
@@ -21,6 +23,7 @@ class Alertmanager:
     """In metrics and logs: ``alertmanager:HOST:PORT``."""
     url: str = field(repr=False)
     """Its base; may hold user information."""
+    access: HttpAccess = BARE_ACCESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

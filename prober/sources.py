@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 __all__ = [
     "ADDRESS",
+    "BARE_ACCESS",
     "EXPECT",
     "INTERVAL",
     "MODULE",
@@ -62,6 +63,8 @@ class Action(StrEnum):
     LABELKEEP = "labelkeep"
     LOWERCASE = "lowercase"
     UPPERCASE = "uppercase"
+    KEEPEQUAL = "keepequal"
+    DROPEQUAL = "dropequal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ class RelabelRule:
 
     source_labels: Sequence[str] = ()
     separator: str = ";"
-    regex: re.Pattern[str] = re.compile("(.*)", re.DOTALL)
+    regex: re.Pattern[str] = re.compile("(.*)", re.DOTALL | re.ASCII)
     """Matched against the whole text."""
     modulus: int = 0
     target_label: str = ""
@@ -110,6 +113,15 @@ class HttpAccess:
     cert_file: str | None = None
     key_file: str | None = None
 
+    @property
+    def has_certificates(self) -> bool:
+        """TLS goes by files of its own."""
+        return self.ca_file is not None or self.cert_file is not None
+
+
+BARE_ACCESS = HttpAccess()
+"""No secret, and the system's trust anchors."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSource:
@@ -120,7 +132,7 @@ class HttpSource:
     """Seconds between two requests."""
     timeout: float = 10.0
     """Seconds for one of them."""
-    access: HttpAccess = HttpAccess()
+    access: HttpAccess = BARE_ACCESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

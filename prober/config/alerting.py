@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+import yaml
+
+from prober.config.http_access import ACCESS_KEYS, http_access
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
 from prober.config.readers import duration, each, readable_file, text, word
 from prober.judge.alerting import Policy
 from prober.notices import Alertmanager, Receivers, Webhook
+from prober.sources import BARE_ACCESS, HttpAccess
 
 __all__ = ["DEFAULT_ALERTING", "Alerting", "alerting", "state_directory"]
 
 KEYS = ("failures", "resolve_after", "for", "expiry", "alertmanagers", "webhooks", "external_url", "runbook_base")
 WEBHOOK_KEYS = ("name", "url", "url_file", "secret_file")
 MOST_ROUNDS = 1000
+_ALERTMANAGER = "http://127.0.0.1:9093"
 _SECRET_LIMIT = 64 * 1024
 
 
@@ -77,9 +82,25 @@ def _rounds(value: Value) -> int:
 
 
 def _alertmanager(value: Value) -> Alertmanager:
-    url = _url(text(value), "http://127.0.0.1:9093")
-    parts = urlsplit(url)
-    return Alertmanager(name=f"alertmanager:{_place(parts)}", url=url.rstrip("/"))
+    """A URL, or a mapping of one and how its server is convinced."""
+    if not isinstance(value.node, yaml.MappingNode):
+        return _alertmanager_at(_url(text(value), _ALERTMANAGER), BARE_ACCESS)
+    fields = value.fields(("url", *ACCESS_KEYS))
+    access = http_access(fields)
+    return _alertmanager_at(
+        fields.require("url", _plain_url, _ALERTMANAGER, f"write its URL, for example {_ALERTMANAGER}"), access
+    )
+
+
+def _alertmanager_at(url: str, access: HttpAccess) -> Alertmanager:
+    return Alertmanager(name=f"alertmanager:{_place(urlsplit(url))}", url=url.rstrip("/"), access=access)
+
+
+def _plain_url(value: Value) -> str:
+    url = _url(text(value), _ALERTMANAGER)
+    if urlsplit(url).username is not None:
+        raise Wrong("has user information; secrets come from files, so write basic_auth with username and password_file")
+    return url
 
 
 def _webhook(value: Value) -> Webhook:

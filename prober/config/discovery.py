@@ -9,11 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from prober.addresses import is_ip, parse_server_name
-from prober.config.nodes import Fields, Value
+from prober.config.http_access import ACCESS_KEYS, http_access
+from prober.config.nodes import Value
 from prober.config.problems import Wrong
 from prober.config.readers import choice, duration, each, filled, member, no_repeats, parsed, readable_file, text, word
 from prober.config.targets import read_labels
-from prober.sources import Action, DnsNames, HttpAccess, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
+from prober.sources import Action, DnsNames, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
 
 __all__ = ["discovery", "kubernetes"]
 
@@ -131,46 +132,14 @@ def _port(value: Value) -> int:
 
 
 def _http(value: Value) -> HttpSource:
-    fields = value.fields(("url", "refresh_interval", "timeout", "basic_auth", "authorization", "tls_config"))
-    if "basic_auth" in fields and "authorization" in fields:
-        fields.at("authorization").complain("is written beside basic_auth; keep one of them")
-    basic = _part(fields, "basic_auth", ("username", "password_file"))
-    bearer = _part(fields, "authorization", ("type", "credentials_file"))
-    tls = _part(fields, "tls_config", ("ca_file", "cert_file", "key_file"))
-    if ("cert_file" in tls) != ("key_file" in tls):
-        tls.of.complain("has one of cert_file and key_file; a client certificate needs both")
+    fields = value.fields(("url", "refresh_interval", "timeout", *ACCESS_KEYS))
     hint = "write the URL of the list, for example https://sd.example.com/targets"
-    username, password_file, credentials_file = None, None, None
-    if "basic_auth" in fields:
-        username = basic.require("username", text, "", "write the name of the user")
-        password_file = basic.require("password_file", readable_file, "", "name the file that holds the password")
-    if "authorization" in fields:
-        credentials_file = bearer.require("credentials_file", readable_file, "", "name the file that holds the token")
     return HttpSource(
         url=fields.require("url", _url, "", hint),
         refresh=fields.read("refresh_interval", duration(at_least=1.0), 60.0),
         timeout=fields.read("timeout", duration(at_least=0.1), 10.0),
-        access=HttpAccess(
-            username=username,
-            password_file=password_file,
-            authorization_type=bearer.read("type", _scheme, "Bearer"),
-            credentials_file=credentials_file,
-            ca_file=tls.read("ca_file", readable_file, None),
-            cert_file=tls.read("cert_file", readable_file, None),
-            key_file=tls.read("key_file", readable_file, None),
-        ),
+        access=http_access(fields),
     )
-
-
-def _part(fields: Fields, key: str, known: tuple[str, ...]) -> Fields:
-    return fields.read(key, lambda value: value.fields(known), Fields(fields.of, {}))
-
-
-def _scheme(value: Value) -> str:
-    scheme = word(value)
-    if not re.fullmatch(r"[A-Za-z0-9-]+", scheme) or scheme.lower() == "basic":
-        raise Wrong(f"{scheme!r} is no type that goes with credentials_file; write Bearer, or use basic_auth")
-    return scheme
 
 
 def _url(value: Value) -> str:

@@ -14,9 +14,10 @@ from prober.config.alerting import DEFAULT_ALERTING, Alerting
 from prober.config.allow import EVERY_PORT, AllowRule
 from prober.config.document import Config
 from prober.config.durations import format_duration
+from prober.config.http_access import show_access
 from prober.config.show_discovery import show_diagnosis, show_source
 from prober.model import Module, Target
-from prober.notices import Webhook, masked
+from prober.notices import Alertmanager, Webhook, masked
 
 __all__ = ["show"]
 
@@ -88,11 +89,16 @@ def _alerting(alerting: Alerting) -> dict[str, Any]:
         "resolve_after": policy.resolve_after,
         "for": format_duration(policy.for_seconds),
         "expiry": format_duration(policy.expiry),
-        "alertmanagers": [masked(one.url) for one in receivers.alertmanagers],
+        "alertmanagers": [_alertmanager(one) for one in receivers.alertmanagers],
         "webhooks": [_webhook(one) for one in receivers.webhooks],
         **({"external_url": masked(receivers.external_url)} if receivers.external_url else {}),
         **({"runbook_base": masked(receivers.runbook_base)} if receivers.runbook_base else {}),
     }
+
+
+def _alertmanager(one: Alertmanager) -> str | dict[str, Any]:
+    access = show_access(one.access)
+    return {"url": masked(one.url), **access} if access else masked(one.url)
 
 
 def _webhook(webhook: Webhook) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any, assert_never
 
 from prober.config.diagnosis import Diagnosing
 from prober.config.durations import format_duration
+from prober.config.http_access import show_access
 from prober.notices import masked
-from prober.sources import DnsNames, HttpAccess, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
+from prober.sources import DnsNames, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
 
 __all__ = ["show_diagnosis", "show_source"]
 
@@ -39,7 +40,7 @@ def _how(source: Source) -> tuple[str, Any]:
                 "url": masked(how.url),
                 "refresh_interval": format_duration(how.refresh),
                 "timeout": format_duration(how.timeout),
-                **_access(how.access),
+                **show_access(how.access),
             }
         case KubernetesSource():
             return "kubernetes", {**_cluster(how), "labels": dict(how.labels)}
@@ -61,18 +62,6 @@ def _cluster(how: KubernetesSource) -> dict[str, Any]:
         **({"kubeconfig": how.kubeconfig} if how.kubeconfig else {}),
         **({"context": how.context} if how.context else {}),
     }
-
-
-def _access(access: HttpAccess) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    if access.username is not None:
-        shown["basic_auth"] = {"username": access.username, "password_file": access.password_file}
-    if access.credentials_file is not None:
-        shown["authorization"] = {"type": access.authorization_type, "credentials_file": access.credentials_file}
-    tls = {"ca_file": access.ca_file, "cert_file": access.cert_file, "key_file": access.key_file}
-    if written := {key: value for key, value in tls.items() if value is not None}:
-        shown["tls_config"] = written
-    return shown
 
 
 def _rule(rule: RelabelRule) -> dict[str, Any]:

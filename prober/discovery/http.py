@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import ssl
-from base64 import b64encode
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import trio
 
 from prober.discovery.feed import Feed
+from prober.http_access import request_headers, tls_context
 from prober.notices import masked
 from prober.sources import ADDRESS, HttpAccess, HttpSource, LabelSet, LabelSets, SourceError
 from prober.version import __version__
 
-__all__ = ["HttpWatcher", "abandon", "authorization", "client", "headers", "read_secret", "read_up_to", "why"]
+__all__ = ["HttpWatcher", "abandon", "client", "read_up_to", "why"]
 
 SIZE_LIMIT = 16 * 1024 * 1024
 """Bytes of an answer, decompressed: a hundred thousand targets with labels."""
 MOST_REDIRECTS = 10
-_SECRET_LIMIT = 64 * 1024
 _URL = "__meta_url"
 
 
@@ -69,7 +67,7 @@ class HttpWatcher:
             ours = (url.scheme, url.host, url.port) == _origin(source.url)
             access = source.access if ours else HttpAccess(ca_file=source.access.ca_file)
             # A new client each time: secrets and certificates are rotated, and once a minute a connection costs nothing.
-            sent = await trio.to_thread.run_sync(headers, access) | {
+            sent = await trio.to_thread.run_sync(request_headers, access) | {
                 "Accept": "application/json",
                 "User-Agent": f"prober/{__version__}",
                 # Prometheus writes seconds without an exponent.
@@ -150,17 +148,6 @@ def _groups(document: Any) -> list[LabelSet]:
     return found
 
 
-def headers(access: HttpAccess) -> dict[str, str]:
-    """What authorizes a request, read from its files now. Blocks. `SourceError` when a file cannot be read."""
-    if access.username is not None and access.password_file is not None:
-        # RFC 7617 §2
-        credentials = b64encode(f"{access.username}:{read_secret(access.password_file)}".encode()).decode()
-        return authorization("Basic", credentials, access.password_file)
-    if access.credentials_file is not None:
-        return authorization(access.authorization_type, read_secret(access.credentials_file), access.credentials_file)
-    return {}
-
-
 def why(error: BaseException) -> str:
     """What is wrong, in words: the HTTP client says nothing of a handshake that fails, but that it does."""
     cause: BaseException | None = error
@@ -173,34 +160,7 @@ def why(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def authorization(scheme: str, secret: str, where: str) -> dict[str, str]:
-    """The header. `SourceError` when there can be none; the HTTP client's own complaint would quote the secret."""
-    if not secret.isascii() or not secret.isprintable():
-        raise SourceError(f"{where}: the secret has characters that no HTTP header can have")
-    return {"Authorization": f"{scheme} {secret}"}
-
-
-def read_secret(path: str) -> str:
-    """The text of a small file without the white space around it. Blocks. `SourceError` when it cannot be used."""
-    try:
-        with Path(path).open("rb") as stream:
-            secret = stream.read(_SECRET_LIMIT).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise SourceError(f"{path}: cannot be read: {reason}") from None
-    if not secret or not secret.isprintable():
-        raise SourceError(f"{path}: holds no secret on one line")
-    return secret
-
-
 def client(access: HttpAccess, *, timeout: float | None = None) -> httpx.AsyncClient:
     """A client by the access's certificates, which are read now. Blocks. `SourceError` when one cannot be used."""
-    try:
-        trust = ssl.create_default_context(cafile=access.ca_file)
-        if access.cert_file is not None:
-            trust.load_cert_chain(access.cert_file, access.key_file)
-    except (OSError, ssl.SSLError) as error:
-        files = ", ".join(file for file in (access.ca_file, access.cert_file, access.key_file) if file)
-        raise SourceError(f"{files}: cannot be used: {error.strerror or error}") from None
     # Neither proxies nor netrc from the environment: a source is what the configuration says.
-    return httpx.AsyncClient(verify=trust, timeout=timeout, trust_env=False)
+    return httpx.AsyncClient(verify=tls_context(access), timeout=timeout, trust_env=False)

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from prober.discovery.exec_plugin import run_plugin
-from prober.discovery.http import authorization, read_secret
+from prober.http_access import authorization, read_secret
 from prober.sources import SourceError
 
 __all__ = ["Access", "access"]

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
 
+from prober.http_access import AccessError, request_headers
 from prober.judge.alerting import Alert, Phase
 from prober.notices import Alertmanager
-from prober.outlets.delivery import Backoff, Report, client, post
+from prober.outlets.delivery import Attempt, Backoff, Report, client, post
 from prober.outlets.payload import Links, alertmanager_alert, labels_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ STALE_SECONDS = 900.0
 _TOGETHER = 100
 """Alerts in one request, some 100 KB."""
 
+_NOT_LET_IN = frozenset({401, 403})
+"""It is not the alerts that the server does not want: a secret that is being rotated is right again in a moment."""
+
 _Identity: TypeAlias = tuple[tuple[str, str], ...]
 
 
@@ -78,6 +82,7 @@ class AlertmanagerSender:
         self._clock = clock
         self._pace = pace
         self._untold: dict[_Identity, Alert] = {}
+        self._failures = 0
         self._news = trio.Event()
 
     @property
@@ -93,28 +98,43 @@ class AlertmanagerSender:
 
     async def run(self) -> None:
         """Tell until cancelled. May be run again: what waits stays."""
-        async with await client() as through:
-            failures = 0
-            all_due = trio.current_time()
-            while True:
-                if trio.current_time() >= all_due:
-                    self._repeat()
-                    all_due = trio.current_time() + self._pace().resend
-                self._news = trio.Event()
-                wait = max(0.0, all_due - trio.current_time())
+        while True:
+            try:
+                through = await client(self.alertmanager.access)
+            except AccessError as error:
+                await self._failed(Attempt(None, str(error)))
+                continue
+            async with through:
+                await self._keep_told(through)
+
+    async def _keep_told(self, through: httpx.AsyncClient) -> None:
+        """Until an attempt fails that other certificates may mend: those in the files may have been renewed."""
+        all_due = trio.current_time()
+        while True:
+            if trio.current_time() >= all_due:
+                self._repeat()
+                all_due = trio.current_time() + self._pace().resend
+            self._news = trio.Event()
+            if self._untold:
+                attempt = await self._tell(through)
+                if attempt is not None:
+                    await self._failed(attempt)
+                    if self.alertmanager.access.has_certificates:
+                        return
+                    continue
+                if self._failures:
+                    all_due = trio.current_time()  # it may have been restarted, and know nothing
+                self._failures = 0
                 if self._untold:
-                    wait, told = await self._tell(through, failures)
-                    if told and failures:
-                        all_due = trio.current_time()  # it may have been restarted, and know nothing
-                    failures = 0 if told else failures + 1
-                    if not told:
-                        await trio.sleep(wait)
-                        continue
-                    if self._untold:
-                        continue
-                    wait = max(0.0, all_due - trio.current_time())
-                with trio.move_on_after(wait):
-                    await self._news.wait()
+                    continue
+            with trio.move_on_after(max(0.0, all_due - trio.current_time())):
+                await self._news.wait()
+
+    async def _failed(self, attempt: Attempt) -> None:
+        """Report it, and wait as long as is fit before the next."""
+        self._failures += 1
+        self._report(self.alertmanager.name, "failed", attempt.problem)
+        await trio.sleep(self._backoff.seconds(self._failures, attempt.retry_after))
 
     def _repeat(self) -> None:
         for alert in self._standing():
@@ -125,8 +145,8 @@ class AlertmanagerSender:
         may_end = self._pace().ends or not ended.key.target
         return may_end and ended.ends_at is not None and now - ended.ends_at < STALE_SECONDS
 
-    async def _tell(self, through: httpx.AsyncClient, failures: int) -> tuple[float, bool]:
-        """Send some of what waits: seconds to wait before the next attempt, and whether this one arrived."""
+    async def _tell(self, through: httpx.AsyncClient) -> Attempt | None:
+        """Send some of what waits; None when it arrived, else the attempt that failed."""
         now = self._clock()
         self._untold = {
             identity: alert
@@ -135,15 +155,19 @@ class AlertmanagerSender:
         }
         some = dict(list(self._untold.items())[:_TOGETHER])
         if not some:
-            return 0.0, True
+            return None
         links = self._links()
         body = json.dumps([alertmanager_alert(alert, links, now, self._pace().validity) for alert in some.values()]).encode()
-        attempt = await post(through, f"{self.alertmanager.url}/api/v2/alerts", body, {})
-        if attempt.problem is not None and not attempt.rejected:
-            self._report(self.alertmanager.name, "failed", attempt.problem)
-            return self._backoff.seconds(failures + 1, attempt.retry_after), False
+        try:
+            # Read each time, so that a secret that was rotated is taken up without a reload.
+            headers = await trio.to_thread.run_sync(request_headers, self.alertmanager.access)
+        except AccessError as error:
+            return Attempt(None, str(error))
+        attempt = await post(through, f"{self.alertmanager.url}/api/v2/alerts", body, headers)
+        if attempt.problem is not None and (not attempt.rejected or attempt.status in _NOT_LET_IN):
+            return attempt
         self._report(self.alertmanager.name, "delivered" if attempt.problem is None else "rejected", attempt.problem)
         for identity, alert in some.items():
             if self._untold.get(identity) is alert:  # else it changed while it was being sent
                 del self._untold[identity]
-        return 0.0, True
+        return None

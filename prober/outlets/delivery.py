@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
+
+from prober.http_access import tls_context
+from prober.sources import BARE_ACCESS, HttpAccess
 
 if TYPE_CHECKING:
     import ssl
@@ -64,11 +67,14 @@ def _verification() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-async def client() -> httpx.AsyncClient:
-    """A client of one receiver's own. The trust anchors are read in a thread: it takes 30 ms, once."""
+async def client(access: HttpAccess = BARE_ACCESS) -> httpx.AsyncClient:
+    """A client of one receiver's own, by certificates as they are now; `AccessError` when one cannot be used.
+
+    The system's trust anchors are read in a thread: it takes 30 ms, once.
+    """
     import httpx
 
-    verify = await trio.to_thread.run_sync(_verification)
+    verify = await trio.to_thread.run_sync(partial(tls_context, access) if access.has_certificates else _verification)
     limits = httpx.Limits(max_connections=8, max_keepalive_connections=4)
     # httpx's own deadlines are for each step; ours, in `post`, is for the whole.
     return httpx.AsyncClient(verify=verify, timeout=2 * ATTEMPT_SECONDS, limits=limits)

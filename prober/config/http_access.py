@@ -1,0 +1,68 @@
+"""``authorization``, ``basic_auth`` and ``tls_config``, in Prometheus's form, of sources of targets and of receivers of alerts.
+
+Secrets come from files alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from prober.config.nodes import Fields, Value
+from prober.config.problems import Wrong
+from prober.config.readers import readable_file, text, word
+from prober.sources import HttpAccess
+
+__all__ = ["ACCESS_KEYS", "http_access", "show_access"]
+
+ACCESS_KEYS = ("basic_auth", "authorization", "tls_config")
+
+
+def http_access(fields: Fields) -> HttpAccess:
+    """What these keys of a mapping say."""
+    if "basic_auth" in fields and "authorization" in fields:
+        fields.at("authorization").complain("is written beside basic_auth; keep one of them")
+    basic = _part(fields, "basic_auth", ("username", "password_file"))
+    bearer = _part(fields, "authorization", ("type", "credentials_file"))
+    tls = _part(fields, "tls_config", ("ca_file", "cert_file", "key_file"))
+    if ("cert_file" in tls) != ("key_file" in tls):
+        tls.of.complain("has one of cert_file and key_file; a client certificate needs both")
+    username, password_file, credentials_file = None, None, None
+    if "basic_auth" in fields:
+        username = basic.require("username", text, "", "write the name of the user")
+        password_file = basic.require("password_file", readable_file, "", "name the file that holds the password")
+    if "authorization" in fields:
+        credentials_file = bearer.require("credentials_file", readable_file, "", "name the file that holds the token")
+    return HttpAccess(
+        username=username,
+        password_file=password_file,
+        authorization_type=bearer.read("type", _scheme, "Bearer"),
+        credentials_file=credentials_file,
+        ca_file=tls.read("ca_file", readable_file, None),
+        cert_file=tls.read("cert_file", readable_file, None),
+        key_file=tls.read("key_file", readable_file, None),
+    )
+
+
+def show_access(access: HttpAccess) -> dict[str, Any]:
+    """The keys as they are shown: paths of secrets, never secrets."""
+    shown: dict[str, Any] = {}
+    if access.username is not None:
+        shown["basic_auth"] = {"username": access.username, "password_file": access.password_file}
+    if access.credentials_file is not None:
+        shown["authorization"] = {"type": access.authorization_type, "credentials_file": access.credentials_file}
+    tls = {"ca_file": access.ca_file, "cert_file": access.cert_file, "key_file": access.key_file}
+    if written := {key: value for key, value in tls.items() if value is not None}:
+        shown["tls_config"] = written
+    return shown
+
+
+def _part(fields: Fields, key: str, known: tuple[str, ...]) -> Fields:
+    return fields.read(key, lambda value: value.fields(known), Fields(fields.of, {}))
+
+
+def _scheme(value: Value) -> str:
+    scheme = word(value)
+    if not re.fullmatch(r"[A-Za-z0-9-]+", scheme) or scheme.lower() == "basic":
+        raise Wrong(f"{scheme!r} is no type that goes with credentials_file; write Bearer, or use basic_auth")
+    return scheme
