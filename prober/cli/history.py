@@ -76,13 +76,21 @@ def run(args: argparse.Namespace) -> int:
         connection = open_for_reading(_directory(args))
         verdicts = changes(connection, args.target, _LIMIT, since)[::-1]
         alerts = notices(connection, args.target, _LIMIT, since)[::-1]
+        known = args.target is None or bool(changes(connection, args.target, 1))
         connection.close()
     except StateError as error:
         raise UsageError(str(error)) from None
     if args.format == "json":
         print(json.dumps(_document(verdicts, alerts), indent=1, ensure_ascii=False))
     else:
-        _print_table(verdicts, alerts, args.since)
+        of = (
+            ""
+            if args.target is None
+            else f" for {args.target}"
+            if known
+            else f" for {args.target}, of which nothing is remembered"
+        )
+        _print_table(verdicts, alerts, f"Nothing changed in the last {args.since}{of}.")
     return 0
 
 
@@ -142,7 +150,7 @@ def _rfc3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _print_table(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice], since: str) -> None:
+def _print_table(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice], nothing: str) -> None:
     import os
 
     from prober.cli.terminal import Paint, Terminal, printable
@@ -150,7 +158,7 @@ def _print_table(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice
     terminal = Terminal.of(sys.stdout, os.environ)
     lines = sorted([*_of_verdicts(verdicts, terminal), *_of_alerts(alerts, terminal)])
     if not lines:
-        print(f"Nothing changed in the last {since}.")
+        print(printable(nothing))
         return
     day = ""
     for line in lines:

@@ -7,7 +7,6 @@ from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -49,6 +48,7 @@ class StatusPages:
         self._changes = changes
         self._status = templates.get_template("status.html")
         self._target = templates.get_template("target.html")
+        self._message = templates.get_template("message.html")
 
     async def status(self, request: Request) -> Response:
         """Every ingress address, those at fault first."""
@@ -90,7 +90,7 @@ class StatusPages:
         name = request.path_params["name"]
         target = next((each for each in self._operations.targets if each.name == name), None)
         if target is None:
-            raise HTTPException(404)
+            return await self._unknown(name)
         states = [state for state in self._operations.store.states() if state.key.target == name]
         changes = await self._changes.changes(name, limit=CHANGES_SHOWN)
         failures = await self._changes.failures(name, limit=FAILURES_SHOWN)
@@ -108,6 +108,15 @@ class StatusPages:
             failures=failure_views(failures, now),
             failures_url="/api/v1/failures?" + urlencode({"target": name}),
         )
+
+    async def _unknown(self, name: str) -> Response:
+        """No such target: perhaps it was renamed or removed, or the link is an old alert's."""
+        gone = await self._changes.changes(name, limit=1)
+        text = "It is neither configured nor discovered now."
+        if gone:
+            text = f"It was watched once: {age(time() - gone[0].at)} ago its verdict became {gone[0].verdict}."
+        link = ("Look for it in the list.", "/?" + urlencode({"q": name[:QUERY_LIMIT]}))
+        return await _page(self._message, 404, title=f"There is no target {name}", text=text, link=link, paths=(), linked=())
 
     def _notices(self) -> list[str]:
         """What is wrong with the service itself, so that a calm page is not believed for the wrong reason."""
@@ -205,11 +214,11 @@ def _empty(wish: _Wish) -> dict[str, str]:
     }
 
 
-async def _page(template: jinja2.Template, **context: object) -> Response:
+async def _page(template: jinja2.Template, status: int = 200, /, **context: object) -> Response:
     """Rendered piece by piece: a hundred rows take 50 ms, which must not hold up the probing loop."""
     pieces: list[str] = []
     pause = Pause()
     for piece in template.generate(**context):
         pieces.append(piece)
         await pause()
-    return HTMLResponse("".join(pieces).encode("utf-8", "replace"))
+    return HTMLResponse("".join(pieces).encode("utf-8", "replace"), status)

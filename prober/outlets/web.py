@@ -52,6 +52,9 @@ PATHS: Mapping[str, str] = {
 """What the page for an unknown path lists."""
 
 
+_LINKED = frozenset(path for path in PATHS if path.startswith("/") and "NAME" not in path)
+"""The others need something filled in, or another method."""
+
 BODY_SECONDS = 10.0
 """How long a request's body may take."""
 
@@ -198,7 +201,8 @@ class _Missing:
         if "text/html" in request.headers.get("accept", ""):
             page = self._templates.get_template("message.html")
             text = "These are the paths that there are." if paths else ""
-            return HTMLResponse(page.render(title=title, text=text, paths=paths.items()), status, headers)
+            shown = page.render(title=title, text=text, link=None, paths=paths.items(), linked=_LINKED)
+            return HTMLResponse(shown, status, headers)
         width = max(map(len, PATHS))
         lines = [title, *(f"  {path:<{width}}  {meaning}" for path, meaning in paths.items())]
         return PlainTextResponse("\n".join(lines) + "\n", status, headers)

@@ -65,6 +65,21 @@ def test_target_and_time_narrow_it(state: Path, capsys: pytest.CaptureFixture[st
     assert [alert["state"] for alert in document["alerts"]] == ["firing", "resolved"]
 
 
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("apigee-prod", "Nothing changed in the last 1s for apigee-prod.\n"),
+        ("apigee-prd", "Nothing changed in the last 1s for apigee-prd, of which nothing is remembered.\n"),
+    ],
+)
+def test_silence_about_a_target_is_told_from_a_name_that_nobody_knows(
+    state: Path, capsys: pytest.CaptureFixture[str], target: str, said: str
+) -> None:
+    """A misspelt name must not look like a calm night."""
+    assert main(["history", "--state", str(state), "--target", target, "--since", "1s"]) == 0
+    assert capsys.readouterr().out == said
+
+
 def test_a_configuration_names_the_state(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The directory is relative to the configuration file."""
     file = state.parent / "prober.yml"

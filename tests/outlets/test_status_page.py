@@ -216,7 +216,7 @@ def test_any_text_is_shown_as_itself(text: str) -> None:
     """The environment escapes: no template marks anything as safe."""
     from prober.outlets.pages import environment
 
-    shown = Page(environment().get_template("message.html").render(title=text, text="", paths=()))
+    shown = Page(environment().get_template("message.html").render(title=text, text="", link=None, paths=(), linked=()))
 
     assert shown.root.all("h1")[0].text == " ".join(text.replace("\r", "\n").split())
 
@@ -323,10 +323,13 @@ async def test_a_target_s_page_tells_everything_about_it() -> None:
 
 
 async def test_a_target_that_is_not_watched_is_404() -> None:
-    """As a page, with the paths that there are."""
-    tree = await page(fleet(), "/targets/gone", 404)
-
-    assert "There is nothing at /targets/gone" in tree.all("h1")[0].text
+    """Said so, with a way to look for it; of one that was watched, when it was last heard of."""
+    service = fleet()
+    tree = await page(service, "/targets/gone%3Cb%3E", 404)
+    assert tree.all("h1")[0].text == "There is no target gone<b>"
+    assert tree.all("p")[0].all("a")[0].attributes["href"] == "/?q=gone%3Cb%3E"
+    service.targets = ()
+    assert "ago its verdict became non_sni_reset" in (await page(service, "/targets/resets", 404)).all("p")[0].text
 
 
 async def test_pages_are_built_for_everybody() -> None:
