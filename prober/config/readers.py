@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,8 @@ from prober.config.problems import Wrong
 
 __all__ = ["choice", "duration", "each", "filled", "member", "no_repeats", "optional", "parsed", "readable_file", "text", "word"]
 
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f]")
+
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
@@ -24,7 +27,7 @@ def text(value: Value) -> str:
     if not value.is_string:
         what = "is empty; write a value" if value.is_null else f'{raw} is {value.kind} to YAML; write it in quotes: "{raw}"'
         raise Wrong(what)
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in raw):
+    if _CONTROL.search(raw):
         raise Wrong("has a control character; write printable text on one line")
     return raw
 
