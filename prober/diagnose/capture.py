@@ -63,7 +63,8 @@ class Follower:
         self._index: dict[bytes, Flow] = {}
         self._seen: OrderedDict[bytes, int | None] = OrderedDict()
         self._tls_ports: set[tuple[bytes, int]] = set()
-        self._suspects: list[tuple[tuple[bytes, int], str, str]] = []
+        # By client, its port, the second, and what it spoke: of several (server, turned away), copies of one connection, the last.
+        self._suspects: dict[tuple[str, int, int, str], tuple[tuple[bytes, int], bool]] = {}
         self._fragments = Reassembly()
 
     def feed(self, frames: Iterable[Frame]) -> None:
@@ -123,9 +124,9 @@ class Follower:
         while self._live:
             self._close(next(iter(self._live.values())))
         self.facts.lost_fragments = self._fragments.finish()
-        for server, client, protocol in self._suspects:
-            # Other protocols on other ports are nobody's business here.
-            if server in self._tls_ports:
+        for (client, _, _, protocol), (server, turned_away) in self._suspects.items():
+            # Other protocols on other ports are nobody's business here, unless the port had no answer to them.
+            if server in self._tls_ports or turned_away:
                 self.facts.not_tls[client, protocol] += 1
         self._suspects.clear()
         return self.facts
@@ -180,9 +181,10 @@ class Follower:
             _bump(facts.without_name, (client, ending), (_OTHERS, ending))
             return
         if data[0] != ContentType.handshake:
-            if flow.syn:
-                self._suspects.append((flow.server, client, spoken_by(data)))
-                del self._suspects[MAX_HELLOS:]
+            if flow.syn and len(self._suspects) < MAX_HELLOS:
+                protocol = spoken_by(data)
+                away = protocol != "unknown" and not flow.to_client.data and (flow.server_rst or flow.server_fin)
+                self._suspects[client, flow.client[1], int(flow.start_time), protocol] = (flow.server, away)
             return
         try:
             message = first_message(data)

@@ -22,6 +22,7 @@ __all__ = ["CAUSES", "diagnose", "exit_status"]
 
 CAUSES: tuple[tuple[str, Callable[[Case], Iterator[Finding]]], ...] = (
     ("l4", causes_server.l4),
+    ("not-tls", causes_clients.not_tls),
     ("no-wildcard", causes_routes.no_wildcard),
     ("flag-off", causes_routes.flag_off),
     ("selector", causes_routes.selector),
@@ -41,7 +42,6 @@ CAUSES: tuple[tuple[str, Callable[[Case], Iterator[Finding]]], ...] = (
     ("unknown-name", causes_serving.unknown_name),
     ("client-no-sni", causes_clients.client_no_sni),
     ("sni-stripped", causes_clients.sni_stripped),
-    ("not-tls", causes_clients.not_tls),
     ("log-disabled", causes_server.log_disabled),
 )
 """Root causes by id; of equal severity and confidence the earlier one is told first."""

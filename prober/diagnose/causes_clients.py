@@ -9,7 +9,7 @@ from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, FlowGroup
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
-from prober.diagnose.logs import SourceKind, kind_of
+from prober.diagnose.logs import NOISE_LINES, SourceKind, kind_of
 from prober.diagnose.sources import range_of
 from prober.diagnose.wording import listed, probe_evidence
 from prober.model import Outcome, Sni
@@ -129,12 +129,14 @@ def not_tls(case: Case) -> Iterator[Finding]:
         )
     if active:
         clients = listed(dict.fromkeys(each.client for each in flows))
+        noise = all(range_of(each.client) is None and each.times <= NOISE_LINES for each in flows)
+        said = " They are single public addresses that came a few times: internet noise." if noise else ""
         yield found(
             "not-tls",
-            f"{clients}: what comes to the TLS port is no TLS. The ingress logs it like a client without SNI.",
+            f"{clients}: what comes to the TLS port is no TLS. The ingress logs it like a client without SNI.{said}",
             active=active,
             log=case.rejected,
-            severity=Severity.WARNING,
+            severity=Severity.INFO if noise else Severity.WARNING,
             fix=Fix(explanation="Let the client speak https to this port, or send it to the HTTP port."),
         )
     elif case.rejected and not any(each.tls and each.sni is None for each in case.flows):

@@ -217,7 +217,7 @@ def _row(table: dict[str, Tally], key: str) -> Tally:
 
 
 # An internet scanner looks at an address a few times and goes on; a client that matters comes back.
-_NOISE_LINES = 5
+NOISE_LINES = 5
 
 
 def kind_of(source: str, tally: Tally) -> tuple[SourceKind, SourceRange | None]:
@@ -225,7 +225,7 @@ def kind_of(source: str, tally: Tally) -> tuple[SourceKind, SourceRange | None]:
     known = range_of(source)
     if known is not None:
         return (SourceKind.LOAD_BALANCER if known.load_balancer else SourceKind.INTERNAL), known
-    return (SourceKind.NOISE if tally.count <= _NOISE_LINES else SourceKind.RECURRENT), None
+    return (SourceKind.NOISE if tally.count <= NOISE_LINES else SourceKind.RECURRENT), None
 
 
 def _parse(text: str) -> dt.datetime | None:

@@ -171,13 +171,23 @@ def test_ipv6_with_extension_headers_and_only_first_fragments() -> None:
 
 
 def test_other_protocols_on_a_tls_port_are_named() -> None:
-    """Plain HTTP sent to the port that others speak TLS on is counted by client; on other ports it is nobody's business."""
-    http = handshake(b"GET / HTTP/1.1\r\n\r\n", "rst", client="192.0.2.8", port=40001)
-    elsewhere = handshake(b"GET / HTTP/1.1\r\n\r\n", "fin", server="198.51.100.2")
+    """Plain HTTP sent to the port that others speak TLS on is counted by client; where it is answered it is nobody's business."""
+    get = b"GET / HTTP/1.1\r\n\r\n"
+    http = handshake(get, "rst", client="192.0.2.8", port=40001)
+    behind = handshake(get, "rst", client="192.0.2.8", port=40001, server="10.64.2.9")
+    elsewhere = handshake(get, "fin", server="198.51.100.2", answer=b"HTTP/1.1 200 OK\r\n\r\n")
 
-    found = facts([*handshake(hello(), "rst"), *http, *elsewhere])
+    found = facts([*handshake(hello(), "rst"), *http, *behind, *elsewhere])
 
     assert {("192.0.2.8", "http"): 1} == dict(found.not_tls)
+
+
+@pytest.mark.parametrize(
+    ("said", "end", "counted"), [(b"GET / ", "rst", 1), (b"SSH-2.0", "fin", 1), (b"GET / ", "none", 0), (b"\0\1", "rst", 0)]
+)
+def test_what_a_port_had_no_answer_to_is_counted_without_a_hello_beside_it(said: bytes, end: str, counted: int) -> None:
+    """A capture of nothing but plain HTTP that is reset: an HTTP port would have answered. A database's port is another matter."""
+    assert counted == sum(facts(handshake(said, end)).not_tls.values())
 
 
 def test_an_sslv2_hello_has_no_name_by_its_nature() -> None:

