@@ -29,29 +29,29 @@ _SAMPLE_EVERY = 5.0
 _LONG_RATE = 2000
 
 
-def weigh(servers: Servers, sizes: Sizes, *, with_go: bool = True) -> None:
-    """Print bytes for each handshake in flight, prober beside its peers, and for each target of a service."""
+def weigh(servers: Servers, sizes: Sizes, only: frozenset[str] | None = None) -> None:
+    """Print bytes for each handshake in flight, prober beside its peers, and for each target of a service. ``only``: these peers."""
     many = sizes.in_flight
+    few = many // 10
     print(f"\nmemory a handshake in flight, {many:,} that get no answer")
     with c_server("hole", cpu=CPUS.server) as hole:
-        _in_flight("C, epoll", lambda count: [build("cli"), hole.port, count, count, servers.hello, servers.key], many)
-        if with_go:
-            with left_out("Go"):
-                build_go("goclient")
-                _in_flight("Go, stops", lambda count: _go(hole.port, count), many)
+        port = hole.port
+        python = [sys.executable, "-m"]
+        commands: dict[str, Callable[[int], Sequence[object]]] = {
+            "C, epoll": lambda n: [build("cli"), port, n, n, servers.hello, servers.key],
+            "Go, stops": lambda n: [build_go("goclient"), "-port", port, "-concurrency", n, "-total", n, "-stop"],
+            "Python ssl": lambda n: [*python, "tests.bench.peers.python_ssl", port, n, n, SERVER_NAME, servers.authority],
+            "prober's engine": lambda n: [*python, "tests.bench.peers.engine_alone", port, n, n, SERVER_NAME],
+            "prober once": lambda n: _once(servers, port, n),
+        }
+        for name, command in commands.items():
+            if only is None or name in only:
+                with left_out(name):
+                    _say(name, [_weighed(command(count), count) for count in (few, many)], many - few)
+        if only is None:
             with left_out("blackbox_exporter"):
-                _exporter(servers, hole.port, many)
-        module = "tests.bench.peers."
-        words = [hole.port]
-        last = [SERVER_NAME, servers.authority]
-        _in_flight("Python ssl", lambda n: [sys.executable, "-m", module + "python_ssl", *words, n, n, *last], many)
-        _in_flight("prober's engine", lambda n: [sys.executable, "-m", module + "engine_alone", *words, n, n, last[0]], many)
-        _in_flight("prober once", lambda count: _once(servers, hole.port, count), many)
+                _say("blackbox_exporter", [_exporter_weighed(servers, port, count) for count in (few, many)], many - few)
     _targets(servers, sizes)
-
-
-def _go(port: int, count: int) -> Sequence[object]:
-    return [build_go("goclient"), "-port", port, "-concurrency", count, "-total", count, "-name", SERVER_NAME, "-stop"]
 
 
 def _once(servers: Servers, port: int, count: int) -> Sequence[object]:
@@ -59,11 +59,6 @@ def _once(servers: Servers, port: int, count: int) -> Sequence[object]:
     targets = servers.directory / f"waiting-{count}.txt"
     targets.write_text("".join(f"{address(number)}:{port}\n" for number in range(count // 3 + 1)))
     return once_command(targets, servers.authority, count)
-
-
-def _in_flight(name: str, command: Callable[[int], Sequence[object]], many: int) -> None:
-    few = many // 10
-    _say(name, [_weighed(command(count), count) for count in (few, many)], many - few)
 
 
 def _say(name: str, held: Sequence[int], more: int) -> None:
@@ -80,11 +75,6 @@ def _weighed(command: Sequence[object], count: int) -> int:
             return anonymous_memory(process.pid)
         finally:
             process.kill()
-
-
-def _exporter(servers: Servers, port: int, many: int) -> None:
-    few = many // 10
-    _say("blackbox_exporter", [_exporter_weighed(servers, port, count) for count in (few, many)], many - few)
 
 
 def _exporter_weighed(servers: Servers, port: int, count: int) -> int:

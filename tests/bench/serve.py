@@ -35,7 +35,6 @@ _COUNTERS = (
     "probe_handshakes_total",
 )
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-_TLS = ("nginx TLS 1.2", "nginx TLS 1.3")
 
 
 class Window(NamedTuple):
@@ -92,7 +91,7 @@ def watch(servers: Servers, sizes: Sizes, workers: int = 1, *, with_peer: bool =
         return sum(
             _rate(servers, servers[tls], rate, sizes, workers, exporter if number == 0 else None)
             for number, rate in enumerate(sizes.rates)
-            for tls in _TLS
+            for tls in sizes.versions
         )
 
 

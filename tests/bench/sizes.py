@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 __all__ = ["FULL", "QUICK", "TINY", "Sizes"]
 
+_BOTH = ("nginx TLS 1.2", "nginx TLS 1.3")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
@@ -21,6 +23,8 @@ class Sizes:
     window: float
     """Seconds for which a service is watched, after its first two rounds."""
     serve_rounds: int
+    versions: tuple[str, ...]
+    """The servers that show half of a service's targets their certificate."""
     rates: tuple[int, ...]
     """Handshakes a second."""
     interval: int
@@ -44,17 +48,17 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=5, concurrencies=(1, 100, 1000), seconds=0.5, bulk=12_000, window=30.0, serve_rounds=2, rates=(667, 2000), interval=15,
+    rounds=5, concurrencies=(1, 100, 1000), seconds=0.5, bulk=12_000, window=30.0, serve_rounds=2, versions=_BOTH, rates=(667, 2000), interval=15,
     truth=20_000, in_flight=4000, targets=10_000, starts=9,
 )  # fmt: skip
 """Some fifteen minutes."""
 QUICK = Sizes(
-    rounds=3, concurrencies=(100,), seconds=0.2, bulk=6_000, window=8.0, serve_rounds=1, rates=(667,), interval=5,
+    rounds=3, concurrencies=(100,), seconds=0.2, bulk=6_000, window=8.0, serve_rounds=1, versions=_BOTH, rates=(667,), interval=5,
     truth=6000, in_flight=2000, targets=3000, starts=5,
 )  # fmt: skip
 """Some three minutes: enough to see whether a change did something."""
 TINY = Sizes(
-    rounds=1, concurrencies=(10,), seconds=0.004, bulk=60, window=1.0, serve_rounds=1, rates=(60,), interval=1,
+    rounds=1, concurrencies=(10,), seconds=0.004, bulk=60, window=1.0, serve_rounds=1, versions=_BOTH[1:], rates=(60,), interval=1,
     truth=60, in_flight=30, targets=20, starts=1,
 )  # fmt: skip
 """A few seconds: says that it works, and nothing else."""

@@ -90,7 +90,11 @@ def main(rounds: int) -> None:
                 "timeout": "900ms",
                 "modules": {"default": {"ca_file": str(authority)}},
                 "targets": [
-                    {"name": f"target-{number}", "addresses": [f"{address(number)}:{ports[number % 2]}"], "server_names": [SERVER_NAME]}
+                    {
+                        "name": f"target-{number}",
+                        "addresses": [f"{address(number)}:{ports[number % 2]}"],
+                        "server_names": [SERVER_NAME],
+                    }
                     for number in range(TARGETS)
                 ],
             }
