@@ -12,16 +12,16 @@ from prober.addresses import is_ip, parse_server_name
 from prober.config.http_access import ACCESS_KEYS, http_access
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
-from prober.config.readers import choice, duration, each, filled, member, no_repeats, parsed, readable_file, text, word
+from prober.config.readers import choice, duration, each, filled, no_repeats, parsed, readable_file, word
+from prober.config.relabelling import relabel_rule
 from prober.config.targets import read_labels
-from prober.sources import Action, DnsNames, HttpSource, KubernetesSource, RelabelRule, Source, TargetFiles
+from prober.sources import DnsNames, HttpSource, KubernetesSource, Source, TargetFiles
 
 __all__ = ["discovery", "kubernetes"]
 
 _EXTENSIONS = (".yml", ".yaml", ".json")
 _DNS_PORT = 53
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
-_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def discovery(value: Value) -> tuple[Source, ...]:
@@ -53,7 +53,7 @@ def _source(value: Value) -> Source | None:
     if len(kinds) != 1:
         what = f"has both {' and '.join(kinds)}" if kinds else "says nowhere to look"
         raise Wrong(f"{what}; write one of {', '.join(_KINDS)} in each entry")
-    relabelling = fields.read("relabel_configs", each(_rule), ())
+    relabelling = fields.read("relabel_configs", each(relabel_rule), ())
     how = fields.read(kinds[0], _KINDS[kinds[0]], None)
     if how is None:
         return None
@@ -187,77 +187,3 @@ _KINDS: dict[str, Callable[[Value], TargetFiles | DnsNames | HttpSource | Kubern
     "http": _http,
     "kubernetes": kubernetes,
 }
-
-
-# -- relabelling ----------------------------------------------------------------------------------------------------------
-
-_RULE_KEYS = ("source_labels", "separator", "regex", "modulus", "target_label", "replacement", "action")
-# What a rule needs beside its action, and what it must not have: there it would do nothing.
-_NEEDS: dict[Action, tuple[str, ...]] = {
-    Action.REPLACE: ("target_label",),
-    Action.KEEP: ("source_labels",),
-    Action.DROP: ("source_labels",),
-    Action.HASHMOD: ("source_labels", "target_label", "modulus"),
-    Action.LABELMAP: ("regex",),
-    Action.LABELDROP: ("regex",),
-    Action.LABELKEEP: ("regex",),
-    Action.LOWERCASE: ("source_labels", "target_label"),
-    Action.UPPERCASE: ("source_labels", "target_label"),
-}
-_TAKES: dict[Action, tuple[str, ...]] = {
-    Action.REPLACE: ("source_labels", "separator", "regex", "replacement"),
-    Action.KEEP: ("separator", "regex"),
-    Action.DROP: ("separator", "regex"),
-    Action.HASHMOD: ("separator",),
-    Action.LABELMAP: ("replacement",),
-    Action.LABELDROP: (),
-    Action.LABELKEEP: (),
-    Action.LOWERCASE: ("separator",),
-    Action.UPPERCASE: ("separator",),
-}
-
-
-def _rule(value: Value) -> RelabelRule:
-    fields = value.fields(_RULE_KEYS)
-    default = RelabelRule()
-    action = fields.read("action", member(Action), Action.REPLACE)
-    if "action" in fields.failed:
-        return default
-    for key in _NEEDS[action]:
-        if key not in fields:
-            raise Wrong(f"{key} is missing; the action {action} needs it")
-    for key in _RULE_KEYS[:-1]:
-        if key in fields and key not in (*_NEEDS[action], *_TAKES[action]):
-            fields.at(key).complain(f"means nothing with the action {action}; remove it")
-    return RelabelRule(
-        action=action,
-        source_labels=tuple(label for _, label in fields.read("source_labels", each(_label), ())),
-        separator=fields.read("separator", text, default.separator),
-        regex=fields.read("regex", _regex, default.regex),
-        modulus=fields.read("modulus", _modulus, 0),
-        target_label=fields.read("target_label", text, ""),
-        replacement=fields.read("replacement", text, default.replacement),
-    )
-
-
-def _label(value: Value) -> str:
-    name = text(value)
-    if not _LABEL_NAME.match(name):
-        raise Wrong(f"{name!r} is no label name; write letters, digits and underscores, no digit first")
-    return name
-
-
-def _modulus(value: Value) -> int:
-    raw = value.raw.strip()
-    if not (raw.isascii() and raw.isdigit() and int(raw[:20])):
-        raise Wrong(f"{raw!r} is no modulus; write a whole number from 1")
-    return int(raw[:20])
-
-
-def _regex(value: Value) -> re.Pattern[str]:
-    written = text(value)
-    try:
-        # Go writes named groups as Python does, and its \z is Python's \Z; other differences are refused by the compiler.
-        return re.compile(written.replace(r"\z", r"\Z"), re.DOTALL)
-    except re.error as error:
-        raise Wrong(f"{written!r} is no regular expression: {error}; correct it") from None

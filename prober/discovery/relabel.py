@@ -36,6 +36,10 @@ def _apply(rule: RelabelRule, labels: dict[str, str]) -> bool:
             return rule.regex.fullmatch(text) is not None
         case Action.DROP:
             return rule.regex.fullmatch(text) is None
+        case Action.KEEPEQUAL:
+            return labels.get(rule.target_label, "") == text
+        case Action.DROPEQUAL:
+            return labels.get(rule.target_label, "") != text
         case Action.REPLACE:
             found = rule.regex.fullmatch(text)
             if found is not None:
@@ -47,7 +51,8 @@ def _apply(rule: RelabelRule, labels: dict[str, str]) -> bool:
             digest = md5(text.encode(), usedforsecurity=False).digest()
             _set(labels, rule.target_label, str(int.from_bytes(digest[8:], "big") % rule.modulus))
         case Action.LABELMAP:
-            for name, value in list(labels.items()):
+            # In the order of names, as Prometheus: of two that are mapped to one, the last wins.
+            for name, value in sorted(labels.items()):
                 if (found := rule.regex.fullmatch(name)) is not None:
                     _set(labels, _expand(rule.replacement, found), value)
         case Action.LABELDROP:
