@@ -8,10 +8,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from prober.config.document import load
 from prober.judge.alert_rules import RULES
+from tests.deploy.schemas import problems
 from tests.servers.requirements import require_program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -35,6 +37,32 @@ def accepted(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_compose_file_is_one() -> None:
+    """By the schema that the Compose Specification publishes."""
+    assert problems("compose-spec/compose-spec.json", COMPOSE) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("readonly", True), ("tmpfs", {"path": "/tmp"}), ("ports", "127.0.0.1:9859:9859"), ("restart", 3), ("cap_drop", "ALL")],
+)
+def test_a_key_that_is_wrong_is_found(key: str, value: object) -> None:
+    """Unknown, or of another type."""
+    planted = {**COMPOSE, "services": {**SERVICES, "prober": {**SERVICES["prober"], key: value}}}
+
+    assert [problem for problem in problems("compose-spec/compose-spec.json", planted) if problem.startswith("$.services.prober")]
+
+
+def test_prober_is_confined_as_in_kubernetes() -> None:
+    """Read-only but for state and temporary files, without capabilities, and without a way to get any."""
+    service = SERVICES["prober"]
+
+    assert (service["read_only"], service["cap_drop"], service["tmpfs"]) == (True, ["ALL"], ["/tmp"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "user", "network_mode", "pid"} & set(service)
+    assert [volume for volume in service["volumes"] if not volume.endswith(":ro")] == ["prober-state:/var/lib/prober"]
 
 
 def test_everything_that_is_mounted_exists() -> None:

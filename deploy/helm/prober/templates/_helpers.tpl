@@ -62,8 +62,9 @@ labels:
 {{- define "prober.rules" -}}
 - {apiGroups: [""], resources: [services, pods], verbs: [list, watch]}
 - {apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [list, watch]}
-- {apiGroups: [gateway.networking.k8s.io], resources: [gateways, httproutes], verbs: [list, watch]}
+- {apiGroups: [gateway.networking.k8s.io], resources: [gateways, httproutes, tlsroutes], verbs: [list, watch]}
 - {apiGroups: [networking.istio.io], resources: [gateways], verbs: [list, watch]}
+- {apiGroups: [route.openshift.io], resources: [routes], verbs: [list, watch]}
 - {apiGroups: [apigee.cloud.google.com], resources: [apigeeroutes], verbs: [list, watch]}
 {{- end -}}
 
