@@ -10,6 +10,7 @@ from prober.config import Config, Listen, load
 from prober.config.document import parse_listen
 from prober.config.show import show
 from prober.model import Address, Depth, Module, NonSniPolicy, Sni, Target, TlsOffer
+from prober.sources import BARE_ACCESS, HttpAccess
 
 EXAMPLES = sorted((Path(__file__).parent.parent.parent / "config").glob("*.yml"))
 
@@ -192,3 +193,42 @@ def test_alerting_is_read_and_shown_without_secrets(tmp_path: Path) -> None:
     assert config.state == str(tmp_path / "state")
     assert "hunter2" not in show(config) + repr(config)
     assert "http://***@127.0.0.1:9093/prefix" in show(config)
+
+
+def test_an_alertmanager_is_a_url_or_a_mapping(tmp_path: Path) -> None:
+    """In Prometheus's words; what is shown reads back, and holds no secret."""
+    (tmp_path / "token").write_text("hunter2")
+    file = tmp_path / "prober.yml"
+    file.write_text("""
+alerting:
+  alertmanagers:
+  - http://127.0.0.1:9093
+  - {url: "https://am.example.com/prefix/", authorization: {credentials_file: token}, tls_config: {ca_file: token}}
+  - {url: "https://am2.example.com", basic_auth: {username: prober, password_file: token}}
+targets: []
+""")
+    config = load(file)
+    plain, token, password = config.alerting.receivers.alertmanagers
+    path = str(tmp_path / "token")
+    assert (plain.url, plain.access) == ("http://127.0.0.1:9093", BARE_ACCESS)
+    assert (token.name, token.url) == ("alertmanager:am.example.com", "https://am.example.com/prefix")
+    assert token.access == HttpAccess(credentials_file=path, ca_file=path)
+    assert password.access == HttpAccess(username="prober", password_file=path)
+    shown = show(config)
+    assert "hunter2" not in shown
+    file.write_text(shown)
+    assert load(file).alerting == config.alerting
+
+
+def test_a_vantage_point_is_read_and_the_command_line_s_wins(tmp_path: Path) -> None:
+    """Receivers know it; what is shown reads back."""
+    file = tmp_path / "prober.yml"
+    file.write_text("vantage: eu-west-1/a\ntargets: []\n")
+    config = load(file)
+    assert (config.vantage, config.alerting.receivers.vantage) == ("eu-west-1/a", "eu-west-1/a")
+    assert load(file, vantage="tokyo").alerting.receivers.vantage == "tokyo"
+    file.write_text(show(config))
+    again = load(file)
+    assert (again.vantage, again.alerting) == (config.vantage, config.alerting)
+    file.write_text("targets: []\n")
+    assert load(file).vantage is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,8 +52,8 @@ class Hook:
 
 
 @contextmanager
-def hook() -> Iterator[Hook]:
-    """Run it on a free port of loopback."""
+def hook(tls: ssl.SSLContext | None = None) -> Iterator[Hook]:
+    """Run it on a free port of loopback; with ``tls``, as https://localhost."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -87,7 +88,10 @@ def hook() -> Iterator[Hook]:
             """Clients are killed here on purpose."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        made = Hook(f"http://127.0.0.1:{server.server_address[1]}")
+        if tls is not None:
+            # The handshake is the connection's thread's: one that fails holds up no other.
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        made = Hook(f"{'http://127.0.0.1' if tls is None else 'https://localhost'}:{server.server_address[1]}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
