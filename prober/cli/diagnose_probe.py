@@ -17,6 +17,7 @@ from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
 from prober.model import Differential, Module, NonSniPolicy, Outcome, Sni, Target
 from prober.probing.engine import Engine
+from prober.probing.proxy_protocol import PROXY_HEADERS
 from prober.probing.resolve import IpFamily
 from prober.probing.runner import Runner
 
@@ -38,6 +39,12 @@ class ProbePlan:
     proxy_protocol: str | None
     http: str | None
     agent: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What a command that probes the same way needs beside the target and the names."""
+        given = (("--ca-file", self.ca_file), ("--proxy-protocol", self.proxy_protocol))
+        return tuple(word for option, value in given if value is not None for word in (option, value))
 
 
 def probe_all(plan: ProbePlan) -> tuple[ProbeFacts, ...]:
@@ -80,11 +87,11 @@ async def _probe(plan: ProbePlan, targets: list[Target], trust: TrustStore) -> t
 async def _facts(plan: ProbePlan, differential: Differential, trust: TrustStore) -> ProbeFacts:
     judgement = judge(differential, NonSniPolicy.CERTIFICATE, trust, datetime.now(UTC))
     http: list[HttpAnswer] = []
-    if plan.http is not None and plan.proxy_protocol is None:
+    if plan.http is not None:
         for handshake in differential.handshakes:
             if handshake.sni is Sni.KNOWN and handshake.server_name:
                 http += await _requests(plan, differential, handshake.server_name)
-    return ProbeFacts(differential=differential, judgement=judgement, http=tuple(http))
+    return ProbeFacts(differential=differential, judgement=judgement, http=tuple(http), options=plan.options)
 
 
 async def _requests(plan: ProbePlan, differential: Differential, host: str) -> list[HttpAnswer]:
@@ -97,6 +104,14 @@ async def _requests(plan: ProbePlan, differential: Differential, host: str) -> l
     for sni, name in ((Sni.NONE, None), (Sni.KNOWN, host)):
         answer = HttpAnswer(sni=sni, host=host, path=plan.http, error=f"no answer within {plan.timeout:g} s")
         with trio.move_on_after(plan.timeout):
-            answer = await ask(differential.endpoint, sni=sni, server_name=name, host=host, path=plan.http, agent=plan.agent)
+            answer = await ask(
+                differential.endpoint,
+                sni=sni,
+                server_name=name,
+                host=host,
+                path=plan.http,
+                agent=plan.agent,
+                preamble=None if plan.proxy_protocol is None else PROXY_HEADERS[plan.proxy_protocol],
+            )
         answers.append(answer)
     return answers

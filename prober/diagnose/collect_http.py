@@ -7,6 +7,7 @@ unless the operator names its path. The handshake is prober's own, so that it ma
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 import h11
@@ -41,15 +42,20 @@ async def ask(
     host: str,
     path: str = HEALTH_PATH,
     agent: str = HEALTH_AGENT,
+    preamble: Callable[[Endpoint, Endpoint], bytes] | None = None,
 ) -> HttpAnswer:
     """GET ``path`` with the Host ``host`` over a connection whose hello carries ``server_name``. Never raises for the peer.
 
-    The caller owns the time: cancel it where the ingress takes too long.
+    ``preamble`` makes what is sent before the hello from the two ends of the connection: a PROXY header. The caller owns the time:
+    cancel it where the ingress takes too long.
     """
     answer = HttpAnswer(sni=sni, host=host, path=path)
     try:
         stream = await trio.open_tcp_stream(endpoint.ip, endpoint.port)
         async with stream:
+            if preamble is not None:
+                ip, port, *_ = stream.socket.getsockname()
+                await stream.send_all(preamble(Endpoint(ip, port), endpoint))
             return await _exchange(stream, answer, server_name, agent)
     except (OSError, trio.BrokenResourceError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error

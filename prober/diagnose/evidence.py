@@ -72,6 +72,8 @@ class ProbeFacts:
     differential: Differential
     judgement: Judgement
     http: tuple[HttpAnswer, ...] = ()
+    options: tuple[str, ...] = ()
+    """Of the command line: what a repetition needs, too (``--proxy-protocol v2``)."""
 
     @property
     def where(self) -> str:

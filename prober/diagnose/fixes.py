@@ -122,7 +122,8 @@ class Remedy:
         names = names or [name for name in self._case.hostnames if "*" not in name][:1] or ["HOSTNAME"]
         where = probe.where if probe is not None else "INGRESS_IP"
         wanted = " ".join(f"--server-name {shlex.quote(name)}" for name in names)
-        return f"prober diagnose probe {shlex.quote(where)} {wanted} --http"
+        options = "".join(f" {shlex.quote(word)}" for word in (probe.options if probe is not None else ()))
+        return f"prober diagnose probe {shlex.quote(where)} {wanted}{options} --http"
 
     # -- fixes ---------------------------------------------------------------------------------------------------------
 

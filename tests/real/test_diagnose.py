@@ -104,6 +104,30 @@ def test_the_cause_is_named_from_probe_log_and_routes(
         assert fix["commands"][-1].startswith("prober diagnose probe ")
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_request_goes_behind_a_proxy_header_too(version: str, fleets: Fleets) -> None:
+    """``--http`` with ``--proxy-protocol``: both requests are answered; without the header nobody is served."""
+    place = str(fleets["nginx"].endpoints[f"proxy-protocol-{version}"])
+    code, document = diagnose(fleets, place, "--http", "--proxy-protocol", version, route="probe")
+    bare, without = diagnose(fleets, place, "--http", route="probe")
+
+    [probe] = document["probes"]
+    assert (0, ["none", "known"]) == (code, [answer["sni"] for answer in probe["http"]])
+    assert all(answer["status"] is not None and answer["error"] is None for answer in probe["http"])
+    assert (1, "l4", []) == (bare, without["findings"][0]["id"], without["probes"][0]["http"])
+
+
+def test_the_proof_probes_as_the_probe_did(fleets: Fleets) -> None:
+    """The last command of a fix has the options without which it would prove nothing."""
+    place = str(fleets["envoy"].endpoints["proxy-protocol-v1"])
+    _, document = diagnose(fleets, place, "--http", "--proxy-protocol", "v1", route="probe")
+
+    assert "no-wildcard" == document["findings"][0]["id"]
+    assert document["findings"][0]["fix"]["commands"][-1] == (
+        f"prober diagnose probe {place} --server-name {KNOWN} --ca-file {fleets.material.ca_file} --proxy-protocol v1 --http"
+    )
+
+
 _LATER = """
 import socket, ssl, sys, time
 time.sleep(1.5)
