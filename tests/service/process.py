@@ -70,15 +70,14 @@ class Service:
 
     def samples(self, name: str, **labels: str) -> list[tuple[Mapping[str, str], float]]:
         """The samples of a metric whose labels are at least these."""
-        found = []
-        for line in self.get("/metrics").text.splitlines():
+        return [(have, value) for _, have, value in self.scrape(name) if labels.items() <= have.items()]
+
+    def scrape(self, *names: str, path: str = "/metrics") -> Iterator[tuple[str, Mapping[str, str], float]]:
+        """Name, labels and value of the samples with these names, all of one scrape."""
+        for line in self.get(path).text.splitlines():
             match = _SAMPLE.match(line)
-            if match is None or match["name"] != name:
-                continue
-            have = dict(_LABEL.findall(match["labels"] or ""))
-            if labels.items() <= have.items():
-                found.append((have, float(match["value"])))
-        return found
+            if match is not None and match["name"] in names:
+                yield match["name"], dict(_LABEL.findall(match["labels"] or "")), float(match["value"])
 
     def value(self, name: str, **labels: str) -> float | None:
         """The one sample with these labels; None when there is none."""
@@ -110,15 +109,21 @@ class Service:
 
 
 @contextmanager
-def serving(directory: Path, document: Mapping[str, Any], *options: str, wrapper: Sequence[str] = ()) -> Iterator[Service]:
+def serving(
+    directory: Path,
+    document: Mapping[str, Any],
+    *options: str,
+    wrapper: Sequence[str] = (),
+    program: Sequence[str] = (sys.executable, "-m", "prober"),
+) -> Iterator[Service]:
     """Run the service on a free port; ``wrapper`` is a command that runs it, such as one that sets limits."""
     config = directory / "prober.yml"
     config.write_text(yaml.safe_dump({"listen": "127.0.0.1:0", **document}))
-    command = [*wrapper, sys.executable, "-m", "prober", "serve", "--config", str(config), *options]
-    with running(command, directory=directory, name="prober-serve") as program:
+    command = [*wrapper, *program, "serve", "--config", str(config), *options]
+    with running(command, directory=directory, name="prober-serve") as started:
         eventually(
-            lambda: program.process.poll() is not None or _URL.search(program.log()), f"started; the log says:\n{program.log()}"
+            lambda: started.process.poll() is not None or _URL.search(started.log()), f"started; the log says:\n{started.log()}"
         )
-        match = _URL.search(program.log())
-        assert match is not None, program.log()
-        yield Service(program, config, match[1])
+        match = _URL.search(started.log())
+        assert match is not None, started.log()
+        yield Service(started, config, match[1])
