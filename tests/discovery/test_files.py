@@ -63,6 +63,55 @@ async def test_files_are_added_changed_and_removed(tmp_path: Path) -> None:
         assert told.problems == ()
 
 
+async def test_a_file_that_is_being_written_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beginning of a list is a valid shorter list: what stood there before stays until the file has settled."""
+    monkeypatch.setattr(files, "SETTLE", 0.5)
+    file = tmp_path / "a.yml"
+    file.write_text(ONE)
+    lines = ["targets:\n", *(f"- {{name: n{number}, addresses: [198.51.100.{number}]}}\n" for number in range(1, 31))]
+    async with watching(file) as told:
+        seen: list[int] = []
+        with file.open("w") as stream:
+            for line in lines:
+                stream.write(line)
+                stream.flush()
+                await trio.sleep(0.02)
+                seen.append(len(told.found))
+        await told.until(lambda: len(told.found) == 30)
+        assert set(seen) == {1}
+        assert told.problems == ()
+
+
+async def test_editors_leave_nothing_behind_that_is_read(tmp_path: Path) -> None:
+    """Vim renames the old file away, writes a new one and removes the old one; emacs and others keep copies and locks beside it."""
+    file = tmp_path / "a.yml"
+    file.write_text(ONE)
+    async with watching(tmp_path / "*.yml") as told:
+        (tmp_path / ".a.yml.swp").write_text("swap")
+        (tmp_path / ".#a.yml").symlink_to("user@host.1:2")
+        file.rename(tmp_path / "a.yml~")
+        file.write_text(TWO)
+        (tmp_path / "a.yml~").unlink()
+        await told.until(lambda: told.served == {"203.0.113.2:443": ""})
+        assert told.problems == ()
+
+
+async def test_a_directory_that_is_gone_is_not_an_empty_one(tmp_path: Path) -> None:
+    """A volume that is not mounted: the targets stay, it is told, and afterwards the truth is seen again."""
+    directory = tmp_path / "sd"
+    directory.mkdir()
+    (directory / "a.yml").write_text(ONE)
+    async with watching(directory / "*.yml") as told:
+        directory.rename(tmp_path / "away")
+        await told.until(lambda: told.problems)
+        assert str(directory) in told.problems[0]
+        assert told.served == {"203.0.113.1:443": ""}
+        (tmp_path / "away" / "a.yml").unlink()
+        (tmp_path / "away" / "b.yml").write_text(TWO)
+        (tmp_path / "away").rename(directory)
+        await told.until(lambda: told.served == {"203.0.113.2:443": ""} and not told.problems)
+
+
 @pytest.mark.parametrize("harm", ["damage", "delete"])
 async def test_a_dead_file_keeps_its_last_targets(harm: str, tmp_path: Path) -> None:
     """A list that cannot be read, or a named file that is gone: it is told, and healed by the next good one."""

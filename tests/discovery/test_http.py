@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import h11
 import pytest
 import trio
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from prober.discovery import http
 from prober.discovery.http import HttpWatcher
@@ -31,7 +33,13 @@ class Lists:
     status: int = 200
     kind: str = "application/json; charset=utf-8"
     silent: bool = False
+    more: dict[str, str] = field(default_factory=dict)
+    """Further fields of the answer."""
+    tag: str | None = None
+    """Who knows the list by this ETag is answered 304."""
     requests: list[dict[str, str]] = field(default_factory=list)
+    clients: list[str | None] = field(default_factory=list)
+    """The names in the clients' certificates."""
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """One request, one answer."""
@@ -40,10 +48,20 @@ class Lists:
             while not isinstance(event := connection.next_event(), h11.Request):
                 connection.receive_data(await stream.receive_some(4096))
             self.requests.append({name.decode(): value.decode() for name, value in event.headers})
+            certificate = stream.getpeercert() if isinstance(stream, trio.SSLStream) else None
+            self.clients.append(certificate["subjectAltName"][0][1] if certificate else None)
             if self.silent:
                 await trio.sleep_forever()
-            fields = [("Content-Type", self.kind), ("Content-Length", str(len(self.body))), ("Connection", "close")]
-            for part in (h11.Response(status_code=self.status, headers=fields), h11.Data(self.body), h11.EndOfMessage()):
+            same = self.tag is not None and self.requests[-1].get("if-none-match") == self.tag
+            status, body = (304, b"") if same else (self.status, self.body)
+            fields = [
+                ("Content-Type", self.kind),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+                *self.more.items(),
+            ]
+            fields += [("ETag", self.tag)] if self.tag else []
+            for part in (h11.Response(status_code=status, headers=fields), h11.Data(body), h11.EndOfMessage()):
                 await stream.send_all(connection.send(part) or b"")
         except trio.BrokenResourceError:
             pass
@@ -125,16 +143,137 @@ async def test_secrets_are_read_for_each_request(tmp_path: Path) -> None:
         assert "cannot be read" in await failure(server, HttpAccess(credentials_file=str(secret)))
 
 
-async def test_the_server_proves_itself_by_the_authority_that_is_written(tmp_path: Path) -> None:
-    """With ca_file it is trusted, without it is not."""
-    authority = Authority.root()
-    files = authority.issue("127.0.0.1").write(tmp_path)
+def tls_of(authority: Authority, directory: Path) -> ssl.SSLContext:
+    """Of a server that takes client certificates of the same authority, and clients that have none."""
+    files = authority.issue("127.0.0.1").write(directory)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(files.certificate, files.key)
-    async with lists(tls) as server:
+    tls.load_verify_locations(authority.write(directory))
+    tls.verify_mode = ssl.CERT_OPTIONAL
+    return tls
+
+
+async def test_the_server_proves_itself_by_the_authority_that_is_written(tmp_path: Path) -> None:
+    """With its ca_file it is trusted; without, or with another, it is refused before it hears a request, and it is said why."""
+    authority = Authority.root()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "secret").write_text("hunter2")
+    secret = str(tmp_path / "secret")
+    other = str(Authority.root().write(tmp_path / "other"))
+    async with lists(tls_of(authority, tmp_path)) as server:
         server.status = 404
-        trusted = HttpAccess(ca_file=str(authority.write(tmp_path)))
-        assert "answered 404" in await failure(server, trusted)
+        for ca_file in (None, other):
+            said = await failure(server, HttpAccess(ca_file=ca_file, credentials_file=secret))
+            assert "the server's certificate is not accepted: " in said
+        assert server.requests == []
+        assert "answered 404" in await failure(server, HttpAccess(ca_file=str(tmp_path / "ca.pem")))
+
+
+async def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
+    """It is read anew for each request, so that a rotated one is used."""
+    authority = Authority.root()
+    files = authority.issue("prober", extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH]).write(tmp_path, "client")
+    async with lists(tls_of(authority, tmp_path)) as server, trio.open_nursery() as nursery:
+        access = HttpAccess(ca_file=str(tmp_path / "ca.pem"), cert_file=str(files.certificate), key_file=str(files.key))
+        told = Told()
+        nursery.start_soon(HttpWatcher(HttpSource(url=server.url, refresh=0.05, access=access)).run, told)
+        await told.until(lambda: len(told.found) == 2)
+        authority.issue("rotated", extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH]).write(tmp_path, "client")
+        await told.until(lambda: server.clients[-1] == "rotated")
+        assert server.clients[0] == "prober"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_list_that_is_what_it_was_is_not_sent_again() -> None:
+    """By ETag: the source is as alive as with a list, and a new list is seen."""
+    async with lists() as server, trio.open_nursery() as nursery:
+        server.tag = '"one"'
+        told = Told()
+        nursery.start_soon(HttpWatcher(HttpSource(url=server.url, refresh=0.05)).run, told)
+        await told.until(lambda: told.count >= 3)
+        assert len(told.found) == 2
+        assert [request.get("if-none-match") for request in server.requests[:3]] == [None, '"one"', '"one"']
+        server.tag, server.body = '"two"', b'[{"targets": ["203.0.113.9:443"]}]'
+        await told.until(lambda: told.served == {"203.0.113.9:443": ""})
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_unusable_list_is_not_remembered_by_its_tag() -> None:
+    """Else 304 would make the last good one stand for it."""
+    async with lists() as server:
+        server.tag, server.body = '"bad"', b"{}"
+        watcher = HttpWatcher(HttpSource(url=server.url))
+        for _ in range(2):
+            with pytest.raises(SourceError, match="it is no list"):
+                await watcher.run(Told())
+        assert all("if-none-match" not in request for request in server.requests)
+
+
+async def test_credentials_do_not_follow_a_redirect_to_another_server(tmp_path: Path) -> None:
+    """Neither a password nor a certificate; another path of the same server gets them."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+    authority = Authority.root()
+    files = authority.issue("prober", extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH]).write(tmp_path, "client")
+    access = HttpAccess(
+        credentials_file=str(secret),
+        ca_file=str(tmp_path / "ca.pem"),
+        cert_file=str(files.certificate),
+        key_file=str(files.key),
+    )
+    tls = tls_of(authority, tmp_path)
+    async with lists(tls) as server, lists(tls) as other, trio.open_nursery() as nursery:
+        server.status, server.more = 302, {"Location": other.url}
+        told = Told()
+        nursery.start_soon(HttpWatcher(HttpSource(url=server.url, access=access)).run, told)
+        await told.until(lambda: len(told.found) == 2)
+        assert (server.requests[0]["authorization"], server.clients) == ("Bearer hunter2", ["prober"])
+        assert "authorization" not in other.requests[0]
+        assert other.clients == [None]
+        nursery.cancel_scope.cancel()
+
+
+async def test_redirects_end(tmp_path: Path) -> None:
+    """After ten of them, with the same credentials on the same server; and they do not lead out of TLS."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+    async with lists() as server:
+        server.status, server.more = 307, {"Location": "/elsewhere"}
+        assert "redirects more than 10 times" in await failure(server, HttpAccess(credentials_file=str(secret)))
+        assert {request["authorization"] for request in server.requests} == {"Bearer hunter2"}
+    async with lists(tls_of(Authority.root(), tmp_path)) as server, lists() as plain:
+        server.status, server.more = 302, {"Location": plain.url}
+        assert "redirects to http://" in await failure(server, HttpAccess(ca_file=str(tmp_path / "ca.pem")))
+        assert plain.requests == []
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_a_list_has_a_size_limit(compressed: bool) -> None:
+    """Sixteen MiB after decompression: a small answer may be a large one."""
+    group = b'{"targets": ["203.0.113.1:443"]}'
+    async with lists() as server:
+        server.body = b"[" + b" " * (http.SIZE_LIMIT - len(group) - 1) + group + b"]"
+        if compressed:
+            server.body, server.more = gzip.compress(server.body), {"Content-Encoding": "gzip"}
+            assert len(server.body) < 100_000
+        assert "answered more than 16 MiB" in await failure(server)
+        server.body, server.more = b"[" + b" " * (http.SIZE_LIMIT - len(group) - 2) + group + b"]", {}
+        told = Told()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(HttpWatcher(HttpSource(url=server.url)).run, told)
+            await told.until(lambda: told.served == {"203.0.113.1:443": ""})
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(60.0, "60"), (0.05, "0.05"), (2_592_000.0, "2592000"), (1.5, "1.5")])
+async def test_the_interval_is_written_as_prometheus_writes_it(seconds: float, text: str) -> None:
+    """A decimal number without exponent."""
+    async with lists() as server:
+        server.status = 404
+        with pytest.raises(SourceError):
+            await HttpWatcher(HttpSource(url=server.url, refresh=seconds)).run(Told())
+        assert server.requests[0]["x-prometheus-refresh-interval-seconds"] == text
+        assert server.requests[0]["user-agent"].startswith("prober/")
 
 
 def test_an_authority_that_is_none_is_named(tmp_path: Path) -> None:
