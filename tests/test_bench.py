@@ -60,8 +60,9 @@ def test_truth_is_known(running: Servers, capsys: pytest.CaptureFixture[str]) ->
     """The server's account of every handshake is matched with prober's."""
     assert truth.hold(running, TINY) == 0
     printed = capsys.readouterr().out
-    assert "reset       concurrency   10: bias" in printed
-    assert "certificate concurrency   10: bias" in printed
+    for who in ("prober once    ", "prober's engine"):
+        assert f"{who} reset       concurrency   10: bias" in printed
+        assert f"{who} certificate concurrency   10: bias" in printed
 
 
 def test_memory_and_start_are_measured(running: Servers, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ def race(servers: Servers, sizes: Sizes) -> None:
     """Print seconds."""
     port = servers["nginx TLS 1.3"].port
     there = f"127.0.0.1:{port}"
-    programs = {
+    programs: dict[str, list[object]] = {
         "prober --version": [*PROBER, "--version"],
         "prober once": [*PROBER, "once", there, "--server-name", SERVER_NAME, "--ca-file", servers.authority, "--no-color"],
         "openssl s_client": ["openssl", "s_client", "-connect", there, "-servername", SERVER_NAME, "-brief"],

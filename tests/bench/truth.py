@@ -2,7 +2,8 @@
 
 The server asks the kernel when the first bytes of a client arrived, and notes when it had given its answer back to the kernel: on
 loopback both cross at once, so the difference is the true time of the exchange. Every handshake has an address of its own, by
-which the two are matched. Bias is what `prober once` reports, less that.
+which the two are matched. Bias is what is reported, less that: by `prober once`, the whole process, and by its engine alone, which
+has nothing else to do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tests.bench.contenders import once_command
 from tests.bench.figures import percentile
 from tests.bench.machine import CPUS, run
 from tests.bench.peers.native import c_server
-from tests.bench.servers import Servers, address
+from tests.bench.servers import SERVER_NAME, Servers, address
 from tests.bench.sizes import Sizes
 
 __all__ = ["hold"]
@@ -27,17 +28,25 @@ def hold(servers: Servers, sizes: Sizes) -> int:
     """Print the table; how many outcomes were wrong."""
     print("\ntruth: reported less true time of the exchange, in ms (p1, p50, p99); uncertainty as reported, in ms (p50, p99)")
     concurrencies = tuple(each for each in sizes.concurrencies if each > 1) or sizes.concurrencies
-    return sum(_row(servers, mode, outcome, each, sizes.truth) for mode, outcome in _KINDS for each in concurrencies)
+    return sum(
+        _row(servers, who, mode, outcome, each, sizes.truth)
+        for mode, outcome in _KINDS
+        for each in concurrencies
+        for who in ("prober once", "prober's engine")
+    )
 
 
-def _row(servers: Servers, mode: str, outcome: str, concurrency: int, count: int) -> int:
+def _row(servers: Servers, who: str, mode: str, outcome: str, concurrency: int, count: int) -> int:
     targets = servers.directory / "truth.txt"
     with c_server(mode, servers.flight if mode == "canned" else None, truth=True, cpu=CPUS.server) as server:
         targets.write_text("".join(f"{address(number)}:{server.port}\n" for number in range(count)))
-        ran = run([*once_command(targets, servers.authority, concurrency), "--sni", "known"])
+        alone = [sys.executable, "-m", "tests.bench.peers.engine_alone", server.port, concurrency, count, SERVER_NAME, "each"]
+        whole = [*once_command(targets, servers.authority, concurrency), "--sni", "known"]
+        ran = run(alone if who == "prober's engine" else whole)
         truth = {answer.address: (answer.answered - answer.asked) * 1e-9 for answer in server.stop()}
     biases, uncertainties, true = [], [], []
     wrong = inside = 0
+    assert ran.status in {0, 1}, ran.errors
     for line in ran.output.splitlines():
         result = json.loads(line)
         [handshake] = result["handshakes"]
@@ -53,7 +62,7 @@ def _row(servers: Servers, mode: str, outcome: str, concurrency: int, count: int
             # What is reported is the latest moment; 20 µs are the way through the kernel, both ways.
             inside += -20e-6 <= bias <= uncertainty + 20e-6
     print(
-        f"  {outcome:11} concurrency {concurrency:4}: bias {_milliseconds(biases, 0.01, 0.5, 0.99)}; true {_milliseconds(true, 0.5)}",
+        f"  {who:15} {outcome:11} concurrency {concurrency:4}: bias {_milliseconds(biases, 0.01, 0.5, 0.99)}; true {_milliseconds(true, 0.5)}",
         end="",
     )
     if uncertainties:
@@ -62,7 +71,7 @@ def _row(servers: Servers, mode: str, outcome: str, concurrency: int, count: int
     else:
         print("; no uncertainty is reported", flush=True)
     if wrong:
-        print(f"!! prober once: {wrong} of {count} outcomes were WRONG", file=sys.stderr)
+        print(f"!! {who}: {wrong} of {count} outcomes were WRONG", file=sys.stderr)
     return wrong
 
 
