@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from prober.findings import Confidence, Diagnosis, Evidence, Finding, Severity, finding_object, source_object
+from prober.findings import Confidence, Diagnosis, Evidence, Finding, Severity, SourceReport, finding_object, source_object
 from prober.outlets.opinions import Tone
 from prober.outlets.pages import Moment, target_url
 from prober.outlets.wording import rfc3339_seconds
@@ -78,6 +78,8 @@ class CauseView(NamedTuple):
     """What to see to: the critical findings, else the first one."""
     others: tuple[FindingView, ...]
     sources: tuple[SourceLine, ...]
+    unknown: tuple[SourceLine, ...]
+    """What the cluster does not show."""
     judged: Moment
     read: Moment | None
     trouble: str
@@ -98,16 +100,13 @@ def cause_view(diagnosis: Diagnosis, now: float) -> CauseView:
     """Everything that is known; ``now`` is Unix time in seconds."""
     critical = sum(each.severity is Severity.CRITICAL for each in diagnosis.findings)
     views = tuple(_view(place, each) for place, each in enumerate(diagnosis.findings, 1))
+    sources = tuple(map(_source, diagnosis.sources))
     return CauseView(
         pending=not views,
         first=views[: max(critical, 1)],
         others=views[max(critical, 1) :],
-        sources=tuple(
-            SourceLine(
-                each.name if each.kind == "probe" else f"{each.kind} {each.name}", each.error or each.summary, each.error is None
-            )
-            for each in diagnosis.sources
-        ),
+        sources=sources,
+        unknown=tuple(each for each in sources if not each.known and each.text != diagnosis.trouble),
         judged=Moment.at(diagnosis.at, now),
         read=None if diagnosis.read_at is None else Moment.at(diagnosis.read_at, now),
         trouble=diagnosis.trouble,
@@ -147,6 +146,11 @@ def _view(place: int, finding: Finding) -> FindingView:
         yaml="" if fix is None else (fix.yaml or "").rstrip("\n"),
         commands=() if fix is None else fix.commands,
     )
+
+
+def _source(source: SourceReport) -> SourceLine:
+    name = source.name if source.kind == "probe" else f"{source.kind} {source.name}"
+    return SourceLine(name, (source.error or source.summary).removeprefix("unknown: "), source.error is None)
 
 
 def _line(evidence: Evidence) -> EvidenceLine:

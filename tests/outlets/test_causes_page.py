@@ -102,9 +102,11 @@ async def test_what_is_unknown_and_how_old_it_is_is_said() -> None:
     """403 is unknown; the cluster's answer has its age, and what keeps it from being newer is told."""
     section = cause(await page(failing(told(trouble="the API server was silent for too long")), "/targets/edge"))
     assert "the cluster as it was 1 min ago" in section.all("p", class_="basis")[0].text
-    assert "The cluster cannot be asked now: the API server was silent for too long" in section.all("p", class_="notice")[0].text
+    silent, unknown = (notice.text for notice in section.all("p", class_="notice"))
+    assert "The cluster cannot be asked now: the API server was silent for too long" in silent
+    assert unknown == "Not known to prober: kubernetes pods (forbidden (403))."
     assert section.all("details", class_="looked")[0].all("summary")[0].text == "What was looked at 2 sources, 1 unknown"
-    assert [line.text for line in section.all("li", class_="unknown")] == ["kubernetes pods unknown: forbidden (403)"]
+    assert [line.text for line in section.all("li", class_="unknown")] == ["kubernetes pods forbidden (403)"]
 
 
 async def test_a_first_diagnosis_under_way_is_said_to_be() -> None:

@@ -110,7 +110,7 @@ async def test_the_page_names_the_cause_follows_the_cluster_and_survives_its_dea
             known = await watched.until(lambda known: _top(known) == ("no-wildcard", "likely"))
             unknown = [one["error"] for one in known["diagnosis"]["sources"] if one["name"] == "apigeeroutes"]
             assert unknown == ["unknown: forbidden (403)"]
-            assert "unknown: forbidden (403)" in await watched.get(f"/targets/{TARGET}")
+            assert "Not known to prober: kubernetes apigeeroutes (forbidden (403))" in await watched.get(f"/targets/{TARGET}")
             server.forbidden.clear()
             await watched.until(lambda known: _top(known)[0] == "secret")
 
