@@ -1,4 +1,4 @@
-"""What each alert means and what to do first: the page that ``runbook_url`` leads to unless ``runbook_base`` names another."""
+"""What each alert means and what to do about it: the page that ``runbook_url`` leads to unless ``runbook_base`` names another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from prober.judge.alert_rules import RULES, AlertName
 
-__all__ = ["OF_PROMETHEUS", "RUNBOOKS", "Runbook", "sections"]
+__all__ = ["COMMANDS", "OF_PROMETHEUS", "RUNBOOKS", "Runbook", "sections"]
 
 
 class Runbook(NamedTuple):
@@ -15,8 +15,9 @@ class Runbook(NamedTuple):
 
     meaning: str
     impact: str
-    steps: tuple[str, ...]
-    """In order; a step that begins with ``prober`` is a command."""
+    diagnosis: tuple[str, ...]
+    """In order; a step that begins with one of `COMMANDS` is a command, its words in capitals to be filled in."""
+    fix: tuple[str, ...]
 
 
 class Section(NamedTuple):
@@ -28,70 +29,96 @@ class Section(NamedTuple):
     runbook: Runbook
 
 
-_BOTH = "prober once ADDRESS --server-name NAME --verbose"
+COMMANDS = ("prober ", "kubectl ", "openssl ")
+
+_ALL = "prober diagnose all --probe ADDRESS --server-name NAME --kubernetes"
+_PROBE = "prober diagnose probe ADDRESS --server-name NAME"
+_AGAIN = "prober once ADDRESS --server-name NAME"
+_WITHOUT_CLUSTER = "Where the cluster cannot be asked from, give what there is instead of --kubernetes: --logs FILE, --capture FILE, --routes FILE, --overrides FILE."
 
 RUNBOOKS: Mapping[AlertName, Runbook] = {
     AlertName.NON_SNI_FAILING: Runbook(
         "Clients with a known server name get their certificate; a client that sends none is reset, refused, left waiting, or gets a certificate that covers no known name.",
         "Clients without SNI (load balancers' health checks, old Java and .NET clients, clients that connect by IP address) fail; everybody else notices nothing.",
+        (_ALL, _WITHOUT_CLUSTER, "It names the cause (no-wildcard, flag-off, not-linked, dangling and so on) with the evidence for and against it."),
         (
-            _BOTH,
-            "prober diagnose all --probe ADDRESS --server-name NAME --kubernetes",
-            "Usually the wildcard route is missing: a host of * with enableNonSniClient, linked to the virtual host that is to serve them.",
+            "Apply the manifest, the change of overrides.yaml and the commands that it prints. Usually the wildcard route is missing: a host of * with enableNonSniClient, linked to the virtual host that is to serve them.",
+            "prober diagnose probe ADDRESS --server-name NAME --http",
+            "If clients without SNI are meant to be rejected, say so: expect: {non_sni: rejected} on the target.",
         ),
     ),
     AlertName.NON_SNI_SERVED: Runbook(
         "The target's policy says that clients without SNI are rejected, and one got a certificate.",
         "A route is open that should not be: clients reach a default virtual host.",
-        (_BOTH, "Look for a wildcard route that was added lately; if it is meant, set expect.non_sni to certificate or any."),
+        ("prober diagnose all --probe ADDRESS --server-name NAME --http --kubernetes", "The certificate that was presented, and the answer to the request without a name, tell which virtual host serves them."),
+        ("Take the wildcard host (*) off the route that was added, or its enableNonSniClient. If it is meant, set expect.non_sni of the target to certificate or any.",),
     ),
     AlertName.SNI_FAILING: Runbook(
         "A known server name gets no certificate, while another hello at the same address does.",
         "Clients of that name cannot connect.",
-        (_BOTH, "Check that the name's route and certificate are still configured, and that the ingress has loaded them."),
+        (_ALL, _WITHOUT_CLUSTER),
+        (
+            "Put back the route for the name, or the Secret that its credentialName names; restart what has not loaded it.",
+            "If the name has moved for good, take it out of the target's server_names.",
+            _AGAIN,
+        ),
     ),
     AlertName.TLS_DOWN: Runbook(
         "TCP connects, and no hello gets a certificate.",
         "Nobody can use the ingress over TLS.",
-        (_BOTH, "Check that the port speaks TLS, that its certificate's secret exists, and the ingress's own log."),
+        (_ALL, "openssl s_client -connect ADDRESS -servername NAME -brief", "What answers instead (HTTP, a reset, silence) is in the first lines of both."),
+        (
+            "Not TLS at all: the Service's targetPort leads to a port without TLS, or the load balancer ends it. Silence: a firewall, or pods that hang. Resets: the certificate's Secret is missing, or no listener has a host.",
+            _AGAIN,
+        ),
     ),
     AlertName.UNREACHABLE: Runbook(
         "No hello got a TCP connection, or the name does not resolve.",
         "Nobody can use the ingress, as far as the prober's network tells.",
-        ("prober once ADDRESS", "Check DNS, the load balancer, firewalls, and whether the pods behind the service are ready."),
+        (_PROBE, "Which one is it: refused (nobody listens), connect_timeout (packets are dropped), unreachable (no route, or a firewall's refusal), resolve_failed (DNS)?", "kubectl get endpointslices -A -l kubernetes.io/service-name=SERVICE", "Ask from another place as well: the fault may lie between the prober and the ingress."),
+        (
+            "Refused: bring the pods behind the Service to readiness. Dropped or refused by a firewall: allow the prober's address. DNS: put the record right. An address that was given back: remove it from the target.",
+            _AGAIN,
+        ),
     ),
     AlertName.CERTIFICATE_EXPIRING: Runbook(
         "A certificate that clients rely on ends within the configured time (21 days by default).",
         "None yet; from its end on, clients refuse to connect.",
-        (
-            "prober once ADDRESS --server-name NAME",
-            "Renew it. If it was renewed, the ingress has not loaded it: check the secret that it reads, and restart what caches it.",
-        ),
+        (_PROBE, "It prints the days that are left of each certificate. An intermediate may end before the ingress's own."),
+        ("Renew it. If it was renewed, the ingress has not loaded it: check the Secret that it reads, and restart what caches it.", _AGAIN),
     ),
     AlertName.CERTIFICATE_INVALID: Runbook(
         "A known name's certificate is expired, not yet valid, does not cover the name, or does not chain to the trust anchors.",
         "Clients that verify refuse to connect.",
-        (_BOTH, "The summary says which. For a private authority, set the module's ca_file; an incomplete chain lacks an intermediate."),
+        ("prober once ADDRESS --server-name NAME --verbose", "prober diagnose overrides FILE", "The summary says which of the four it is; the second command finds certificates that are given twice or not at all in overrides.yaml."),
+        (
+            "Expired: renew it. Other names: serve the name's own certificate, or add the name. Not trusted: add the intermediate to the chain; for a private authority, set the module's ca_file.",
+            _AGAIN,
+        ),
     ),
     AlertName.ADDRESSES_DISAGREE: Runbook(
         "The addresses of one target have different verdicts.",
         "Clients succeed or fail by chance, depending on the address that they get.",
-        ("Compare the addresses on the target's page.", "A rollout that stopped half-way is the usual reason: bring them to one state."),
+        ("prober diagnose probe ADDRESS OTHER --server-name NAME", "Compare the addresses on the target's page, and since when each is as it is."),
+        ("A rollout that stopped half-way is the usual reason: bring all to one state, or take the one that is behind out of DNS.",),
     ),
     AlertName.PROBER_LATE: Runbook(
         "Handshakes begin later than scheduled, or rounds are skipped.",
         "Verdicts are older than the interval says, and durations may include the prober's own delay.",
-        ("Look at prober_schedule_lateness_seconds and the CPU limit.", "Give it more CPU, raise the interval, or split the targets with --shard."),
+        ('Look at prober_schedule_lateness_seconds and prober_probes_skipped_total{reason="late"}, and at the CPU limit of the pod or unit: a throttled prober is late.',),
+        ("Give it more CPU, raise the interval, or split the targets: --workers N on one machine, --shard N/M over several.",),
     ),
     AlertName.PROBER_LOCAL_ERRORS: Runbook(
         "Handshakes fail on the prober's own host: descriptors, ports, memory, or a bug.",
         "What they were to show is unknown; no alert about an ingress comes of them.",
-        ("Look at prober_local_errors_total by errno and at the log.", "EMFILE: raise the descriptor limit; EADDRNOTAVAIL: too many connections from one address."),
+        ("Look at prober_local_errors_total by errno, and at the log of the same time.",),
+        ("EMFILE: raise the descriptor limit (LimitNOFILE, ulimits). EADDRNOTAVAIL: too many connections from one address; raise the interval, or split the targets with --shard. ENOBUFS, ENOMEM: more memory.",),
     ),
     AlertName.PROBER_RELOAD_FAILED: Runbook(
         "The last reload found errors in the configuration or the web configuration file; the one before is still running.",
         "Changes since then have no effect, and the next restart will fail.",
-        ("prober check-config FILE --web.config.file FILE", "Correct the file, and reload by SIGHUP or POST /-/reload."),
+        ("prober check-config FILE", "The log has the same errors, with file, line and what to do."),
+        ("Correct the file, and reload by SIGHUP or POST /-/reload.",),
     ),
 }  # fmt: skip
 
@@ -101,20 +128,23 @@ OF_PROMETHEUS: Mapping[str, tuple[str, Runbook]] = {
         "Fewer shards answer than --shard N/M says that there are.",
         "Nobody watches the targets of those that are missing, and no alert comes from them.",
         (
-            "The alert says which shards there are. In Kubernetes: kubectl get pods -l app.kubernetes.io/name=prober; describe the one that is missing.",
+            "The alert says which shards there are.",
+            "kubectl get pods -A -l app.kubernetes.io/name=prober",
             "If it runs, Prometheus cannot scrape it: look at the target's error on Prometheus's status page, and at the network policy.",
-            "If the number of replicas was lowered, lower M in --shard with it.",
         ),
+        ("Bring the one that is missing back: kubectl describe says why it does not start. If the number of replicas was lowered, lower M in --shard with it.",),
     )),
     "ProberShardTwice": ("warning", Runbook(
         "Two probers watch the same shard.",
         "Its targets are probed twice as often; alerts are not doubled, but both probers tell webhooks of them. Usually another shard is missing.",
-        ("The alert names the instances.", "Give each its own N in --shard N/M, or stop one. Pods of a StatefulSet take theirs by --shard auto/M; those of a Deployment cannot."),
+        ("The alert names the instances.", "kubectl get pods -A -l app.kubernetes.io/name=prober"),
+        ("Give each its own N in --shard N/M, or stop one. Pods of a StatefulSet take theirs by --shard auto/M; those of a Deployment cannot.",),
     )),
     "ProberShardsDisagree": ("warning", Runbook(
         "Probers were told different numbers of shards.",
         "Some targets are watched twice, others by nobody.",
-        ("Look at prober_shard_info: which instances have which number?", "Give all the same M in --shard N/M, the number of replicas; a rollout that stopped half-way is the usual reason."),
+        ("Look at prober_shard_info: which instances have which number?",),
+        ("Give all the same M in --shard N/M, the number of replicas; a rollout that stopped half-way is the usual reason.",),
     )),
 }  # fmt: skip
 """Severity and runbook of alerts that only the rules for Prometheus have: no prober sees the others."""

@@ -25,7 +25,7 @@ from prober.outlets.guard import Guard, Headers
 from prober.outlets.pages import environment
 from prober.outlets.probe_endpoint import ProbeEndpoint
 from prober.outlets.rate_limit import Limit, Limiter
-from prober.outlets.runbooks import sections
+from prober.outlets.runbooks import COMMANDS, sections
 from prober.outlets.service_metrics import service_registry
 from prober.outlets.status import StatusPages
 from prober.outlets.streaming import streamed
@@ -175,7 +175,7 @@ class _Runbooks:
 
     async def page(self, _: Request) -> Response:
         """One section an alert, its name in lower case as anchor."""
-        return HTMLResponse(self._template.render(sections=sections()))
+        return HTMLResponse(self._template.render(sections=sections(), commands=COMMANDS))
 
 
 class _Missing:
