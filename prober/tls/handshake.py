@@ -13,10 +13,10 @@ from prober.tls.describe import describe_received, describe_record, describe_sen
 from prober.tls.errors import DecodeError, NotTLS, ProtocolError, UnexpectedMessage
 from prober.tls.events import ApplicationData, Event, Progress
 from prober.tls.facts import HandshakeFacts, TlsAlert, TranscriptEntry
-from prober.tls.messages import ServerHello
+from prober.tls.messages import HELLO_RETRY_REQUEST_RANDOM, ServerHello
 from prober.tls.negotiation import Negotiation
 from prober.tls.records import Record
-from prober.tls.registry import AlertDescription, AlertLevel, ContentType, HandshakeType, ProtocolVersion
+from prober.tls.registry import AlertDescription, AlertLevel, ContentType, ProtocolVersion
 from prober.tls.transitions import TRANSITIONS, Message, State, expected_in, message_name
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ _CHANGE_CIPHER_SPEC: Final = ContentType.change_cipher_spec.value
 _ALERT: Final = ContentType.alert.value
 _HANDSHAKE: Final = ContentType.handshake.value
 _APPLICATION_DATA: Final = ContentType.application_data.value
-_SERVER_HELLO: Final = HandshakeType.server_hello.value
+_SERVER_HELLO: Final = Message.ServerHello.value
+_SERVER_HELLO_13: Final = Message.ServerHello13.value
+_HELLO_RETRY_REQUEST: Final = Message.HelloRetryRequest.value
 
 _IDLE_RECORDS: Final = 32
 """Most records that a handshake takes without a message in them (warnings, ChangeCipherSpec, empty data); OpenSSL's number."""
@@ -273,6 +275,6 @@ class ClientHandshake:
 def _kind_of_server_hello(n: Negotiation, message: bytes) -> int:
     """Which of the three meanings of a server_hello this one has; it is parsed on the way."""
     hello = n.server_hello = ServerHello.parse(message)
-    if hello.is_hello_retry_request:
-        return Message.HelloRetryRequest
-    return Message.ServerHello13 if hello.version == _TLS_1_3 else Message.ServerHello
+    if hello.random == HELLO_RETRY_REQUEST_RANDOM:
+        return _HELLO_RETRY_REQUEST
+    return _SERVER_HELLO_13 if hello.version == _TLS_1_3 else _SERVER_HELLO

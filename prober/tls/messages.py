@@ -8,6 +8,7 @@ is the handshake's business.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from struct import Struct
 from typing import Final, NamedTuple, Self
 
 from prober.tls.errors import DecodeError
@@ -29,6 +30,10 @@ _SUPPORTED_VERSIONS: Final = ExtensionType.supported_versions.value
 
 _SESSION_ID_AT: Final = 4 + 2 + 32 + 1
 """Of a ServerHello: behind header, version, random and the length of the session id."""
+
+_read_server_hello: Final = Struct(">H32sB").unpack_from
+_read_choices: Final = Struct(">HBH").unpack_from
+_read_u16_twice: Final = Struct(">HH").unpack_from
 
 # What a NamedTuple's own constructor does, at half its price.
 _new_tuple: Final = tuple.__new__
@@ -55,8 +60,8 @@ def _extensions_between(data: bytes, offset: int, end: int, message: str) -> dic
         body = offset + 4
         if body > end:
             raise DecodeError(f"an extension needs 4 bytes, {end - offset} are left", message=message, offset=offset)
-        kind = data[offset] << 8 | data[offset + 1]
-        next_offset = body + (data[offset + 2] << 8 | data[offset + 3])
+        kind, length = _read_u16_twice(data, offset)
+        next_offset = body + length
         if next_offset > end:
             name = ExtensionType(kind).name
             raise DecodeError(
@@ -114,21 +119,18 @@ class ServerHello(NamedTuple):
         """From the whole message; DecodeError."""
         # What is well-formed is read by arithmetic alone, a third of the work; a reader says of the rest what is amiss, and where.
         size = len(message)
-        after_session_id = _SESSION_ID_AT + message[_SESSION_ID_AT - 1] if size >= _SESSION_ID_AT else size
-        extensions_at = after_session_id + 5
-        if extensions_at > size or extensions_at + (message[extensions_at - 2] << 8 | message[extensions_at - 1]) != size:
+        if size < _SESSION_ID_AT:
             return cls._read(message)
-        return _new_tuple(
-            cls,
-            (
-                message[4] << 8 | message[5],
-                message[6:38],
-                message[_SESSION_ID_AT:after_session_id],
-                message[after_session_id] << 8 | message[after_session_id + 1],
-                message[after_session_id + 2],
-                _extensions_between(message, extensions_at, size, "ServerHello"),
-            ),
-        )
+        version, random, session_id_size = _read_server_hello(message, 4)
+        after_session_id = _SESSION_ID_AT + session_id_size
+        extensions_at = after_session_id + 5
+        if extensions_at > size:
+            return cls._read(message)
+        suite, compression, extensions_size = _read_choices(message, after_session_id)
+        if extensions_at + extensions_size != size:
+            return cls._read(message)
+        extensions = _extensions_between(message, extensions_at, size, "ServerHello")
+        return _new_tuple(cls, (version, random, message[_SESSION_ID_AT:after_session_id], suite, compression, extensions))
 
     @classmethod
     def _read(cls, message: bytes) -> Self:

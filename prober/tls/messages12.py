@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final, NamedTuple, Self
 
 from prober.tls.errors import DecodeError
@@ -18,6 +19,12 @@ __all__ = [
     "NewSessionTicket12",
     "Signature",
 ]
+
+_read_curve: Final = Struct(">BHB").unpack_from
+_read_u16_twice: Final = Struct(">HH").unpack_from
+
+# What a NamedTuple's own constructor does, at half its price.
+_new_tuple: Final = tuple.__new__
 
 _NAMED_CURVE: Final = 3
 _TLS_1_2: Final = ProtocolVersion.TLSv1_2.value
@@ -123,17 +130,18 @@ class EcdheServerKeyExchange(NamedTuple):
         """From the whole message, which looks different in ``version`` 1.2 and before; DecodeError."""
         # As in ServerHello.parse: arithmetic for what is well-formed.
         size = len(message)
-        signed_at = 8 + message[7] if size > 8 else size
-        signature_at = signed_at + 4
-        if (
-            version < _TLS_1_2
-            or signature_at > size
-            or message[4] != _NAMED_CURVE
-            or signature_at + (message[signature_at - 2] << 8 | message[signature_at - 1]) != size
-        ):
+        if size < 8 or version < _TLS_1_2:
             return cls._read(message, version)
-        scheme = message[signed_at] << 8 | message[signed_at + 1]
-        return cls(message[5] << 8 | message[6], message[8:signed_at], Signature(scheme, message[signature_at:]))
+        curve_type, group, public_size = _read_curve(message, 4)
+        signed_at = 8 + public_size
+        signature_at = signed_at + 4
+        if curve_type != _NAMED_CURVE or signature_at > size:
+            return cls._read(message, version)
+        scheme, signature_size = _read_u16_twice(message, signed_at)
+        if signature_at + signature_size != size:
+            return cls._read(message, version)
+        signed = _new_tuple(Signature, (scheme, message[signature_at:]))
+        return _new_tuple(cls, (group, message[8:signed_at], signed))
 
     @classmethod
     def _read(cls, message: bytes, version: int) -> Self:

@@ -8,6 +8,7 @@ is there, so that a flight that arrives byte by byte costs linear time. Limits a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from struct import Struct
 from typing import Final, NamedTuple
 
 from prober.tls.errors import DecodeError, NotTLS, PeerMisbehaved, ProtocolError
@@ -56,6 +57,10 @@ class Record(NamedTuple):
 # What a NamedTuple's own constructor does, at half its price.
 _new_tuple = tuple.__new__
 
+# RFC 8446 §5.1: type, major version, length; the minor version means nothing.
+_read_header = Struct(">BBxH").unpack_from
+_read_u32 = Struct(">I").unpack_from
+
 
 class RecordReader:
     """Splits a byte stream into records. ``limit`` is the largest fragment; it grows when records become protected."""
@@ -97,10 +102,9 @@ class RecordReader:
             if not self._started and not _begins_tls(data, final=False):
                 needed = size + 1
                 break
-            content_type = data[offset]
-            length = data[offset + 3] << 8 | data[offset + 4]
-            if not _FIRST_TYPE <= content_type <= _LAST_TYPE or data[offset + 1] != 3 or length > self.limit:
-                raise _header_error(content_type, data[offset + 1], length, self.limit)
+            content_type, major, length = _read_header(data, offset)
+            if major != 3 or length > self.limit or not _FIRST_TYPE <= content_type <= _LAST_TYPE:
+                raise _header_error(content_type, major, length, self.limit)
             body = offset + HEADER_SIZE
             end = body + length
             if end > size:
@@ -172,11 +176,14 @@ class HandshakeReader:
         """
         # Most servers send each message in a record of its own.
         size = len(fragment)
-        if size >= _MESSAGE_HEADER_SIZE and not self._tail:
-            length = 4 + (fragment[1] << 16 | fragment[2] << 8 | fragment[3])
-            if length == size and self._read + size <= FLIGHT_LIMIT:
-                self._read += size
-                return (fragment,)
+        if (
+            size >= _MESSAGE_HEADER_SIZE
+            and not self._tail
+            and _MESSAGE_HEADER_SIZE + (_read_u32(fragment)[0] & 0xFFFFFF) == size
+            and self._read + size <= FLIGHT_LIMIT
+        ):
+            self._read += size
+            return (fragment,)
         return self._split(fragment)
 
     def _split(self, fragment: bytes) -> Iterator[bytes]:

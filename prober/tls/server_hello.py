@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from prober.tls.errors import DecodeError, PeerMisbehaved, ProtocolError
@@ -15,7 +16,7 @@ from prober.tls.key_exchange import GroupNotSupported
 from prober.tls.messages import ServerHello, handshake_message, parse_alpn
 from prober.tls.negotiation import Negotiation
 from prober.tls.registry import AlertDescription, CipherSuite, ExtensionType, HandshakeType, ProtocolVersion
-from prober.tls.suites import Suite, suite_of
+from prober.tls.suites import suite_of
 from prober.tls.wire import Reader
 
 __all__ = ["accept_alpn", "accept_server_hello", "check_extensions", "hello_retry_request"]
@@ -36,8 +37,13 @@ def _version_name(version: int) -> str:
     return ProtocolVersion(version).label
 
 
-# RFC 5246 §5, RFC 5288 §4: AEAD, and MACs other than SHA-1 and MD5, came with TLS 1.2.
-def _exists_in(suite: Suite, version: int) -> bool:
+@lru_cache(maxsize=1024)
+def _is_choice(code: int, version: int) -> bool:
+    """Whether a server may choose this suite for this version."""
+    suite = suite_of(code)
+    if suite.is_tls13 != (version == _TLS_1_3) or suite.is_signal:
+        return False
+    # RFC 5246 §5, RFC 5288 §4: AEAD, and MACs other than SHA-1 and MD5, came with TLS 1.2.
     return version >= _TLS_1_2 or (suite.mac_hash in ("sha1", "md5") and (suite.bulk is None or suite.bulk.kind == "cbc"))
 
 
@@ -56,8 +62,7 @@ def _accept_choices(n: Negotiation, hello: ServerHello) -> int:
     code = hello.cipher_suite
     if code not in factory.cipher_suites:
         raise PeerMisbehaved(f"the server chose {CipherSuite(code).name}, which was not offered", message=hello.name)
-    suite = suite_of(code)
-    if suite.is_tls13 != (version == _TLS_1_3) or suite.is_signal or not _exists_in(suite, version):
+    if not _is_choice(code, version):
         raise PeerMisbehaved(f"the server chose {CipherSuite(code).name} for {_version_name(version)}", message=hello.name)
     if hello.compression_method:
         raise PeerMisbehaved(f"the server chose compression method {hello.compression_method}", message=hello.name)
@@ -76,8 +81,10 @@ def check_extensions(n: Negotiation, extensions: Mapping[int, bytes], message: s
 
     An unregistered extension is tolerated, as OpenSSL and Go do.
     """
-    unsolicited = extensions.keys() - n.offer.extensions
-    if unsolicited and (unsolicited := unsolicited & _REFUSED):
+    offered = n.offer.extensions
+    if offered.issuperset(extensions):
+        return
+    if unsolicited := (extensions.keys() - offered) & _REFUSED:
         names = ", ".join(ExtensionType(kind).name for kind in sorted(unsolicited))
         raise PeerMisbehaved(
             f"the server answers {names}, which was not offered",
