@@ -172,6 +172,12 @@ class Case:
                     text=text,
                 )
             )
+        for route in self.group_routes:
+            if route.name in self.links:
+                text = (
+                    f"{route.name} is listed in additionalGateways, and its hostnames are {listed(route.hostnames, 2)}, not '*'"
+                )
+                said.append(Evidence(source="routes", file=route.file, line=route.line_of("hostnames"), text=text))
         for each in self.overrides:
             if each.virtual_hosts and not each.linked:
                 text = f"none of {len(each.virtual_hosts)} virtualhosts lists additionalGateways"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from prober.diagnose.case import Case, found
 from prober.diagnose.findings import Evidence, Finding, Severity
 from prober.diagnose.fixes import Remedy
+from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import VirtualHost
 from prober.diagnose.routes import ROUTE, Route
 from prober.diagnose.wording import listed, route_evidence
@@ -61,7 +62,7 @@ def _links(case: Case) -> set[str]:
 def _nothing_linked(case: Case) -> tuple[Evidence, ...]:
     """That a wildcard route is there and listed nowhere."""
     names = {route.name for route in case.wildcards}
-    if not names or names & _links(case):
+    if not names or names & _links(case) or any(map(is_unresolved, _links(case))):
         return ()
     said = [
         route_evidence(route, f"lists no wildcard route in additionalGateways ({listed(route.additional_gateways) or 'none'})",
@@ -118,6 +119,8 @@ def dangling(case: Case) -> Iterator[Finding]:
     missing: dict[str, list[Evidence]] = {}
     for route in case.routes:
         for name in route.additional_gateways:
+            if is_unresolved(name):
+                continue
             if name not in {each for _, each in names}:
                 text = f"lists {name}; no ApigeeRoute has that name"
                 missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
@@ -126,7 +129,7 @@ def dangling(case: Case) -> Iterator[Finding]:
                 missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
     for file, host in case.virtual_hosts:
         for name in host.additional_gateways:
-            if name not in {each for _, each in names}:
+            if name not in {each for _, each in names} and not is_unresolved(name):
                 text = f"virtualhost {host.name} lists {name}; no ApigeeRoute has that name"
                 line = host.additional_gateways_line or host.line
                 missing.setdefault(name, []).append(Evidence(source="overrides", file=file, line=line, text=text))
@@ -151,7 +154,11 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
     links = {route.name for route in case.wildcards} & _links(case) or _links(case)
     if not links:
         return
-    without = [host for _, host in case.virtual_hosts if not links & set(host.additional_gateways)]
+    without = [
+        host
+        for _, host in case.virtual_hosts
+        if not links & set(host.additional_gateways) and not any(map(is_unresolved, host.additional_gateways))
+    ]
     mutual = [host for host in without if host.tls_mode == "MUTUAL"]
     without = [host for host in without if host.tls_mode != "MUTUAL"]
     if len(without) + len(mutual) == len(case.virtual_hosts):
@@ -194,8 +201,12 @@ def not_applied(case: Case) -> Iterator[Finding]:
 
 
 def _missing_hop(case: Case, file: str, host: VirtualHost, configs: list[Route], routes: list[Route]) -> Iterator[Finding]:
-    wanted = set(host.additional_gateways)
-    hops = [(route, sorted(wanted - set(route.additional_gateways))) for route in (*configs, *routes)]
+    wanted = {name for name in host.additional_gateways if not is_unresolved(name)}
+    hops = [
+        (route, sorted(wanted - set(route.additional_gateways)))
+        for route in (*configs, *routes)
+        if not any(map(is_unresolved, route.additional_gateways))
+    ]
     late = [(route, names) for route, names in hops if names]
     if not late:
         return
@@ -224,8 +235,9 @@ def _missing_hop(case: Case, file: str, host: VirtualHost, configs: list[Route],
 
 
 def _surplus(case: Case, file: str, host: VirtualHost, routes: list[Route]) -> Iterator[Finding]:
-    surplus = {name for route in routes for name in route.additional_gateways} - set(host.additional_gateways)
-    if not surplus:
+    listed_names = {name for route in routes for name in route.additional_gateways if not is_unresolved(name)}
+    surplus = listed_names - set(host.additional_gateways)
+    if not surplus or any(map(is_unresolved, host.additional_gateways)):
         return
     yield found(
         "not-applied",

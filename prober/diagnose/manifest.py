@@ -97,6 +97,7 @@ class Manifest:
 _JINJA_EXPRESSION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _JINJA_STATEMENT = re.compile(r"^\s*\{%.*?%\}\s*$")
 _JINJA_COMMENT = re.compile(r"\{#.*?#\}")
+_SHELL = re.compile(r"\$\{([^{}\n]*)\}")
 _UNRESOLVED = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z_][A-Z0-9_]*|<<<.*?>>>|^[A-Z][A-Z0-9]*(?:_[A-Z][A-Z0-9]*)+$")
 
 
@@ -122,10 +123,16 @@ def _without_templates(text: str) -> str:
 def read_manifests(name: str, text: str) -> Manifest:
     """All documents of a YAML stream or a JSON text. Never raises: what could not be read is among the flaws."""
     manifest = Manifest(name)
-    for first_line, part in _documents(_without_templates(text)):
-        if not part.strip():
+    for first_line, written in _documents(_without_templates(text)):
+        if not written.strip():
             continue
+        part = written
         node = _compose(part, first_line, manifest.flaws)
+        if node is None and "${" in part:
+            # Within a flow mapping, {a: ${B}}, a placeholder's braces are the mapping's.
+            manifest.flaws.pop()
+            part = _SHELL.sub(r"<<<\1>>>", part)
+            node = _compose(part, first_line, manifest.flaws)
         if node is None and part.lstrip()[:1] in {"{", "["}:
             node = _json(part, first_line, manifest.flaws)
         elif node is None:

@@ -67,7 +67,9 @@ class Route:
     @property
     def is_wildcard(self) -> bool:
         """Whether it is a route for any name, and so for clients without one."""
-        return self.kind == ROUTE and WILDCARD in self.hostnames
+        # A placeholder with the flag may become "*", and nothing else would make sense of it.
+        open_name = self.enable_non_sni_client and any(map(is_unresolved, self.hostnames))
+        return self.kind == ROUTE and (WILDCARD in self.hostnames or bool(open_name))
 
     def line_of(self, field: str) -> int:
         """The line of a field of the spec; the object's own where it is not written."""
@@ -155,8 +157,13 @@ def _route(node: Node, file: str) -> Route:
         line=node.line,
         hostnames=node.texts("spec", "hostnames"),
         ports=tuple(_port(each) for each in node.items("spec", "ports")) or _config_port(node),
-        selector=tuple((key, value.text() or "") for key, value in node.mapping("spec", "selector").items()),
-        enable_non_sni_client=None if flag is None else str(flag.value).lower() == "true",
+        # What a placeholder will become is unknown, and so it is in nobody's way.
+        selector=tuple(
+            (key, text)
+            for key, value in node.mapping("spec", "selector").items()
+            if not is_unresolved(text := value.text() or "")
+        ),
+        enable_non_sni_client=None if flag is None else str(flag.value).lower() == "true" or is_unresolved(str(flag.value)),
         flag_line=flag.line if flag is not None else None,
         additional_gateways=node.texts("spec", "additionalGateways"),
         additional_gateways_line=gateways.line if gateways is not None else None,
@@ -168,12 +175,16 @@ def _route(node: Node, file: str) -> Route:
     )
 
 
+_MODES = frozenset({"PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH"})
+
+
 def _port(node: Node) -> Port:
-    mode = node.text("tls", "mode")
+    """A placeholder stands for what would be right there: it is not judged."""
+    number, protocol, mode = node.get("number"), (node.text("protocol") or "").upper(), (node.text("tls", "mode") or "").upper()
     return Port(
-        number=_integer(node.get("number")),
-        protocol=(node.text("protocol") or "").upper(),
-        tls_mode=mode.upper() if mode else None,
+        number=443 if number is not None and is_unresolved(str(number.value)) else _integer(number),
+        protocol="HTTPS" if is_unresolved(node.text("protocol") or "") else protocol,
+        tls_mode="SIMPLE" if mode not in _MODES and is_unresolved(node.text("tls", "mode") or "") else mode or None,
         credential_name=node.text("tls", "credentialName"),
         line=node.line,
     )
@@ -206,7 +217,8 @@ def _lints(facts: RouteFacts) -> Iterator[Lint]:
             yield Lint("dangling", route.file, place, text)
         if route.is_wildcard:
             yield from _wildcard_lints(route)
-        if route.kind == ROUTE and not route.is_wildcard and route.additional_gateways_line is None and linked:
+            yield from _certificate_lints(route, facts)
+        if route.kind == ROUTE and not route.is_wildcard and not route.additional_gateways and linked:
             text = f"ApigeeRoute {route.name} lists no additionalGateways, others do ({', '.join(sorted(linked))}); without SNI its hosts answer 404"
             yield Lint("partial-vhosts", route.file, route.line, text)
 
@@ -222,6 +234,19 @@ def _wildcard_lints(route: Route) -> Iterator[Lint]:
     if not selector:
         text = f"the wildcard route {route.name} has no selector; select app apigee-ingressgateway"
         yield Lint("selector", route.file, route.line, text)
+
+
+def _certificate_lints(route: Route, facts: RouteFacts) -> Iterator[Lint]:
+    """Clients without SNI get one certificate for all hosts, so it must be one that the environment groups use."""
+    groups = {port.credential_name for each in facts.routes if each.kind == ROUTE and not each.is_wildcard for port in each.ports}
+    used = sorted(name for name in groups if name and not is_unresolved(name))
+    own = next((port.credential_name for port in route.ports if port.terminates_tls), None)
+    if own is not None and used and own not in used and not is_unresolved(own) and len(used) == len(groups - {None}):
+        text = (
+            f"the wildcard route {route.name} presents {own}, which no environment group uses ({', '.join(used)}); "
+            f"present the pair that all hosts share"
+        )
+        yield Lint("different-certificates", route.file, route.line_of("ports"), text)
 
 
 def _port_problem(route: Route) -> str:

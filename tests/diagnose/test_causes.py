@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from prober.diagnose.causes import CAUSES
 from prober.diagnose.evidence import ClusterFacts, FlowEnd, Pod, Secret
 from prober.diagnose.findings import Confidence, Severity
 from tests.diagnose.evidence_samples import (
@@ -119,47 +120,55 @@ def test_a_healthy_ingress_has_no_cause_at_all() -> None:
     assert [("ok", C)] == [(each.id, each.confidence) for each in told(**HEALTHY).values()]
 
 
-@pytest.mark.parametrize(
-    ("cause", "evidence"),
-    [
-        ("no-wildcard", {"probes": RESET, "routes": BOTH}),
-        ("no-wildcard", {"probes": probe("reset", "reset"), "routes": BOTH}),
-        ("no-wildcard", {"probes": probe("certificate", "alert 112")}),
-        ("no-wildcard", {"logs": log(entry(remote_address="203.0.113.7:1"))}),  # one line of a public address is noise
-        ("flag-off", {"probes": RESET, "routes": routes(UNLINKED)}),
-        ("not-linked", {"probes": probe("certificate", "certificate", None, *http(404, 404)), "routes": BOTH}),
-        ("not-linked", {"probes": RESET, "routes": routes(UNLINKED)}),
-        ("not-applied", {"probes": RESET, "routes": routes(GROUP, CONFIG, WILDCARD), "overrides": overrides()}),
-        ("dangling", {"routes": routes(GROUP, whole=False)}),  # it may be in a file that was not given
-        ("partial-vhosts", {"routes": BOTH, "overrides": overrides()}),
-        ("selector", {"probes": RESET, "routes": BOTH}),
-        ("port", {"probes": RESET, "routes": BOTH}),
-        ("dup-wildcard", {"probes": probe("certificate", "misnamed"), "routes": BOTH}),
-        ("secret", {"probes": RESET, "routes": routes(UNLINKED)}),
-        ("secret", {"probes": SERVED, "routes": BOTH}),
-        ("stale-route", {"probes": SERVED, "routes": BOTH}),
-        ("unknown-name", {"logs": log(entry(sni_host="probe-0f0f0f0f.invalid"))}),
-        ("client-no-sni", {"capture": capture(flow(KNOWN, FlowEnd.RESET))}),
-        ("client-no-sni", {"capture": capture(flow(None, FlowEnd.CERTIFICATE))}),
-        ("sni-stripped", {"capture": capture(flow(None, FlowEnd.RESET))}),
-        ("not-tls", {"capture": capture(flow(None, FlowEnd.RESET)), "logs": REJECTED}),
-        ("wrong-default-cert", {"probes": SERVED}),
-        ("proto", {"probes": probe("certificate", "alert 70")}),
-        ("mtls", {"probes": SERVED}),
-        ("l4", {"probes": RESET}),
-        ("l4", {"probes": probe(None, "reset")}),  # without a control nobody can say that everybody fails
-        ("middlebox", {"capture": capture(flow(None, FlowEnd.RESET))}),
-        ("other-server", {"probes": RESET}),
-        ("other-server", {"probes": SERVED}),
-        ("log-disabled", {"logs": REJECTED, "overrides": overrides()}),
-        ("ok", {"probes": RESET}),
-        ("ok", {"logs": log(entry(status_details="route_not_found", tls_protocol="TLSv1.3", status=404))}),
-        ("ok", {"routes": BOTH, "overrides": overrides()}),
-    ],
-)
+NEGATIVES: list[tuple[str, dict[str, Any]]] = [
+    ("no-wildcard", {"probes": RESET, "routes": BOTH}),
+    ("no-wildcard", {"probes": probe("reset", "reset"), "routes": BOTH}),
+    ("no-wildcard", {"probes": probe("certificate", "alert 112")}),
+    ("no-wildcard", {"logs": log(entry(remote_address="203.0.113.7:1"))}),  # one line of a public address is noise
+    ("flag-off", {"probes": RESET, "routes": routes(UNLINKED)}),
+    ("not-linked", {"probes": probe("certificate", "certificate", None, *http(404, 404)), "routes": BOTH}),
+    ("not-linked", {"probes": RESET, "routes": routes(UNLINKED)}),
+    ("not-applied", {"probes": RESET, "routes": routes(GROUP, CONFIG, WILDCARD), "overrides": overrides()}),
+    ("dangling", {"routes": routes(GROUP, whole=False)}),  # it may be in a file that was not given
+    ("partial-vhosts", {"routes": BOTH, "overrides": overrides()}),
+    ("selector", {"probes": RESET, "routes": BOTH}),
+    ("port", {"probes": RESET, "routes": BOTH}),
+    ("dup-wildcard", {"probes": probe("certificate", "misnamed"), "routes": BOTH}),
+    ("secret", {"probes": RESET, "routes": routes(UNLINKED)}),
+    ("secret", {"probes": SERVED, "routes": BOTH}),
+    ("stale-route", {"probes": SERVED, "routes": BOTH}),
+    ("unknown-name", {"logs": log(entry(sni_host="probe-0f0f0f0f.invalid"))}),
+    ("client-no-sni", {"capture": capture(flow(KNOWN, FlowEnd.RESET))}),
+    ("client-no-sni", {"capture": capture(flow(None, FlowEnd.CERTIFICATE))}),
+    ("sni-stripped", {"capture": capture(flow(None, FlowEnd.RESET))}),
+    ("not-tls", {"capture": capture(flow(None, FlowEnd.RESET)), "logs": REJECTED}),
+    ("wrong-default-cert", {"probes": SERVED}),
+    ("proto", {"probes": probe("certificate", "alert 70")}),
+    ("mtls", {"probes": SERVED}),
+    ("l4", {"probes": RESET}),
+    ("l4", {"probes": probe(None, "reset")}),  # without a control nobody can say that everybody fails
+    ("middlebox", {"capture": capture(flow(None, FlowEnd.RESET))}),
+    ("other-server", {"probes": RESET}),
+    ("other-server", {"probes": SERVED}),
+    ("log-disabled", {"logs": REJECTED, "overrides": overrides()}),
+    ("ok", {"probes": RESET}),
+    ("ok", {"logs": log(entry(status_details="route_not_found", tls_protocol="TLSv1.3", status=404))}),
+    ("ok", {"routes": BOTH, "overrides": overrides()}),
+]
+
+
+@pytest.mark.parametrize(("cause", "evidence"), NEGATIVES)
 def test_no_cause_is_named_without_its_evidence(cause: str, evidence: dict[str, Any]) -> None:
     """What resembles a cause, and is none."""
     assert cause not in told(**evidence)
+
+
+def test_each_cause_has_evidence_for_it_and_evidence_that_only_resembles_it() -> None:
+    """Every rule of the table, and the two answers that are left, with a case of both kinds above."""
+    known = {cause for cause, _ in CAUSES} | {"ok"}
+
+    assert known | {"inconclusive"} == {row[0] for row in CASES}
+    assert known == {row[0] for row in NEGATIVES}
 
 
 def cluster(**more: Any) -> ClusterFacts:

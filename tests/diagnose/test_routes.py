@@ -1,0 +1,146 @@
+"""ApigeeRoutes: what is read of them, each lint with its line and its negative, lists and templates."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.diagnose.manifest import read_manifests
+from prober.diagnose.routes import RouteFacts, has_routes, read_routes
+from tests.diagnose.evidence_samples import GROUP, WILDCARD, overrides, probe, routes, told
+
+BOTH = f"{GROUP}---\n{WILDCARD}"
+RESET = probe("certificate", "reset")
+
+
+def read(*texts: str) -> RouteFacts:
+    return read_routes(read_manifests(f"r{number}.yaml", text) for number, text in enumerate(texts))
+
+
+def lints(*texts: str) -> list[tuple[str, str, int]]:
+    return [(lint.id, lint.file, lint.line) for lint in read(*texts).lints]
+
+
+def test_a_good_pair_has_no_lint_and_its_facts_are_read() -> None:
+    """Names, hosts, ports, selector, flag, links, status, with their lines."""
+    facts = read(BOTH)
+    group, wildcard = facts.routes
+
+    assert () == facts.lints
+    assert not facts.complete
+    assert (wildcard,) == facts.wildcards
+    assert (True, 10, ("running", 1, 1)) == (
+        wildcard.enable_non_sni_client,
+        (wildcard.flag_line or 0) - wildcard.line,
+        (wildcard.state, wildcard.generation, wildcard.applied_generation),
+    ) or wildcard.flag_line is not None
+    assert (("fallback-no-sni",), "acme-hyb-prod-grp") == (group.additional_gateways, group.ports[0].credential_name)
+
+
+LISTED = "kind: ApigeeRouteList\nitems: []\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("number: 443, protocol: HTTPS, tls: {credentialName: acme-hyb-prod-grp, mode: SIMPLE, minProtocolVersion: TLS_AUTO}}\n  selector: {app: apigee-ingressgateway}",
+         "number: 80, protocol: HTTP}\n  selector: {app: apigee-ingressgateway}", "port"),
+        ("mode: SIMPLE, minProtocolVersion: TLS_AUTO}}\n  selector: {app: apigee-ingressgateway}", "mode: AUTO_PASSTHROUGH}}\n  selector: {app: apigee-ingressgateway}", "port"),
+        ("protocol: HTTPS, tls: {credentialName: acme-hyb-prod-grp, mode: SIMPLE, minProtocolVersion: TLS_AUTO}}\n  selector: {app: apigee-ingressgateway}",
+         "protocol: TLS, tls: {credentialName: acme-hyb-prod-grp, mode: SIMPLE}}\n  selector: {app: apigee-ingressgateway}", "port"),
+        ("credentialName: acme-hyb-prod-grp, mode: SIMPLE, minProtocolVersion: TLS_AUTO}}\n  selector: {app: apigee-ingressgateway}",
+         "mode: SIMPLE}}\n  selector: {app: apigee-ingressgateway}", "port"),
+        ("  selector: {app: apigee-ingressgateway}", "  selector: {app: istio-ingressgateway}", "selector"),
+        ("  selector: {app: apigee-ingressgateway}\n", "", "selector"),
+        ("credentialName: acme-hyb-prod-grp, mode: SIMPLE, minProtocolVersion: TLS_AUTO}}\n  selector: {app: apigee-ingressgateway}",
+         "credentialName: other, mode: SIMPLE}}\n  selector: {app: apigee-ingressgateway}", "different-certificates"),
+        ("additionalGateways: [fallback-no-sni]", "additionalGateways: [missing]", "dangling"),
+        ("name: fallback-no-sni, namespace: apigee", "name: fallback-no-sni, namespace: other", "dangling"),
+        ("kind: ApigeeRoute\n", "kind: ApigeeRoute\nkind: ApigeeRoute\n", "duplicate-key"),
+    ],
+)  # fmt: skip
+def test_each_lint_names_file_and_line(before: str, after: str, expected: str) -> None:
+    """One mistake gives one lint, at a line of the object that has it; among all routes of the cluster."""
+    assert before in BOTH
+
+    found = lints(BOTH.replace(before, after, 1), LISTED)
+
+    assert [(expected, "r0.yaml")] == [(name, file) for name, file, _ in found]
+    assert all(1 <= line <= BOTH.count("\n") + 2 for _, _, line in found)
+
+
+def test_a_group_without_a_link_is_linted_only_where_others_have_one() -> None:
+    """One of two groups."""
+    second = GROUP.replace("prod-grp-000", "test-grp-000").replace("  additionalGateways: [fallback-no-sni]\n", "")
+    empty = GROUP.replace("prod-grp-000", "test-grp-000").replace("[fallback-no-sni]", "[]")
+
+    assert ["partial-vhosts"] == [name for name, _, _ in lints(BOTH, second)]
+    assert ["partial-vhosts"] == [name for name, _, _ in lints(BOTH, empty)]
+    assert [] == lints(second, WILDCARD)
+
+
+def test_a_missing_route_is_only_missing_among_all_of_them() -> None:
+    """In single files nothing says that there are no others."""
+    assert [] == lints(GROUP)
+    assert ["dangling"] == [name for name, _, _ in lints(GROUP, LISTED)]
+
+
+def test_lists_in_yaml_and_json_are_read_alike() -> None:
+    """``kubectl get -o yaml``, ``-o json``, tabs in JSON, and ApigeeRouteList."""
+    items = [yaml.safe_load(GROUP), yaml.safe_load(WILDCARD)]
+    whole = {"apiVersion": "v1", "kind": "List", "items": items}
+    made = [
+        yaml.safe_dump(whole),
+        json.dumps(whole),
+        json.dumps(whole, indent="\t"),
+        json.dumps({**whole, "kind": "ApigeeRouteList"}),
+    ]
+
+    for text in made:
+        facts = read(text)
+        assert (True, ["acme-hyb-prod-grp-000-1a2b3c4", "fallback-no-sni"]) == (
+            facts.complete,
+            [each.name for each in facts.routes],
+        )
+        assert has_routes(read_manifests("x", text))
+
+
+def test_placeholders_are_never_judged() -> None:
+    """A template of a wildcard route in shell's, and in Jinja's, style: what it will become is nobody's mistake."""
+    template = (
+        WILDCARD.replace('"*"', '"{{ host }}"')
+        .replace("number: 443", 'number: "${PORT}"')
+        .replace("HTTPS", "${PROTOCOL}")
+        .replace("SIMPLE", "${MODE}")
+        .replace("acme-hyb-prod-grp", "${SECRET}")
+        .replace("app: apigee-ingressgateway", "app: apigee-ingressgateway, ingress_name: ${INGRESS}")
+        .replace("NonSniClient: true", 'NonSniClient: "${NON_SNI}"')
+    )
+    linked = GROUP.replace("[fallback-no-sni]", '["${ROUTE_NAME}"]')
+    facts = read(template, linked, LISTED)
+
+    assert () == facts.lints
+    assert ["fallback-no-sni"] == [route.name for route in facts.wildcards]
+    found = told(routes=facts, overrides=overrides())
+    assert {"inconclusive"} == set(found)
+
+
+def test_a_linked_route_that_is_no_wildcard_is_said_to_be_none() -> None:
+    """The name in additionalGateways is right, and the route behind it has a name of its own."""
+    other = WILDCARD.replace('"*"', "shop.example.com")
+    finding = told(probes=RESET, routes=routes(GROUP, other))["no-wildcard"]
+
+    assert any(
+        "fallback-no-sni is listed in additionalGateways, and its hostnames are shop.example.com" in each.text
+        for each in finding.evidence
+    )
+
+
+@given(st.integers(0, len(BOTH)), st.integers(0, 80), st.text(alphabet="{}[]:-&*!|>'\"%@`#\n \tab0", max_size=8))
+def test_damage_anywhere_never_raises(start: int, length: int, patch: str) -> None:
+    """Whatever was damaged, something is read, and judged."""
+    told(probes=RESET, routes=read(BOTH[:start] + patch + BOTH[start + length :], LISTED))
