@@ -6,15 +6,17 @@ labels of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from prober.discovery.kubernetes_objects import items, mapping
 
-__all__ = ["TLS_PROTOCOLS", "Claim", "apigee_claims", "istio_claims", "selected"]
+__all__ = ["TLS_PROTOCOLS", "Claim", "PodLabels", "apigee_claims", "istio_claims", "labels_by_namespace", "selected"]
 
 TLS_PROTOCOLS = frozenset({"HTTPS", "TLS"})
+PodLabels: TypeAlias = Mapping[object, Collection[frozenset[tuple[str, str]]]]
+"""By namespace."""
 _DEFAULT_SELECTOR = {"app": "apigee-ingressgateway"}
 
 
@@ -52,18 +54,21 @@ def apigee_claims(routes: Iterable[Mapping[str, Any]]) -> Iterator[Claim]:
                     yield Claim(mapping(spec, "selector") or _DEFAULT_SELECTOR, each, hosts)
 
 
-def selected(claims: Iterable[Claim], service: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> list[Claim]:
+def labels_by_namespace(pods: Iterable[Mapping[str, Any]]) -> PodLabels:
+    """The different sets of labels that there are; replicas have the same."""
+    found: dict[object, set[frozenset[tuple[str, str]]]] = {}
+    for pod in pods:
+        labels = frozenset(mapping(pod, "metadata", "labels").items())
+        found.setdefault(mapping(pod, "metadata").get("namespace"), set()).add(labels)
+    return found
+
+
+def selected(claims: Iterable[Claim], service: Mapping[str, Any], pods: PodLabels) -> list[Claim]:
     """Those with whose labels some pods of the Service are; without pods to look at, those whose selector goes with the Service's."""
     selector = mapping(service, "spec", "selector")
     if not selector:
         return []
-    namespace = mapping(service, "metadata").get("namespace")
-    seen = {
-        frozenset(labels.items())
-        for pod in pods
-        if mapping(pod, "metadata").get("namespace") == namespace
-        and selector.items() <= (labels := mapping(pod, "metadata", "labels")).items()
-    }
+    seen = {labels for labels in pods.get(mapping(service, "metadata").get("namespace"), ()) if selector.items() <= labels}
     return [claim for claim in claims if claim.selector and _matches(claim.selector, selector, seen)]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from prober.addresses import parse_server_name
-from prober.discovery.kubernetes_claims import TLS_PROTOCOLS, apigee_claims, istio_claims, selected
+from prober.discovery.kubernetes_claims import TLS_PROTOCOLS, apigee_claims, istio_claims, labels_by_namespace, selected
 from prober.discovery.kubernetes_objects import META, cluster_ips, identity, items, load_balancers, mapping
 from prober.model import Address
 from prober.sources import ADDRESS, NAME, SERVER_NAMES, LabelSet, LabelSets
@@ -130,6 +130,7 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
 
 def _services(cluster: Cluster) -> Iterator[_Found]:
     claims = [*istio_claims(cluster.istio_gateways), *apigee_claims(cluster.apigee_routes)]
+    pods = labels_by_namespace(cluster.pods)
     for service in cluster.services:
         spec = mapping(service, "spec")
         if spec.get("type") != "LoadBalancer":
@@ -138,7 +139,7 @@ def _services(cluster: Cluster) -> Iterator[_Found]:
         owner, meta = identity("service", service)
         annotated = str(mapping(service, "metadata", "annotations").get("external-dns.alpha.kubernetes.io/hostname", ""))
         of_service = [name.strip() for name in annotated.split(",") if name.strip()]
-        mine = selected(claims, service, cluster.pods)
+        mine = selected(claims, service, pods)
         for port in items(spec, "ports"):
             numbers = {port.get("port"), port.get("targetPort")}
             here = [claim for claim in mine if claim.port in numbers]
