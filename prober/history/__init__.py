@@ -5,5 +5,6 @@ database.py  opens the file: made if missing, set aside if corrupted, refused if
 records.py   what is written together, in one transaction
 pruning.py   bounds by age and by size
 reading.py   what is asked of it
+returning.py from memory into the file, once a disk that was full at the start has room
 history.py   the worker thread, and what the service does with all this
 """

@@ -1,7 +1,7 @@
 """Opens ``state.db``: made if missing, set aside if it is corrupted or from a newer prober, refused if it cannot be written.
 
 Only what an operator must put right ends the start (`StateError`). A file that is no use is moved away and named in
-`Opened.troubles`; a full disk means working in memory until the next start, which is in `Opened.troubles` too.
+`Opened.troubles`; a full disk means working in memory until there is room, which is in `Opened.troubles` too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "StateError",
     "Trouble",
     "is_corruption",
+    "open_again",
     "open_database",
     "open_database_file",
     "set_aside",
@@ -39,6 +40,7 @@ _SET_ASIDE_KEPT = 3
 """Files that were set aside and are kept for people to look at; older ones are deleted."""
 
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNWRITTEN = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 class StateError(Exception):
@@ -61,23 +63,40 @@ class Opened(NamedTuple):
     """None: in memory."""
     lock: int | None
     troubles: tuple[Trouble, ...] = ()
+    awaited: Path | None = None
+    """The directory that had no room; in memory until then."""
 
 
 def open_database(directory: Path | None) -> Opened:
     """Open the state in this directory, or in memory where there is none."""
     if directory is None:
         return Opened(_in_memory(), None, None)
-    lock = _claim(directory)
+    lock: int | None = None
     path = directory / FILE_NAME
     try:
+        lock = _claim(directory)
         return _open_file(path, lock)
     except BaseException as error:
-        if isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_FULL:
-            message = f"the disk of {directory} is full; history and alert states are kept in memory until the next start"
-            return Opened(_in_memory(), None, lock, (Trouble("full", message),))
-        os.close(lock)
+        if _no_room(error):
+            message = f"the disk of {directory} is full; history and alert states are kept in memory until there is room"
+            return Opened(_in_memory(), None, lock, (Trouble("full", message),), directory)
+        if lock is not None:
+            os.close(lock)
         if isinstance(error, sqlite3.Error):
             raise StateError(f"{path} cannot be opened: {error}; check its permissions and its file system") from None
+        if isinstance(error, OSError):
+            raise _unwritable(directory, error) from None
+        raise
+
+
+def open_again(directory: Path, lock: int | None) -> Opened:
+    """Open what had no room before, with the lock that was got then; `sqlite3.Error`, `OSError` or `StateError` when it has none yet."""
+    claimed = _claim(directory) if lock is None else lock
+    try:
+        return _open_file(directory / FILE_NAME, claimed)
+    except BaseException:
+        if lock is None:
+            os.close(claimed)
         raise
 
 
@@ -146,17 +165,19 @@ def _claim(directory: Path) -> int:
         lock = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (FileExistsError, NotADirectoryError):
         raise StateError(f"{directory} is no directory; name one that may be made or written") from None
-    except OSError as error:
-        hint = "check its owner and permissions, or leave the key out to keep the state in memory"
-        if error.errno == errno.EROFS:
-            hint = "mount a writable volume there, or leave the key out to keep the state in memory"
-        raise StateError(f"{directory} cannot be written: {error.strerror}; {hint}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
         raise StateError(f"{directory} is in use by another prober; stop it, or give each one a directory of its own") from None
     return lock
+
+
+def _unwritable(directory: Path, error: OSError) -> StateError:
+    hint = "check its owner and permissions, or leave the key out to keep the state in memory"
+    if error.errno == errno.EROFS:
+        hint = "mount a writable volume there, or leave the key out to keep the state in memory"
+    return StateError(f"{directory} cannot be written: {error.strerror}; {hint}")
 
 
 def set_aside(path: Path, why: str) -> Path:
@@ -177,6 +198,15 @@ def set_aside(path: Path, why: str) -> Path:
 def is_corruption(error: sqlite3.Error) -> bool:
     """Whether the file's contents are to blame."""
     return _code(error) in _CORRUPT
+
+
+def _no_room(error: BaseException) -> bool:
+    """A full disk, or a quota, which SQLite does not tell from other errors of writing."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    if not isinstance(error, sqlite3.Error):
+        return False
+    return _code(error) == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorcode", None) in _UNWRITTEN
 
 
 def _code(error: sqlite3.Error) -> int | None:

@@ -14,16 +14,26 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any, NamedTuple, TypeVar
 
 import trio
 
 from prober.changelog import KeptFailure, VerdictChange
 from prober.history import reading
-from prober.history.database import Opened, Trouble, is_corruption, open_database, open_database_file, set_aside
+from prober.history.database import (
+    Opened,
+    StateError,
+    Trouble,
+    is_corruption,
+    open_again,
+    open_database,
+    open_database_file,
+    set_aside,
+)
 from prober.history.pruning import Bounds, prune
 from prober.history.records import Batch, Loaded, apply, load
+from prober.history.returning import first_sequence, move
 
 __all__ = ["History"]
 
@@ -36,6 +46,7 @@ MEMORY_BYTES = 16 * 1024 * 1024
 """Of a history that has no file."""
 
 RETRY_SECONDS = 2.0
+RETRY_LONGEST_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 PRUNE_BATCHES = 5000
 _TOGETHER = 500
@@ -63,7 +74,11 @@ class History:
         self._connection = opened.connection
         self._path = opened.path
         self._lock = opened.lock
-        self._bounds = bounds or (Bounds() if opened.path is not None else Bounds(size=MEMORY_BYTES))
+        self._awaited = opened.awaited
+        self._awaiting = 0
+        """Batches that are in memory until the disk has room."""
+        self._patience = RETRY_SECONDS
+        self._given_bounds = bounds
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._backlog: deque[Batch] = deque()
         self._token: trio.lowlevel.TrioToken | None = None
@@ -72,8 +87,12 @@ class History:
         """Told, in Trio's thread, when something goes wrong with the disk; ``restored`` is the reason when all is well again."""
         self.on_fresh: Callable[[], Batch] | None = None
         """Asked, in Trio's thread, for everything that stands, when a database had to be begun anew."""
+        self.on_return: Callable[[Loaded], None] | None = None
+        """Told, in Trio's thread, what a file holds that could only be opened now, for want of room."""
         self.troubles = opened.troubles
         self.loaded: Loaded = load(self._connection)
+        if self._awaited is not None:
+            self.loaded = self.loaded._replace(sequence=first_sequence(time()))
 
     @classmethod
     def open(cls, directory: Path | None, bounds: Bounds | None = None) -> History:
@@ -86,9 +105,13 @@ class History:
         return self._path is not None
 
     @property
+    def _bounds(self) -> Bounds:
+        return self._given_bounds or (Bounds() if self.persistent else Bounds(size=MEMORY_BYTES))
+
+    @property
     def unsaved(self) -> int:
         """Batches that are not on disk yet."""
-        return self._jobs.qsize() + len(self._backlog)
+        return self._jobs.qsize() + len(self._backlog) + self._awaiting
 
     # -- from Trio's thread --------------------------------------------------------------------------------------------
 
@@ -143,14 +166,19 @@ class History:
 
     def _work(self) -> None:
         pruned, written = 0.0, 0
+        tried = monotonic()
         while True:
             jobs, stop = self._next_jobs()
+            if self._awaited is not None and (stop or monotonic() - tried >= self._patience):
+                self._return(self._awaited)
+                tried = monotonic()
             writes = [job for job in jobs if isinstance(job, _Write)]
             self._backlog.extend(write.batch for write in writes)
             while len(self._backlog) > UNSAVED_LIMIT:
                 self._backlog.popleft()
             if self._backlog:
                 written += len(writes)
+                self._awaiting += len(writes) if self._awaited is not None else 0
                 self._write()
             for write in writes:
                 if write.then is not None:
@@ -168,7 +196,7 @@ class History:
     def _next_jobs(self) -> tuple[list[_Write | _Ask], bool]:
         """What waits, at least one job unless it is time to try again."""
         jobs: list[_Write | _Ask] = []
-        patience: float | None = RETRY_SECONDS if self._backlog else PRUNE_SECONDS
+        patience = RETRY_SECONDS if self._backlog else PRUNE_SECONDS if self._awaited is None else self._patience
         with suppress(queue.Empty):
             while len(jobs) < _TOGETHER:
                 job = self._jobs.get(timeout=patience)
@@ -244,6 +272,30 @@ class History:
         fresh = self.on_fresh
         if fresh is not None:
             self._in_trio(lambda: self.commit(fresh()))
+
+    def _return(self, directory: Path) -> None:
+        """Open what had no room at the start, and move what memory holds into it; when there is none yet, wait for longer."""
+        opened = None
+        try:
+            opened = open_again(directory, self._lock)
+            found = load(opened.connection)
+            move(self._connection, opened.connection)
+        except (sqlite3.Error, OSError, StateError):
+            if opened is not None:
+                opened.connection.close()
+                if self._lock is None and opened.lock is not None:
+                    os.close(opened.lock)
+            self._patience = min(2 * self._patience, RETRY_LONGEST_SECONDS)
+            return
+        self._connection.close()
+        self._connection, self._path, self._lock = opened.connection, opened.path, opened.lock
+        self._awaited, self._awaiting = None, 0
+        for trouble in opened.troubles:
+            self._report(*trouble)
+        self._report("restored", f"{self._path} is written: there is room again, and what was kept in memory is in it")
+        listener = self.on_return
+        if listener is not None:
+            self._in_trio(lambda: listener(found))
 
     def _answer(self, job: _Ask) -> None:
         try:

@@ -134,8 +134,14 @@ class Alerts:
         self._states: dict[AlertKey, _State] = {}
         # The healthy need no look at each alert: only addresses with a state do.
         self._addresses: dict[tuple[str, str], set[AlertName]] = {}
-        for alert in restored:
+        self.restore(restored)
+
+    def restore(self, alerts: Iterable[Alert]) -> list[Alert]:
+        """Go on with alerts of the process before this one, as far as nothing newer is known of them; those that were taken."""
+        taken = [alert for alert in alerts if alert.key not in self._states]
+        for alert in taken:
             self._keep(_State(alert, Condition.FAILING if alert.phase is Phase.FIRING else Condition.HEALTHY))
+        return taken
 
     def firing(self) -> Iterator[Alert]:
         """The alerts that fire now."""

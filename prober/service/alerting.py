@@ -20,7 +20,7 @@ from prober.history.database import Trouble
 from prober.history.history import History
 from prober.history.records import Batch, Loaded
 from prober.judge.alert_rules import AlertName, Round
-from prober.judge.alerting import AlertChange, AlertKey, Alerts, Phase
+from prober.judge.alerting import Alert, AlertChange, AlertKey, Alerts, Phase
 from prober.model import Target
 from prober.notices import OutboxEntry
 from prober.outlets.notifier import Notifier
@@ -64,7 +64,7 @@ class Alerting:
         self._started = clock()
         self._listening = ""
         self._intervals: dict[str, float] = {}
-        self._loaded = loaded = _own(history, shard)
+        self._loaded = loaded = _own(history, history.loaded, shard)
         self._shard = shard
         self._alerts = Alerts(settings.policy, loaded.sequence, loaded.alerts)
         self._seen_missing = not loaded.alerts and not loaded.verdicts
@@ -77,16 +77,14 @@ class Alerting:
             self._troubled(trouble)
         history.on_trouble = self._troubled
         history.on_fresh = self._everything
+        history.on_return = self._returned
 
     def listening(self, url: str) -> None:
         """The service answers at this URL: links can be made, and what the process before this one left undone goes on."""
         self._listening = url
         self.configure(self._settings)
         loaded = self._loaded
-        self._notifier.resume(loaded.outbox, loaded.alerts)
-        firing = sum(alert.phase is Phase.FIRING for alert in loaded.alerts)
-        if loaded.outbox or firing:
-            event(_log, logging.INFO, "alerts are taken up", firing=firing, undelivered=len(loaded.outbox))
+        self._take_up(loaded.outbox, loaded.alerts)
 
     def configure(self, settings: Settings) -> None:
         """Take new settings into use."""
@@ -198,6 +196,18 @@ class Alerting:
             outbox=self._notifier.waiting(),
         )
 
+    def _returned(self, loaded: Loaded) -> None:
+        """The disk was full at the start: what the process before this one left is known only now."""
+        own = _own(self._history, loaded, self._shard)
+        self._take_up(own.outbox, self._alerts.restore(own.alerts))
+        self._seen_missing = False
+
+    def _take_up(self, outbox: Sequence[OutboxEntry], alerts: Sequence[Alert]) -> None:
+        self._notifier.resume(outbox, alerts)
+        firing = sum(alert.phase is Phase.FIRING for alert in alerts)
+        if outbox or firing:
+            event(_log, logging.INFO, "alerts are taken up", firing=firing, undelivered=len(outbox))
+
     def _troubled(self, trouble: Trouble) -> None:
         if trouble.reason == "restored":
             event(_log, logging.INFO, "state", problem=trouble.message)
@@ -207,14 +217,13 @@ class Alerting:
         event(_log, logging.ERROR, "state", problem=trouble.message)
 
 
-def _own(history: History, shard: Shard) -> Loaded:
+def _own(history: History, loaded: Loaded, shard: Shard) -> Loaded:
     """What was loaded, without what belongs to another shard since the number of shards has changed.
 
     That is no end of an alert: what fires goes on firing, and the shard that watches it now will say so within its first
     failing rounds, before an Alertmanager lets go of what was last sent. So it is forgotten, and nobody is told. What webhooks
     have not been told yet is told: it happened.
     """
-    loaded = history.loaded
     moved = tuple(alert.key for alert in loaded.alerts if alert.key.target and not shard.owns(alert.key.target))
     away = tuple(known.key for known in loaded.verdicts if not shard.owns(known.key.target))
     if not (moved or away):
