@@ -37,6 +37,10 @@ GAP_SECONDS = 10.0
 """A cluster is asked at most so often, however many targets fail and recover."""
 COLLECT_SECONDS = 30.0
 """For all answers of one cluster together."""
+AT_ONCE = 20
+"""Targets that are diagnosed before the store is looked at again, those first that have waited longest."""
+REST = 4.0
+"""Seconds of rest for each second that a diagnosis took: it shares the interpreter with the probing loop."""
 MOST_TARGETS = 200
 """Targets that are diagnosed; when more fail at once, they fail for the reasons of these."""
 MOST_PROBES = 20
@@ -130,12 +134,14 @@ class Diagnosing:
         clusters = self._clusters  # a reload may put others in their place meanwhile
         for cluster in clusters:
             await self._ask(cluster)
-        for name in due:
+        for name in sorted(due, key=lambda name: self._cases[name].judged)[:AT_ONCE]:
             case = self._cases.get(name)
             if case is None:
                 continue  # a reload came between
-            case.seen, case.judged = failing[name].seen(), trio.current_time()
+            began = trio.current_time()
+            case.seen, case.judged = failing[name].seen(), began
             case.diagnosis = await self._diagnose(clusters, failing[name].states, case.diagnosis.findings)
+            await trio.sleep(REST * (trio.current_time() - began))
 
     def _is_due(self, case: _Case, now: _Failing) -> bool:
         age = trio.current_time() - case.judged

@@ -13,6 +13,7 @@ from prober.cli import main
 from prober.config.document import load
 from prober.discovery import kubernetes
 from prober.outlets.web import create_app
+from prober.service import installations
 from tests.deploy.rendering import DEPLOY, KUBERNETES, kustomized, of_kind
 from tests.outlets.fleet import FakeService
 
@@ -83,13 +84,15 @@ def test_the_rules_are_those_for_prometheus() -> None:
 
 
 def test_the_service_may_list_and_watch_what_it_follows_and_nothing_else() -> None:
-    """The role's resources are those of discovery; no Secrets, no writing."""
+    """The role's resources are those of discovery, and what a diagnosis lists beside them; no Secrets, no writing."""
     rules = of_kind("ClusterRole", WRITTEN)["rules"]
-    granted = {(group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]}
+    granted = {
+        (group, resource): tuple(rule["verbs"]) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]
+    }
     followed = {(version.rpartition("/")[0], plural) for plural, versions in kubernetes._KINDS.values() for version in versions}
+    listed = {(version.rpartition("/")[0], plural) for plural, version in installations._KINDS.items()}
 
-    assert granted == followed
-    assert [rule["verbs"] for rule in rules] == [["list", "watch"]] * len(rules)
+    assert granted == {**dict.fromkeys(listed, ("list",)), **dict.fromkeys(followed, ("list", "watch"))}
     assert pod()["automountServiceAccountToken"] is True
 
 

@@ -66,6 +66,7 @@ labels:
 - {apiGroups: [networking.istio.io], resources: [gateways], verbs: [list, watch]}
 - {apiGroups: [route.openshift.io], resources: [routes], verbs: [list, watch]}
 - {apiGroups: [apigee.cloud.google.com], resources: [apigeeroutes], verbs: [list, watch]}
+- {apiGroups: [apigee.cloud.google.com], resources: [apigeerouteconfigs, apigeeissues], verbs: [list]}
 {{- end -}}
 
 {{- /* Kubelet shows neither a password nor a certificate. */ -}}
