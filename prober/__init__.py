@@ -5,6 +5,7 @@ The tree in the order in which the data flows:
   config/      YAML text -> frozen model values; every error with file, line and path
   model.py     the values that the parts exchange: Target, Handshake, Observation, Differential, Verdict
   schedule.py  when a differential is due: a stable phase from the target's key; skips, never queues
+  sharding.py  which of several probers watches a target: rendezvous hashing of its name
   tls/         bytes <-> events: a hand-built ClientHello and the client's side of TLS 1.0 to 1.3, without I/O
   probing/     the only code that opens sockets to targets: engine, resolution, the three hellos of a differential
   judge/       facts -> opinion: certificates, verdicts, signatures of known ingresses

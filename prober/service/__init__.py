@@ -4,6 +4,7 @@ plan.py      a checked configuration -> what is watched, with its trust anchors;
 rounds.py    the schedule's ticks -> differentials -> judgements -> the store
 running.py   what the outlets may ask of the service: `prober.operations.Operations`
 life.py      from start to SIGTERM: listener, engine, rounds, web server and signals in one nursery
+service_manager.py   sd_notify: ready, reloading, stopping, alive
 signals.py   a stop is status 0 whenever it comes
 logs.py      structured lines on standard error
 """
