@@ -61,11 +61,20 @@ class _Running:
                 self.changed()
         elif found != self.read:
             self.read = found
-            rules = self.source.relabelling
-            self.found = tuple(labels for each in found if (labels := relabel(each, rules)) is not None)
-            self.changed()
+            self._relabel(found)
         elif first:
             self.changed()
+
+    def reconfigured(self, source: Source) -> None:
+        """The same place with other rules: what it said is read by these, and what it no longer says is not lost by asking anew."""
+        self.source = source
+        if self.read is not None:
+            self._relabel(self.read)
+
+    def _relabel(self, read: LabelSets) -> None:
+        rules = self.source.relabelling
+        self.found = tuple(labels for each in read if (labels := relabel(each, rules)) is not None)
+        self.changed()
 
     def failed(self, reason: str) -> None:
         """It cannot be read; what it found stays."""
@@ -113,15 +122,17 @@ class Supervisor:
         return {name: len(running.problems) for name, running in self._running.items()}
 
     def configure(self, sources: Collection[Source], again: Callable[[Source], bool] = lambda _: False) -> None:
-        """Run exactly these from now on. An unchanged one goes on undisturbed, unless it is to be run ``again``.
+        """Run exactly these from now on. One that looks at the same place goes on undisturbed, unless it is to be run ``again``.
 
         One that kept its name keeps what it found until it finds something else.
         """
         before, self._running = self._running, {}
         for source in sources:
             known = before.get(source.name)
-            if known is not None and known.source == source and not again(source):
+            if known is not None and known.source.how == source.how and not again(source):
                 self._running[source.name] = before.pop(source.name)
+                if known.source != source:
+                    known.reconfigured(source)
                 continue
             running = _Running(source, self._changed, self._success)
             if known is not None and type(known.source.how) is type(source.how):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 import trio
@@ -87,12 +88,25 @@ async def test_a_reload_keeps_what_is_unchanged(autojump_clock: MockClock, nurse
     supervisor, success = supervised(**watchers)
     nursery.start_soon(supervisor.run)
     await trio.sleep(1)
-    rule = RelabelRule(action=Action.DROP, source_labels=("x",))
-    supervisor.configure([source("kept"), source("changed", rule)])
+    changed = Source(name="changed", how=TargetFiles(patterns=("elsewhere",)))
+    supervisor.configure([source("kept"), changed])
     await trio.sleep(1)
     assert supervisor.found == {"kept": FOUND, "changed": FOUND}
     assert success.keys() == {"kept", "changed"}
     assert (watchers["kept"].runs, watchers["changed"].runs) == (1, 2)
+
+
+async def test_other_rules_are_applied_to_what_was_said(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    """At once, and without asking again: what the source would not say a second time stays."""
+    watcher = Scripted(FOUND, SourceError("no"))
+    supervisor, _ = supervised(one=watcher)
+    nursery.start_soon(supervisor.run)
+    await trio.sleep(1)
+    supervisor.configure([source("one", RelabelRule(action=Action.DROP, source_labels=(ADDRESS,), regex=re.compile(".*1:443")))])
+    assert supervisor.found == {"one": FOUND[1:]}
+    supervisor.configure([source("one")])
+    assert supervisor.found == {"one": FOUND}
+    assert watcher.runs == 1
 
 
 async def test_what_is_found_is_relabelled(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
