@@ -45,6 +45,7 @@ def test_each_target_is_watched_by_one_shard_and_probed_by_any(tmp_path: Path) -
                 service.wait_ready()
                 watched = {key.split()[0] for key in service.verdicts()}
                 seen.append(watched)
+                assert f" shard={number}/2" in service.program.log()
                 assert service.samples("prober_shard_info") == [({"shard": str(number), "shards": "2"}, 1.0)]
                 assert service.value("prober_shards") == 2
                 assert service.value("prober_targets", source="config") == len(watched - set(FOUND))
