@@ -326,9 +326,9 @@ class _Run:
             self._bar.make_room()
         if self._fed and not self._under_way:
             self._output.write(text)  # nobody has to be waited for
-        else:
+        elif rest := self._output.write_at_once(text):
             # A pager that is not scrolled, or a full pipe, must not stop the clock of handshakes that are in flight.
-            await trio.to_thread.run_sync(self._output.write, text, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(self._output.finish, rest, abandon_on_cancel=True)
 
     # -- people --------------------------------------------------------------------------------------------------------
 
