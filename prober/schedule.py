@@ -3,6 +3,8 @@
 Open loop: an entry is due at ``phase + n * interval`` for every whole ``n``, whatever happened to the rounds before. The phase is a
 hash of the entry's key, so that entries spread evenly, and it is pinned to absolute time, so that neither a restart nor a
 reload moves or bunches anything. A tick that nobody came for within its interval is skipped and counted, never queued.
+
+An entry may be run once ahead of its tick (`Schedule.advance`), so that nobody waits an interval to know anything about it.
 """
 
 from __future__ import annotations
@@ -81,6 +83,21 @@ class Schedule:
         self._entries = kept
         self._rebuild()
 
+    def advance(self, key: Key, now: float, rest: float) -> bool:
+        """Run the key now, and next at its first tick after ``rest`` seconds: whether it is still there to be run.
+
+        What is left out in between was not missed: two rounds in quick succession would be counted as two by alerts.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        entry.await_next(now + rest)  # its place in the heap is corrected when it comes to the top
+        return True
+
+    def next_tick(self, key: Key) -> float:
+        """When the key is due next."""
+        return self._entries[key].at
+
     def restart(self, now: float) -> None:
         """The clock was set: every entry waits for its first tick after the new ``now``."""
         for entry in self._entries.values():
@@ -96,7 +113,10 @@ class Schedule:
         ready: list[Due] = []
         heap = self._heap
         while heap and heap[0][0] <= now and (limit is None or len(ready) < limit):
-            _, number, entry = heap[0]
+            at, number, entry = heap[0]
+            if at < entry.at:
+                heapreplace(heap, (entry.at, number, entry))
+                continue
             missed_from = entry.tick
             entry.await_next(now)
             # The last tick that has come is run; those before it were missed. A float's rounding may put it one too far back.

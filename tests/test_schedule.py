@@ -163,3 +163,18 @@ def test_an_empty_schedule_has_no_wakeup() -> None:
     schedule = Schedule()
     assert schedule.next_wakeup() is None
     assert schedule.due(NOW) == []
+
+
+def test_an_entry_may_be_run_ahead_once_and_then_keeps_its_phase() -> None:
+    """The ticks within the rest are left out and not missed; those after it are where they always were."""
+    key = ("edge", "203.0.113.10:443")
+    schedule, untouched = Schedule(), Schedule()
+    for each in (schedule, untouched):
+        each.replace({key: 10.0, ("other",): 10.0}, 1000.0)
+    tick = untouched.next_tick(key)
+    assert schedule.advance(key, tick - 1.0, 5.0)
+    assert [due.key for due in schedule.due(tick + 5.0) if due.key == key] == []
+    assert schedule.next_tick(key) == tick + 10.0
+    (again,) = (due for due in schedule.due(tick + 10.5) if due.key == key)
+    assert (again.at, again.missed) == (tick + 10.0, 0)
+    assert not schedule.advance(("gone",), 1000.0, 5.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import socket
 import sys
@@ -86,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     from prober.sharding import parse_shard
 
     stoppable()
+    # What a configuration becomes stays: looking for garbage in it again and again takes as long as reading it.
+    gc.disable()
     try:
         shard = parse_shard(args.shard, os.environ.get("POD_NAME") or socket.gethostname())
     except ValueError as error:

@@ -153,6 +153,7 @@ class RunningService:
         everywhere = (*configured, *(target for target in self._found if target.name not in names))
         shard = self._plan.options.shard
         self._targets = tuple(target for target in everywhere if shard.owns(target.name))
+        self._rounds.policy = self._plan.config.alerting.policy
         by_key = watched(self._targets)
         # `/probe` may ask any shard for any target. Of targets that share an address, the first is meant.
         self._by_address = {one.address: one for one in reversed(watched(everywhere).values())}

@@ -11,6 +11,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from prober.judge.alerting import Policy
 from prober.judge.trust import TrustStore
 from prober.probing.resolve import literal_endpoint
 from prober.schedule import Key
@@ -46,6 +47,10 @@ class Share:
     """None: as before."""
     elsewhere: frozenset[StateKey]
     """Endpoints of its targets that other workers watch."""
+    known: frozenset[Key]
+    """Of the changed ones: those that another process has probed before."""
+    policy: Policy
+    """When alerts fire."""
     awaiting_targets: bool
     """Targets that belong to the first round are still to be found."""
 

@@ -21,7 +21,7 @@ from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.probing.runner import Runner
 from prober.schedule import Key
-from prober.service import logs
+from prober.service import collecting, logs
 from prober.service.frames import FrameStream
 from prober.service.plan import Watched
 from prober.service.reports import Report, Reporter
@@ -60,6 +60,7 @@ class _Worker:
             witness=self._reporter,
             attentive=Runner(self._engine, transcript=True),
             overseer=self._reporter,
+            prompt=True,
         )
         self._tallies = TallyBook(statistics)
         self._told = trio.current_time()
@@ -79,6 +80,8 @@ class _Worker:
                 self._adopt(pickle.loads(frame))  # noqa: S301  (see prober.service.frames)
                 if not started:
                     started = True
+                    collecting.settle()
+                    nursery.start_soon(collecting.sweep)
                     nursery.start_soon(self._rounds.run)
                     nursery.start_soon(self._report)
             self._rounds.stop()
@@ -96,7 +99,8 @@ class _Worker:
         self._watched |= share.changed
         self._reporter.begin_anew({one.target.name for one in share.changed.values()})
         self._rounds.awaiting_targets = share.awaiting_targets
-        self._rounds.replace(self._watched, self._trust.trust, share.elsewhere)
+        self._rounds.policy = share.policy
+        self._rounds.replace(self._watched, self._trust.trust, share.elsewhere, share.known)
 
     async def _report(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import trio
 
+from prober.judge.alerting import Policy
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
 from prober.model import Differential, Endpoint
@@ -80,6 +81,8 @@ class Workers:
         """Who wrote each state."""
         self._held: dict[Key, tuple[StateKey, ...]] = {}
         self._epoch = 0
+        self.policy = Policy()
+        """As in `Rounds`."""
         self.awaiting_targets = False
         """As in `Rounds`."""
         self.first_round_done = False
@@ -179,12 +182,15 @@ class Workers:
             return
         mine = {key: one for key, one in self._watched.items() if self._places[key] == worker.number}
         identities = {file: store.identity for file, store in self._trust.items()}
+        changed = {key: one for key, one in mine.items() if worker.told.get(key) != one}
         share = Share(
             epoch=self._epoch,
-            changed={key: one for key, one in mine.items() if worker.told.get(key) != one},
+            changed=changed,
             removed=tuple(worker.told.keys() - mine.keys()),
             trust=self._trust if worker.trust != identities else None,
             elsewhere=self._places.elsewhere[worker.number],
+            known=frozenset(key for key in changed if self._held.get(key)),
+            policy=self.policy,
             awaiting_targets=self.awaiting_targets,
         )
         worker.told, worker.trust, worker.epoch, worker.ready = mine, identities, self._epoch, False

@@ -89,7 +89,7 @@ class Names(trio.abc.HostnameResolver):
 class Watching:
     """Rounds over a scripted runner, on a clock that tests turn."""
 
-    def __init__(self, clock: MockClock) -> None:
+    def __init__(self, clock: MockClock, *, prompt: bool = False) -> None:
         self.skew = 0.0
         self.mock = clock
         self.store = Store()
@@ -97,7 +97,7 @@ class Watching:
         self.runner = ScriptedRunner(self.clock)
         self.changes: list[Change] = []
         self.names = Names()
-        self.rounds = Rounds(self.runner, self.store, self.statistics, self.changes.append, self.clock)
+        self.rounds = Rounds(self.runner, self.store, self.statistics, self.changes.append, self.clock, prompt=prompt)
 
     def clock(self) -> float:
         """The wall clock: it may be set."""
@@ -459,6 +459,79 @@ async def test_after_stop_nothing_is_recorded(watching: Watching, autojump_clock
     watching.runner.pending.pop()(lambda _: certificate())
     assert len(watching.store) == 0
     assert not watching.changes
+
+
+async def test_first_rounds_do_not_wait_for_their_phase_and_the_others_keep_it(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """A thousand targets are known after a fraction of a second, and none is missed or doubled.
+
+    Their next rounds are at their phases, half an interval later at least.
+    """
+    watching = Watching(autojump_clock, prompt=True)
+    targets = [target(f"t{number}", f"10.0.{number // 250}.{number % 250}") for number in range(1000)]
+    await watching.start(nursery, *targets)
+    await trio.sleep(0.3)
+    assert len({one.name for _, one, _ in watching.runner.started}) == 1000
+    assert watching.rounds.first_round_done
+    await trio.sleep(3 * INTERVAL)
+    moments: dict[str, list[float]] = {}
+    for moment, one, _ in watching.runner.started:
+        moments.setdefault(one.name, []).append(moment)
+    for name, (first, second, *more) in moments.items():
+        assert first - NOW < 0.3
+        assert INTERVAL / 2 <= second - first <= 1.5 * INTERVAL + TICK
+        assert all(
+            0 <= (at - phase((name, f"{address(name)}:443"), INTERVAL)) % INTERVAL <= TICK + 1e-6 for at in (second, *more)
+        )
+        assert len(more) in {1, 2}
+    assert watching.statistics.skipped == {"in_flight": 0, "late": 0}
+
+
+def address(name: str) -> str:
+    """Of the thousand targets above."""
+    number = int(name.removeprefix("t"))
+    return f"10.0.{number // 250}.{number % 250}"
+
+
+async def test_an_ingress_with_a_thousand_names_does_not_feel_a_start(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    """Twenty at once at one address; the others at their phases."""
+    watching = Watching(autojump_clock, prompt=True)
+    await watching.start(nursery, *(target(f"t{number}", "203.0.113.10") for number in range(1000)))
+    await trio.sleep(0.3)
+    assert 20 <= len(watching.runner.started) <= 20 + 1000 * 0.3 / INTERVAL * 2
+    await trio.sleep(INTERVAL)
+    assert len({one.name for _, one, _ in watching.runner.started}) == 1000
+
+
+async def test_a_target_that_a_reload_adds_is_probed_at_once_and_no_other_one_is(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """What was probed before, here or by another process, waits for its tick."""
+    watching = Watching(autojump_clock, prompt=True)
+    await watching.start(nursery, target("old"))
+    await trio.sleep(3 * INTERVAL)
+    watching.runner.started.clear()
+    everything = watched((target("old"), target("new"), target("known")))
+    watching.rounds.replace(everything, {None: trust()}, known={("known", "203.0.113.10:443")})
+    await trio.sleep(2 * TICK)
+    assert [one.name for _, one, _ in watching.runner.started] == ["new"]
+
+
+async def test_transcripts_are_taken_while_a_fault_is_news(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    """From the second failing round until its alert has fired; a fault that goes on is probed as cheaply as health."""
+    watching = Watching(autojump_clock)
+    attentive = ScriptedRunner(watching.clock)
+    watching.rounds = Rounds(
+        watching.runner, watching.store, watching.statistics, watching.changes.append, watching.clock, attentive=attentive
+    )
+    for runner in (watching.runner, attentive):
+        runner.answers = lambda sni: certificate() if sni is Sni.KNOWN else reset()
+    await watching.start(nursery, target())
+    await trio.sleep(10 * INTERVAL)
+    assert len(attentive.started) == 4
+    assert len(watching.runner.started) == 6
+    assert min(moment for moment, _, _ in attentive.started) - watching.runner.started[0][0] <= INTERVAL + TICK
 
 
 async def test_an_engine_that_is_behind_gets_no_more_to_do(
