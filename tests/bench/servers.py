@@ -13,6 +13,7 @@ from prober.model import Endpoint
 from prober.tls.client_hello import HelloFactory
 from prober.tls.profiles import PROFILES
 from prober.tls.registry import NamedGroup
+from tests.bench.addresses import address
 from tests.bench.flights import SERVER_NAME, record
 from tests.bench.machine import CPUS, Cpus
 from tests.bench.peers.native import c_server
@@ -50,11 +51,6 @@ class Servers:
 
     def __getitem__(self, name: str) -> Site:
         return next(site for site in self.sites if site.name == name)
-
-
-def address(number: int) -> str:
-    """One of 60,000 addresses of this host: more than there are local ports to one of them."""
-    return f"127.{10 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}"
 
 
 @contextmanager

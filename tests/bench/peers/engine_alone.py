@@ -22,7 +22,7 @@ from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.tls.client_hello import HelloFactory
 from prober.tls.profiles import PROFILES
-from tests.bench.servers import address
+from tests.bench.addresses import address
 
 
 async def main(port: int, concurrency: int, total: int, name: str, *, each: bool) -> None:
