@@ -48,6 +48,8 @@ case "$2" in
   mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/upper-local,workdir=$1/work-local" "$view/usr/local"
   ;;
 esac
+[ -e "$view/usr/local/bin/python" ] || ln -s "$4" "$view/usr/local/bin/python"
+mkdir -p "$view$3"
 mount -t tmpfs tmpfs "$view$3"    # the sources are not in the image
 echo held
 exec chroot "$view" sleep infinity
@@ -112,7 +114,11 @@ def built_image(directory: Path, configuration: str) -> Iterator[Image]:
     view = directory / "image"
     view.mkdir()
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _HOLD]
-    command += ["sh", str(view), sys.base_prefix, str(_REPOSITORY)]
+    interpreter = (
+        f"python{sys.version_info.major}.{sys.version_info.minor}"  # beside which the link is made, or the machine's own
+    )
+    interpreter = f"/usr/bin/{interpreter}" if sys.base_prefix == "/usr" else interpreter
+    command += ["sh", str(view), sys.base_prefix, str(_REPOSITORY), interpreter]
     with running(command, directory=directory, name="image") as holder:
         eventually(lambda: "held" in holder.log() or holder.process.poll() is not None, "the image's file system is mounted")
         assert holder.process.poll() is None, holder.log()

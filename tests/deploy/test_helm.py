@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from prober.cli import build_parser
+from prober.config import web_file
 from prober.config.document import KEYS, load
 from prober.version import __version__
 from tests.deploy.rendering import CHART, DEPLOY, KUBERNETES, Manifest, Rendered, helm, kustomized, of_kind
@@ -176,9 +177,10 @@ def test_every_value_is_described_and_nothing_else_is_taken() -> None:
 
 
 def test_the_configuration_has_the_keys_that_the_service_knows() -> None:
-    """What the schema of ``config`` takes is what `check-config` takes, but for what the chart writes itself."""
+    """What the schema of ``config`` takes is what `check-config` takes, but for what the chart writes itself; so with ``webConfig``."""
     assert set(SCHEMA["properties"]["config"]["properties"]) == set(KEYS) - OF_THE_CHART
     assert set(KEYS) >= OF_THE_CHART
+    assert set(SCHEMA["properties"]["webConfig"]["properties"]) == set(web_file.KEYS)
 
 
 @pytest.mark.parametrize(
