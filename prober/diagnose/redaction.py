@@ -29,11 +29,17 @@ _BLOCK_LINE = re.compile(rf"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P
 _DATA_LINE = re.compile(
     r"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>data|stringData|binaryData)(?P=quote)[ \t]*:(?P<value>.*)$"
 )
+_OPTION = re.compile(r"(?i)--(?![\w-]*(?:file|path|name|ref)\b)[\w-]{0,40}(?:password|passwd|token|secret|api-?key)[\w-]{0,20}")
+# An entry of an environment over two lines: the value's key is made a telling one while the lines are looked at.
+_NAMED = re.compile(
+    rf"(?im)^([ \t]*(?:- +)*[\"']?name[\"']?[ \t]*:[ \t]*[\"']?({_TELLING})[\"']?[ \t]*\r?\n[ \t]+)([\"']?)(value[\"']?[ \t]*:)"
+)
+_MARK = "password_marked_by_prober_"
 _SECRET_KIND = re.compile(r"""\bkind["']?\s*:\s*["']?Secret\b""")
 # In one line: {password: x}, {"password": "x"}, and the same escaped inside of a JSON string; and NAME=value of environments.
 # Backslashes are counted, so that a long run of them takes no quadratic time.
 _INLINE = re.compile(
-    rf"""(?ix)(?:(?P<q>\\{{0,8}}["'])|\b)(?P<key>{_TELLING})(?(q)\\{{0,8}}["'])\s*[:=]\s*
+    rf"""(?ix)(?:(?P<q>\\{{0,8}}["'])|(?<![\w.-]))(?P<key>{_TELLING})(?(q)\\{{0,8}}["'])\s*[:=]\s*
     (?P<value>\\{{1,8}}"(?:[^"\\]|\\+[^"\\])*\\{{1,8}}"|"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s"'].*)"""
 )
 _DATA_INLINE = re.compile(r"""(["']?(?:data|stringData|binaryData)["']?\s*:\s*)\{[^{}]*\}""")
@@ -44,13 +50,29 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)", re.DOTALL),
         REDACTED,
     ),
+    (re.compile(r"-----BEGIN PGP MESSAGE-----.*?(?:-----END PGP MESSAGE-----|\Z)", re.DOTALL), REDACTED),
     # base64 of "-----BEGIN ", over lines that are folded or indented
     (re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]*(?:(?:\\n|\s)+[A-Za-z0-9+/=]{16,})*"), REDACTED),
     # base64 of JSON: service accounts ({"type" with or without white space) and JSON Web Tokens
     (re.compile(r"\b(?:ewog|ewoJ|ew0K|eyA|eyJ)[A-Za-z0-9+/=_-]{16,}(?:\.[A-Za-z0-9+/=_-]+)*(?:\s+[A-Za-z0-9+/=]{16,})*"), REDACTED),
+    # environments: {name: DB_PASSWORD, value: x}; command lines: --token x, ["--token", "x"]; netrc
+    (
+        re.compile(
+            rf"""(?i)((?:\\{{0,8}}["'])?\bname(?:\\{{0,8}}["'])?\s{{0,9}}:\s{{0,9}}(?:\\{{0,8}}["'])?{_TELLING}(?:\\{{0,8}}["'])?\s{{0,9}},"""
+            r"""\s{0,9}(?:\\{0,8}["'])?value(?:\\{0,8}["'])?\s{0,9}:\s{0,9})(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|\\{1,8}"[^"\\]*\\{1,8}"|[^,}\n]+)"""
+        ),
+        rf"\1{REDACTED}",
+    ),
+    (
+        re.compile(
+            r"""(?i)(?<![\w-])(--(?![\w-]*(?:file|path|name|ref)\b)[\w-]{0,40}(?:password|passwd|token|secret|api-?key)[\w-]{0,20}["']?(?:\s|,|=)\s{0,9}["']?)[^\s"',\]]+"""
+        ),
+        rf"\1{REDACTED}",
+    ),
+    (re.compile(r"(?i)\b(login\s{1,9}\S{1,200}\s{1,9}password\s{1,9})\S+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)\b(bearer|basic|negotiate)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {REDACTED}"),
     # RFC 3986 §3.2.1: user information
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@"), rf"\1{REDACTED}@"),
+    (re.compile(r"(?i)(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,40}://)[^\s/@\"'<>]+@"), rf"\1{REDACTED}@"),
     (re.compile(r"\b(?:ya29\.|gh[pousr]_|github_pat_|xox[abprs]-|glpat-|sk_live_|hvs\.)[\w.-]{8,}"), REDACTED),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\bGOCSPX-[\w-]{10,}"), REDACTED),
     (
@@ -61,6 +83,9 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 # What nothing names: long base64 with letters of both cases and digits. A digest in lower-case hex is none, nor is a path or a name.
 _BASE64 = re.compile(
     r"(?<![\w./+-])(?=[A-Za-z0-9+/]*[a-z])(?=[A-Za-z0-9+/]*[A-Z])(?=[A-Za-z0-9+/]*\d)[A-Za-z0-9+/]{40,}={0,2}(?![\w-])"
+)
+_BASE64URL = re.compile(
+    r"(?<![\w./+-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)(?=[A-Za-z0-9]*[-_])[A-Za-z0-9_-]{40,}={0,2}(?![\w-])", re.ASCII
 )
 _PADDED = re.compile(r"(?<![\w./+-])[A-Za-z0-9+/]{22,}={1,2}(?![\w=-])")
 
@@ -80,12 +105,12 @@ def redact(text: str) -> str:
             return json.dumps(redact_value(value), indent=2 if "\n" in text.strip() else None, ensure_ascii=False) + end
     for shape, replacement in _SHAPES:
         text = shape.sub(partial(_shaped, replacement), text)
-    text = _blocks(text, _BLOCK_LINE, _is_secret)
+    text = _blocks(_NAMED.sub(_marked, text), _BLOCK_LINE, _is_secret).replace(_MARK, "")
     if _SECRET_KIND.search(text):
         text = _blocks(text, _DATA_LINE, lambda _: True)
         text = _DATA_INLINE.sub(rf"\1{{{REDACTED}}}", text)
     text = "\n".join(map(_inline, text.split("\n")))
-    return _PADDED.sub(REDACTED, _BASE64.sub(REDACTED, text))
+    return _PADDED.sub(REDACTED, _BASE64URL.sub(REDACTED, _BASE64.sub(REDACTED, text)))
 
 
 def redact_value(value: object) -> object:
@@ -93,9 +118,21 @@ def redact_value(value: object) -> object:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list):
-        return [redact_value(each) for each in value]
+        # The word behind --token, as a command's arguments are written.
+        return [
+            REDACTED if isinstance(each, str) and isinstance(before, str) and _OPTION.fullmatch(before) else redact_value(each)
+            for before, each in zip([None, *value], value, strict=False)
+        ]
     if isinstance(value, dict):
         secret = value.get("kind") == "Secret"
+        name = value.get("name")
+        if (
+            isinstance(name, str)
+            and isinstance(value.get("value"), str)
+            and re.fullmatch(f"(?i){_TELLING}", name)
+            and _is_secret(name)
+        ):
+            value = {**value, "value": REDACTED}
         return {
             key: REDACTED
             if (isinstance(key, str) and each is not None and not isinstance(each, bool) and re.fullmatch(f"(?i){_TELLING}", key) and _is_secret(key))
@@ -104,6 +141,10 @@ def redact_value(value: object) -> object:
             for key, each in value.items()
         }  # fmt: skip
     return value
+
+
+def _marked(match: re.Match[str]) -> str:
+    return f"{match[1]}{match[3]}{_MARK}{match[4]}" if _is_secret(match[2]) else match[0]
 
 
 def _shaped(replacement: str, match: re.Match[str]) -> str:

@@ -69,6 +69,29 @@ SECRETS = {
     "long base64 under any name": f"blob: {encoded(CANARY * 2)}\n",
     "short base64 with padding": f"blob: {encoded(CANARY + 'x')}\n",
     "an environment variable": f"DB_PASSWORD={CANARY}\n",
+    "an environment's entry": f"env:\n- name: DB_PASSWORD\n  value: {CANARY}\n",
+    "an environment's entry in a block": f"env:\n- name: DB_PASSWORD\n  value: |\n    {CANARY}\n    {CANARY}\n",
+    "an environment's entry in a flow": f"env: [{{name: API_TOKEN, value: {CANARY}}}]\n",
+    "an environment's entry in JSON": json.dumps({"env": [{"name": "DB_PASSWORD", "value": CANARY}]}),
+    "a command line": f"command: mysql --password {CANARY} -h x\n",
+    "a command line in a list": f'args: ["--client-secret", "{CANARY}", "--x"]\n',
+    "a command line with an equals sign": f"args: [--auth-token={CANARY}]\n",
+    "a netrc": f"machine example.com login me password {CANARY}\n",
+    "an encrypted private key": KEY.replace("PRIVATE", "ENCRYPTED PRIVATE"),
+    "a PGP private key": KEY.replace("PRIVATE KEY", "PGP PRIVATE KEY BLOCK"),
+    "a PGP message": KEY.replace("PRIVATE KEY", "PGP MESSAGE"),
+    "a cookie": f"Cookie: session={CANARY}; theme=dark\n",
+    "a cookie that is set": f"Set-Cookie: sid={CANARY}; HttpOnly\n",
+    "basic authentication": f"Authorization: Basic {encoded('user:' + CANARY)}\n",
+    "a proxy's authentication": f"Proxy-Authorization: Basic {encoded('user:' + CANARY)}\n",
+    "an API key's header": f"X-Api-Key: {CANARY}\n",
+    "headers in a log entry": json.dumps({"headers": {"authorization": f"Bearer {CANARY}", "cookie": f"s={CANARY}"}, "status": 200}),
+    "a path in a log entry": json.dumps({"request": f"GET /token?client_secret={CANARY}&x=1 HTTP/1.1", "request_path": f"/v1?apikey={CANARY}"}),
+    "a user in a URL": f"repo: https://{CANARY}@git.example/x\n",
+    "a kubeconfig": f"kind: Config\nusers:\n- name: me\n  user:\n    token: {CANARY}\n    client-key-data: {encoded(KEY)}\n    password: {CANARY}\n",
+    "a Docker configuration": json.dumps({"auths": {"europe-west1-docker.pkg.dev": {"auth": encoded("_json_key:" + CANARY)}}}),
+    "base64 for URLs": f"x: {base64.urlsafe_b64encode((CANARY * 2 + '??>>').encode()).decode()}\n",
+    "a connection string": f"dsn: Server=h;User Id=u;Password={CANARY};\n",
 }  # fmt: skip
 PLACES = {
     "alone": "{}",
@@ -129,6 +152,12 @@ mart:
   serviceAccountSecretRefs: {synchronizer: sync-sa}
 imagePullSecrets:
 - name: pull-me
+env:
+- name: TOKEN_URL
+  value: https://sts.googleapis.com/v1/token
+- name: LOG_LEVEL
+  value: info
+args: [--token-file, /var/run/secrets/token, --secret-name=acme]
 status: {state: running, lastAppliedGeneration: 4}
 """
 
@@ -156,5 +185,18 @@ def test_arbitrary_text_is_redacted_in_bounded_time(text: str) -> None:
 
 def test_long_runs_take_no_quadratic_time() -> None:
     """A megabyte of one character, of quotes and of keys is done at once."""
-    for piece in ("A", '"', "password ", "-----BEGIN ", "{", "eyJ", "\\", "a://"):
+    for piece in (
+        "A",
+        '"',
+        "password ",
+        "-----BEGIN ",
+        "{",
+        "eyJ",
+        "\\",
+        "a://",
+        "--token ",
+        "name: token, ",
+        "aA1-",
+        "login a ",
+    ):
         redact(piece * (100_000 // len(piece)))
