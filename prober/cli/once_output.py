@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from select import PIPE_BUF, POLLOUT, poll
 from typing import TextIO
 
@@ -20,7 +21,9 @@ class Output:
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding or "utf-8"
         status = os.fstat(self._descriptor)
-        endless = stat.S_ISREG(status.st_mode) or (stat.S_ISCHR(status.st_mode) and os.path.samestat(status, os.stat(os.devnull)))
+        endless = stat.S_ISREG(status.st_mode) or (
+            stat.S_ISCHR(status.st_mode) and os.path.samestat(status, Path(os.devnull).stat())
+        )
         # select.PIPE_BUF: so much can be written without blocking where poll() says that a pipe has room. A terminal or a socket
         # promises nothing of the kind, a file takes everything.
         self._certain = _FILE_BLOCK if endless else PIPE_BUF if stat.S_ISFIFO(status.st_mode) else 0
