@@ -45,7 +45,7 @@ func main() {
 	var group sync.WaitGroup
 	dialer := net.Dialer{KeepAlive: -1}
 	begin := time.Now()
-	for range *concurrency {
+	for worker := 0; worker < *concurrency; worker++ { // Debian has Go 1.19, which cannot range over a number
 		group.Add(1)
 		go func() {
 			defer group.Done()

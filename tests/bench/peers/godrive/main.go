@@ -32,7 +32,7 @@ func main() {
 	var started, up, down, wrong atomic.Int64
 	var group sync.WaitGroup
 	begin := time.Now()
-	for range *concurrency {
+	for worker := 0; worker < *concurrency; worker++ { // Debian has Go 1.19, which cannot range over a number
 		group.Add(1)
 		go func() {
 			defer group.Done()
