@@ -24,6 +24,7 @@ from prober.judge.alerting import Alert, Phase
 from prober.notices import Alertmanager
 from prober.outlets.delivery import Attempt, Backoff, Report, client, post
 from prober.outlets.payload import Links, alertmanager_alert, labels_of
+from prober.sources import BARE_ACCESS
 
 if TYPE_CHECKING:
     import httpx
@@ -158,9 +159,11 @@ class AlertmanagerSender:
             return None
         links = self._links()
         body = json.dumps([alertmanager_alert(alert, links, now, self._pace().validity) for alert in some.values()]).encode()
+        access, headers = self.alertmanager.access, {}
         try:
-            # Read each time, so that a secret that was rotated is taken up without a reload.
-            headers = await trio.to_thread.run_sync(request_headers, self.alertmanager.access)
+            if access != BARE_ACCESS:
+                # Read each time, so that a secret that was rotated is taken up without a reload.
+                headers = await trio.to_thread.run_sync(request_headers, access)
         except AccessError as error:
             return Attempt(None, str(error))
         attempt = await post(through, f"{self.alertmanager.url}/api/v2/alerts", body, headers)
