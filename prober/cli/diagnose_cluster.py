@@ -64,7 +64,12 @@ class ApiServer:
             found = trio.run(list_objects, self._client, group, kind, self.namespace)
         except SourceError as error:
             self._give_up(error)
-            return self._kubectl.objects(kind)
+            try:
+                return self._kubectl.objects(kind)
+            except ClusterError as second:
+                if not second.unreachable:
+                    raise
+                raise ClusterError(f"{error}; and {second}", unreachable=True) from None
         if isinstance(found, Unknown):
             raise ClusterError(found.reason, absent=not found.forbidden)
         if kind != "pods":

@@ -70,6 +70,8 @@ class Gathered:
                 source = Input(path, progress=progress.at)
                 progress.expect(source.size)
                 try:
+                    if kind is None and not source.head:
+                        raise InputError(f"{name}: is empty")
                     kind = kind or recognise(source)
                     if kind is None:
                         hint = "say what it is with --logs, --capture, --routes or --overrides"
@@ -86,6 +88,8 @@ class Gathered:
         return {"logs": self._logs, "capture": self._capture, "routes": self._routes, "overrides": self._overrides}
 
     def _logs(self, source: Input) -> None:
+        if source.is_binary:
+            raise InputError(f"{source.name}: is binary, so it is no access log")
         self.read_log(source.name, source.blocks())
 
     def read_log(self, name: str, blocks: Iterable[str], kind: str = "logs") -> None:

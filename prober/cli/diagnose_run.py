@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.findings import Finding, findings_document
 from prober.diagnose.log_document import log_object
+from prober.diagnose.log_lines import MAX_PENDING
 from prober.report import result_object
 
 __all__ = ["carry_out"]
@@ -128,30 +130,41 @@ def _follow(path: str, gathered: Gathered) -> None:
     except InputError as error:
         gathered.failed("logs", path, str(error))
         return
-    try:
-        gathered.read_log(source.name, _growing(source, gathered))
-    finally:
-        source.close()
+    gathered.read_log(source.name, _growing(source, gathered))
 
 
 def _growing(source: Input, gathered: Gathered) -> Iterator[str]:
+    """The lines as they come, also of the file that takes the place of a rotated one."""
     told: dict[str, int] = {}
     rest = b""
-    stream = source.stream()
     try:
         while True:
-            block = stream.read1(1 << 16)  # type: ignore[attr-defined]
-            if not block:
-                _tell(gathered, told)
-                if source.path == "-":
-                    break
-                time.sleep(_POLL)
+            block = source.stream().read1(1 << 16)  # type: ignore[attr-defined]
+            if block:
+                whole, newline, after = block.rpartition(b"\n")
+                if newline:
+                    yield (rest + whole).decode("utf-8", "replace")
+                    rest = after
+                else:
+                    rest += block
+                if len(rest) > MAX_PENDING:
+                    yield rest.decode("utf-8", "replace")
+                    rest = b""
                 continue
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                yield line.decode("utf-8", "replace")
+            _tell(gathered, told)
+            if source.path == "-":
+                break
+            if source.moved:
+                with contextlib.suppress(InputError):
+                    fresh = Input(source.path)
+                    source.close()
+                    source = fresh
+                    continue
+            time.sleep(_POLL)
     except KeyboardInterrupt:
         print(file=sys.stderr)
+    finally:
+        source.close()
     if rest:
         yield rest.decode("utf-8", "replace")
 

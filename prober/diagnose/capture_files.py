@@ -57,8 +57,10 @@ def read_frames(file: BinaryIO) -> Iterator[Frame]:
         yield from _pcap(file, *_PCAP_MAGIC[magic])
     elif magic == _SECTION_HEADER:
         yield from _pcapng(file)
+    elif not magic:
+        raise CaptureError("is empty")
     else:
-        raise CaptureError(f"begins with {magic.hex(' ') or 'nothing'}, so it is neither pcap nor pcapng")
+        raise CaptureError(f"begins with {magic.hex(' ')}, so it is neither pcap nor pcapng")
 
 
 def _exactly(file: BinaryIO, size: int, what: str) -> bytes:

@@ -143,6 +143,8 @@ def _inconclusive(case: Case) -> Finding:
         missing.append("overrides.yaml (--overrides FILE)")
     if case.logs is None:
         missing.append("the ingress's access log (--logs FILE)")
+    elif not case.logs.lines:
+        missing.append("a log with lines in it: the one that was read is empty")
     elif case.logs.entries and not case.logs.served_without_sni and not case.logs.rejected_without_sni:
         missing.append("a client without SNI: the log has none, neither served nor turned away")
     if case.evidence.cluster is not None and case.evidence.cluster.denied:

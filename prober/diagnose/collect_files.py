@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ _BLOCK = 1024 * 1024
 _MAX_MANIFEST = 32 * 1024 * 1024
 """The largest text that is taken for YAML: a cluster of a thousand routes prints a fifth of it."""
 _GZIP = b"\x1f\x8b"
+_CONTROLS = frozenset({*range(1, 9), *range(14, 27)})
 
 
 class InputError(Exception):
@@ -55,6 +57,22 @@ class Input:
         except (OSError, EOFError, zlib.error) as error:
             self.close()
             raise InputError(f"{self.name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it begins with what no text holds; zeros alone are what a rotated log may begin with."""
+        return b"\0" in self.head and not _CONTROLS.isdisjoint(self.head)
+
+    @property
+    def moved(self) -> bool:
+        """Whether another file has the name now, or this one was cut off: a log that was rotated."""
+        if self.size is None:
+            return False
+        try:
+            now, own = Path(self.path).stat(), os.fstat(self._counted.fileno())
+        except OSError:
+            return False  # between two steps of the rotation
+        return (now.st_dev, now.st_ino) != (own.st_dev, own.st_ino) or now.st_size < self._counted.position
 
     def stream(self) -> BinaryIO:
         """The bytes, from the first on."""
@@ -111,16 +129,19 @@ class _Counted(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, progress: Callable[[int], None] | None) -> None:
         self._raw = raw
         self._progress = progress
-        self._position = 0
+        self.position = 0
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
         count = self._raw.readinto(buffer)
-        self._position += count or 0
+        self.position += count or 0
         if self._progress is not None:
-            self._progress(self._position)
+            self._progress(self.position)
         return count
 
     def close(self) -> None:

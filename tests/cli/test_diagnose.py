@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
 import os
@@ -142,6 +143,71 @@ def test_a_growing_log_is_followed(here: Path) -> None:
     assert "10.0.0.7" in first
     assert "10.0.0.9" in second
     assert 2 == document["logs"]["entries"]
+
+
+@pytest.mark.parametrize("how", ["renamed", "cut off"])
+def test_a_log_is_followed_through_its_rotation(how: str, here: Path) -> None:
+    """The file gets another name and a new one takes its place, or it is cut off: the lines of both are counted, once."""
+    command = [sys.executable, "-m", "prober", "diagnose", "logs", "--follow", "a", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        first = process.stderr.readline()
+        if how == "renamed":
+            (here / "a").rename(here / "a.1")
+            (here / "a").write_text(typed(remote_address="10.0.0.9:1") + "\n")
+        else:
+            (here / "a").write_text("short\n")
+            time.sleep(1.0)
+            with (here / "a").open("a") as log:
+                log.write(typed(remote_address="10.0.0.9:1") + "\n")
+        second = process.stderr.readline()
+        os.kill(process.pid, signal.SIGINT)
+        document = json.loads(process.stdout.read())
+
+    assert "10.0.0.7" in first
+    assert "10.0.0.9" in second
+    assert 2 == document["logs"]["entries"]
+
+
+def test_what_is_empty_binary_or_a_directory_is_said_to_be(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each by its name, whatever it was given as, and the log beside them is judged."""
+    (here / "empty").write_bytes(b"")
+    (here / "junk").write_bytes(bytes(range(256)) * 40)
+    (here / "adir").mkdir()
+    status, document = run(capfd, "all", "empty", "adir", "junk", "--logs", "junk", "--capture", "empty", "--routes", "junk", "a")
+    errors = [(each["name"], each["error"]) for each in document["sources"] if not each["ok"]]
+
+    assert status == 1
+    for name, text in (
+        ("empty", "is empty"),
+        ("adir", "Is a directory"),
+        ("junk", "is binary, so it is no access log"),
+        ("junk", "junk:1: "),
+    ):
+        assert any(name == found and text in error for found, error in errors), (name, text, errors)
+    assert 1 == document["logs"]["entries"]
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {}])
+def test_a_terminal_sees_a_progress_bar_and_colour_unless_it_wants_none(environment: dict[str, str], here: Path) -> None:
+    """The bar goes to standard error and away again; NO_COLOR is heeded."""
+    (here / "long.log").write_text((typed(remote_address="10.0.0.7:1") + "\n") * 20_000)
+    output, far = os.openpty()
+    base = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": "80", "LANG": "C.UTF-8"}
+    command = [sys.executable, "-m", "prober", "diagnose", "logs", "long.log"]
+    process = subprocess.Popen(command, stdout=far, stderr=far, env={**base, **environment})
+    os.close(far)
+    said = b""
+    with contextlib.suppress(OSError):  # EIO: the other side was closed
+        while block := os.read(output, 65536):
+            said += block
+    os.close(output)
+
+    assert 1 == process.wait(20)
+    assert b"long.log" in said
+    assert "━".encode() in said
+    assert (b"\x1b[1m" in said) is not ("NO_COLOR" in environment)
 
 
 def test_http_swallows_no_target_and_calls_no_api_unless_told(capfd: pytest.CaptureFixture[str]) -> None:
