@@ -65,6 +65,7 @@ class Follower:
         self._tls_ports: set[tuple[bytes, int]] = set()
         # By client, its port, the second, and what it spoke: of several (server, turned away), copies of one connection, the last.
         self._suspects: dict[tuple[str, int, int, str], tuple[tuple[bytes, int], bool]] = {}
+        self._offers: dict[tuple[tuple[str, ...], tuple[str, ...], str], tuple[tuple[str, ...], tuple[str, ...], str]] = {}
         self._fragments = Reassembly()
 
     def feed(self, frames: Iterable[Frame]) -> None:
@@ -213,6 +214,7 @@ class Follower:
             self._copy(index, ending, tls_alert, flow)
             return
         facts = self.facts
+        versions, alpn, fingerprint = self._offered(hello)
         ended = flow.first_answer_time or flow.rst_time
         record = CapturedHello(
             time=flow.hello_time or flow.start_time,
@@ -222,9 +224,9 @@ class Follower:
             server_port=flow.server[1],
             server_name=hello.server_name,
             encrypted=hello.encrypted_client_hello,
-            versions=tuple(version.label for version in hello.supported_versions or (hello.legacy_version,)),
-            alpn=tuple(protocol.decode("ascii", "backslashreplace") for protocol in hello.alpn),
-            ja4=ja4(hello),
+            versions=versions,
+            alpn=alpn,
+            ja4=fingerprint,
             ending=ending,
             tls_alert=tls_alert,
             delay=ended - flow.hello_time if ended is not None and flow.hello_time is not None else None,
@@ -240,6 +242,15 @@ class Follower:
             facts.hellos.append(record)
         else:
             facts.uncounted += 1
+
+    def _offered(self, hello: ClientHello) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+        """Versions, ALPN and JA4: kept once for all hellos of one client software."""
+        offered = (
+            tuple(version.label for version in hello.supported_versions or (hello.legacy_version,)),
+            tuple(protocol.decode("ascii", "backslashreplace") for protocol in hello.alpn),
+            ja4(hello),
+        )
+        return self._offers.setdefault(offered, offered) if len(self._offers) < MAX_LIVE else offered
 
     def _copy(self, index: int | None, ending: Ending, tls_alert: str | None, flow: Flow) -> None:
         """The same hello in another flow: it knows the end when the first one did not."""
