@@ -213,9 +213,7 @@ class ApiServer:
         else:
             await self._list(path, namespace, query, connection, stream)
 
-    async def _log(
-        self, namespace: str, pod: str, query: dict[str, str], connection: h11.Connection, stream: Any
-    ) -> None:
+    async def _log(self, namespace: str, pod: str, query: dict[str, str], connection: h11.Connection, stream: Any) -> None:
         text = self.logs.get((namespace, pod, query["container"]))
         if "/api/v1/pods/log" in self.forbidden:
             await self._say(connection, stream, _status(403, f'pods "{pod}" is forbidden: User "prober" cannot get pods/log'))
