@@ -228,8 +228,8 @@ class Rounds:
             if watch is None or watch.begun:
                 continue
             asked = watch.watched.asked
-            # Never so early that the next round would find this one under way.
-            if self._schedule.advance(key, now, max(asked.interval / 2, asked.timeout)):
+            # The next round must not find this one under way, nor follow it so closely that alerts count one moment twice.
+            if self._schedule.advance(key, now, (asked.interval + asked.timeout) / 2):
                 room -= 1
                 yield Due(key, now, 0)
 
@@ -300,7 +300,8 @@ class Rounds:
         state = self._store.state(key)
         if state is None or not state.judgement.at_fault:
             return False
-        return self._clock() - state.since <= self.policy.for_seconds + (self.policy.failures + 2) * watched.target.interval
+        # After a first round ahead of its phase, the second one may be almost two intervals away.
+        return self._clock() - state.since <= self.policy.for_seconds + (self.policy.failures + 0.5) * watched.target.interval
 
     def _arrived(self, watch: _Watch, watched: Watched, due_at: float, differential: Differential) -> None:
         """Sink of all differentials."""

@@ -221,36 +221,37 @@ def test_a_signal_to_the_whole_process_group_stops_in_order(tmp_path: Path, rese
 def test_a_reload_moves_no_phase_and_loses_no_round(tmp_path: Path, resetting: str) -> None:
     """Kept targets go on at their moments with their counters; removed ones vanish at once, added ones come."""
     kept = [target(f"kept-{number}", resetting) for number in range(6)]
-    document = {**ROUND, "targets": [*kept, target("removed", resetting)]}
+    every = {"interval": "2s", "timeout": "1500ms"}
+    document = {**every, "targets": [*kept, target("removed", resetting)]}
     with serving(tmp_path, document, "--workers", "2") as service:
         service.wait_ready()
-        eventually(lambda: all(value >= 2 for value in counts(service).values()), "two rounds of each")
-        before, began = moments(service), counts(service)
+        eventually(lambda: [count for _, count in kept_rounds(service).values() if count >= 2][5:], "two rounds of each")
+        before = kept_rounds(service)
         for number in range(5):
             extra = target(f"added-{number}", resetting, labels={"team": "blue"})
-            service.rewrite({"listen": "127.0.0.1:0", **ROUND, "targets": [*kept, extra]})
+            service.rewrite({"listen": "127.0.0.1:0", **every, "targets": [*kept, extra]})
             assert service.get("/-/reload", "POST").status == 200
             assert service.samples("probe_success", target="removed") == []
             eventually(lambda number=number: f"added-{number} {resetting}" in service.verdicts(), "the added target")
             assert service.samples("probe_success", target=f"added-{number - 1}") == []
-        now, ended = moments(service), counts(service)
-        for name, at in before.items():
-            rounds = round(now[name] - at)
-            assert abs(now[name] - at - rounds) < 0.4, "the phase has moved"
-            assert ended[name] - began[name] == rounds
-        assert [value for _, value in service.samples("prober_probes_skipped_total")] == [0, 0]
+        now = kept_rounds(service)
+        skipped = sum(value for _, value in service.samples("prober_probes_skipped_total"))
+        for name, (at, count) in before.items():
+            rounds = round((now[name][0] - at) / 2)
+            assert abs(now[name][0] - at - 2 * rounds) < 0.8, "the phase has moved"
+            # A host that is too busy skips rounds, and says so; nothing else may be missing, and nothing is there twice.
+            assert 0 <= rounds - (now[name][1] - count) <= skipped
 
 
-def moments(service: Service) -> dict[str, float]:
-    """When each kept target was probed last."""
-    samples = service.samples("probe_last_run_timestamp_seconds", sni="known")
-    return {labels["target"]: at for labels, at in samples if labels["target"].startswith("kept")}
+def kept_rounds(service: Service) -> dict[str, tuple[float, float]]:
+    """When each kept target was probed last, and how often it was; of one scrape, so that both are of the same round."""
+    text = service.get("/metrics?name[]=probe_last_run_timestamp_seconds&name[]=probe_handshakes_total").text
+    last = {match[1]: float(match[2]) for match in _LAST.finditer(text)}
+    return {match[1]: (last[match[1]], float(match[2])) for match in _COUNTED.finditer(text)}
 
 
-def counts(service: Service) -> dict[str, float]:
-    """How often each kept target was."""
-    samples = service.samples("probe_handshakes_total", sni="known", outcome="reset")
-    return {labels["target"]: count for labels, count in samples if labels["target"].startswith("kept")}
+_LAST = re.compile(r'^probe_last_run_timestamp_seconds\{target="(kept-\d+)".*sni="known"\} (\S+)$', re.MULTILINE)
+_COUNTED = re.compile(r'^probe_handshakes_total\{target="(kept-\d+)".*sni="known",outcome="reset"\} (\S+)$', re.MULTILINE)
 
 
 def test_descriptors_that_a_worker_lacks_are_counted(tmp_path: Path) -> None:
