@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from prober.outlets.web_server import ServerSide, bind, serve
 from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.probing.runner import Runner
+from prober.service import collecting
 from prober.service.alerting import Alerting
 from prober.service.config_watch import ConfigWatch
 from prober.service.diagnosing import Diagnosing
@@ -79,7 +79,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
         statistics.in_flight = lambda: engine.in_flight + workers.in_flight
     else:
         attentive = Runner(engine, transcript=True)
-        rounds = Rounds(runner, store, statistics, _log_change, witness=alerting, attentive=attentive)
+        rounds = Rounds(runner, store, statistics, _log_change, witness=alerting, attentive=attentive, prompt=True)
     shutdown = trio.Event()
     with trio.open_signal_receiver(*HEARD) as signals:
         release()
@@ -134,9 +134,8 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                 on_reload(False)
                 if plan.config.state is None:
                     event(_log, logging.INFO, "history and alert states are kept in memory; they end with the process")
-                # What was loaded until here stays: the collector need not look at it again.
-                gc.collect()
-                gc.freeze()
+                collecting.settle()
+                nursery.start_soon(collecting.sweep)
                 name = await _until_told_to_stop(signals, service, web)
                 event(_log, logging.INFO, "stopping", signal=name)
                 manager.stopping()
