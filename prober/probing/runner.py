@@ -6,7 +6,6 @@ moment, and not which of them always came first. Each is sent once; a run never 
 
 from __future__ import annotations
 
-import os
 import random
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import trio
 from prober.model import Address, Differential, Endpoint, Handshake, Observation, Seconds, Sni, Stage, Target
 from prober.probing.attempt import Attempt
 from prober.probing.engine import Engine, Handle
+from prober.probing.entropy import EntropyBlock
 from prober.probing.resolve import IpFamily, ResolveError, resolve
 from prober.tls.client_hello import HelloFactory
 from prober.tls.key_exchange import KeySharePool
@@ -115,7 +115,7 @@ class DifferentialRun:
 class Runner:
     """Runs differentials on one engine, with at most ``limit`` handshakes in flight (None: as many as are asked for).
 
-    ``entropy`` fills hellos and canaries; ``key_share_reuse`` is how many hellos share one key pair (making one costs 40 to
+    ``entropy`` fills hellos and canaries (by default from the system's, drawn in blocks); ``key_share_reuse`` is how many hellos share one key pair (making one costs 40 to
     190 µs); ``shuffle`` orders the hellos of one run.
     """
 
@@ -125,13 +125,13 @@ class Runner:
         *,
         limit: int | None = None,
         transcript: bool = False,
-        entropy: Callable[[int], bytes] = os.urandom,
+        entropy: Callable[[int], bytes] | None = None,
         key_share_reuse: int = 64,
         shuffle: Callable[[list[int]], None] = random.shuffle,
     ) -> None:
         self.engine = engine
         self._transcript = transcript
-        self._entropy = entropy
+        self._entropy = entropy = EntropyBlock().take if entropy is None else entropy
         self._shuffle = shuffle
         self._pool = KeySharePool(entropy, reuse=key_share_reuse)
         self._factories: dict[tuple[str, str], HelloFactory] = {}
