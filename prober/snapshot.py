@@ -65,7 +65,11 @@ def hello_key(handshake: Handshake) -> HelloKey:
     """The key under which a handshake is counted."""
     if handshake.sni is Sni.KNOWN:
         return HelloKey(Sni.KNOWN, handshake.server_name or "")
-    return HelloKey(handshake.sni, "")
+    return _NAMELESS[handshake.sni]
+
+
+# Shared by all endpoints: each keeps its keys twice.
+_NAMELESS = {sni: HelloKey(sni, "") for sni in (Sni.NONE, Sni.UNKNOWN)}
 
 
 class EndpointState(NamedTuple):
