@@ -9,11 +9,13 @@ __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
 examples:
-  prober check-config prober.yml            before a reload, or in the pipeline that ships the file
+  prober check-config prober.yml            before a reload, for example
   prober check-config config/*.yml          several files
   prober check-config prober.yml --web.config.file web.yml
 
-exit status: 0 all can be used; 2 at least one cannot
+exit status:
+  0  all can be used
+  2  at least one cannot
 """
 
 
@@ -22,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "check-config",
         help="check a configuration file",
-        description="Prints every error in a configuration file as FILE:LINE: path: what is wrong; what to do.",
+        description="Print every error in a configuration file as\nFILE:LINE: path: what is wrong; what to do.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -67,6 +67,25 @@ examples:
   prober diagnose all ingress.log routes.json overrides.yaml capture.pcap
 """
 
+_BUNDLE = """\
+A FILE without an option is recognised by its content. Look at the archive
+before you send it all the same.
+
+examples:
+  prober diagnose bundle -o support.tar.gz --kubernetes --probe api.example.com
+  prober diagnose bundle -o support.tar.gz ingress.log overrides.yaml
+"""
+_OVERRIDES = """\
+example:
+  prober diagnose overrides overrides.yaml
+"""
+_SOURCES = {
+    "logs": "an access log",
+    "capture": "a pcap or pcapng file",
+    "routes": "ApigeeRoute objects, YAML or JSON",
+    "overrides": "an overrides.yaml",
+}
+
 HEALTH_PATH = "/healthz/ingress"
 
 _Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -98,17 +117,17 @@ def add_parser(subparsers: _Subparsers) -> None:
     objects.add_argument("routes", nargs="*", metavar="FILE", help="manifests, or kubectl's output (-: standard input)")
     _cluster(objects)
 
-    overrides = _route(routes, "overrides", "overrides.yaml: every mistake with its line", None)
+    overrides = _route(routes, "overrides", "Apigee's overrides.yaml: every mistake with its line", _OVERRIDES)
     overrides.add_argument("overrides", nargs="+", metavar="FILE", help="overrides.yaml (-: standard input)")
 
     everything = _route(routes, "all", "any combination of them: the root cause and its fix", _ALL)
     _combined(everything)
-    bundle = _route(routes, "bundle", "the same, and everything in one archive for support, secrets redacted", _ALL)
+    bundle = _route(routes, "bundle", "the same, and everything in one archive for support, secrets redacted", _BUNDLE)
     bundle.add_argument("-o", "--output", required=True, metavar="FILE.tar.gz", help="the archive to write")
     _combined(bundle)
 
 
-def _route(routes: _Subparsers, name: str, text: str, epilog: str | None) -> argparse.ArgumentParser:
+def _route(routes: _Subparsers, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
     parser = routes.add_parser(
         name,
         help=text,
@@ -117,7 +136,9 @@ def _route(routes: _Subparsers, name: str, text: str, epilog: str | None) -> arg
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
+    output.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how the result is written (default: %(default)s)"
+    )
     output.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
     output.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR in the environment)")
     return parser
@@ -129,8 +150,8 @@ def _combined(parser: argparse.ArgumentParser) -> None:
     sources.add_argument(
         "--probe", action="append", default=[], dest="probes", metavar="TARGET", help="probe this ingress, repeatable"
     )
-    for option in ("logs", "capture", "routes", "overrides"):
-        sources.add_argument(f"--{option}", action="append", default=[], metavar="FILE", help="repeatable")
+    for option, what in _SOURCES.items():
+        sources.add_argument(f"--{option}", action="append", default=[], metavar="FILE", help=f"{what}, repeatable")
     _probing(parser)
     _cluster(parser)
 
@@ -171,7 +192,9 @@ def _probing(parser: argparse.ArgumentParser) -> None:
 def _cluster(parser: argparse.ArgumentParser) -> None:
     cluster = parser.add_argument_group("cluster")
     cluster.add_argument("--kubernetes", action="store_true", help="read routes, pods and logs from the cluster")
-    cluster.add_argument("--namespace", default="apigee", metavar="NAME", help="(default: %(default)s)")
+    cluster.add_argument(
+        "--namespace", default="apigee", metavar="NAME", help="where Apigee's gateways run (default: %(default)s)"
+    )
     cluster.add_argument("--context", metavar="NAME", help="kubeconfig context (default: the current one)")
     cluster.add_argument(
         "--since", default="1h", type=_since, metavar="DURATION", help="how far back logs are read (default: %(default)s)"

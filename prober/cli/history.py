@@ -22,11 +22,13 @@ __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
 examples:
-  prober history --config prober.yml                        the last day, oldest first
+  prober history --config prober.yml          the last day, oldest first
   prober history --state /var/lib/prober --target apigee-prod --since 7d
   prober history --config prober.yml --format json | jq '.changes[]'
 
-exit status: 0 also when nothing happened; 2 there is no history that can be read
+exit status:
+  0  also when nothing happened
+  2  there is no history that can be read
 """
 
 _LIMIT = 100_000
@@ -37,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "history",
         help="print what happened to the watched targets",
-        description="Prints when verdicts changed and when alerts fired and were resolved. The service may be running meanwhile.",
+        description="Print when verdicts changed and when alerts fired and were resolved. The service\nmay be running meanwhile.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

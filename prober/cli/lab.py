@@ -11,11 +11,11 @@ __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
 examples:
-  prober lab                                  one listener for each behaviour, from port 9443 on
+  prober lab                           one listener for each behaviour
   prober lab --listener shop=healthy --listener api=envoy-reset --port 0
-  prober lab --count 200                      200 more healthy listeners
-  prober lab flip healthy envoy-reset         make a running listener reset clients without SNI
-  prober lab flip healthy healthy             and mend it
+  prober lab --count 200               200 more healthy listeners
+  prober lab flip healthy envoy-reset  a running one resets clients without SNI
+  prober lab flip healthy healthy      and is mended
 """
 
 
@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "lab",
         help="start a rehearsal ingress on loopback",
-        description="Start a small ingress on loopback with one listener for each behaviour, to rehearse an incident with.",
+        description="Start a small ingress on loopback with one listener for each behaviour, to\nrehearse an incident with.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -39,6 +39,7 @@ exit status:
   2  usage or configuration error; also when a line of --file holds no target
      (it is reported, and the others are probed)
   3  nothing is at fault, but something could not be judged
+  130, 143  SIGINT, SIGTERM: what was there is printed
 """
 
 _SNI_NAMES = ", ".join(mode.value for mode in Sni)

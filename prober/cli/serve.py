@@ -13,15 +13,25 @@ from prober.cli.parser import UsageError
 
 __all__ = ["add_parser", "run"]
 
+_DESCRIPTION = """\
+Probe every configured and discovered ingress address at a steady interval;
+export what happens as Prometheus metrics, a status page and JSON, and send
+alerts.
+"""
 _EPILOG = """\
 examples:
-  prober serve --config prober.yml                      metrics at http://127.0.0.1:9859/metrics
-  prober serve --config prober.yml --log-format json    for log pipelines
-  prober serve --config prober.yml --shard 0/3          one of three that share the targets; 1/3 and 2/3 are the others
-  prober serve --config prober.yml --shard auto/3       the same in a StatefulSet of three replicas
-  kill -HUP PID                                         read the configuration again, as POST /-/reload does
+  prober serve --config prober.yml            metrics at 127.0.0.1:9859/metrics
+  prober serve --config prober.yml --log-format json       for log pipelines
+  prober serve --config prober.yml --workers 2             on two cores
+  prober serve --config prober.yml --shard 0/3   one of three that share the
+                                                 targets, with 1/3 and 2/3
+  prober serve --config prober.yml --shard auto/3     in a StatefulSet of three
+  kill -HUP PID          read the configuration again, as POST /-/reload does
 
-exit status: 0 after SIGTERM or SIGINT; 2 the configuration cannot be used, or the port cannot be had
+exit status:
+  0  after SIGTERM or SIGINT
+  2  the configuration cannot be used, or the port or the state directory
+     cannot be had
 """
 
 # Named here and not imported from prober.service.logs: `prober serve --help` need not load the service.
@@ -36,8 +46,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command's parser."""
     parser = subparsers.add_parser(
         "serve",
-        help="watch targets, export metrics",
-        description="Probes every configured ingress address at a steady interval and exports what happens as Prometheus metrics.",
+        help="watch targets, export metrics, raise alerts",
+        description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,7 +57,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         dest="web_config_file",
         metavar="FILE",
         type=Path,
-        help="TLS, users and headers of the HTTP listener, as the Prometheus exporters take them (default: the key web_config_file)",
+        help="TLS, users, headers and rate limit of the HTTP listener, as the Prometheus exporters take them (default: the key web_config_file)",
     )
     parser.add_argument(
         "--shard",
