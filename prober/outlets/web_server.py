@@ -20,7 +20,6 @@ import trio
 
 if TYPE_CHECKING:
     from hypercorn.trio.worker_context import WorkerContext
-    from hypercorn.typing import AppWrapper
 
 __all__ = ["GRACE_SECONDS", "HEADER_SECONDS", "MAX_CONNECTIONS", "ServerSide", "bind", "serve", "url_of"]
 
@@ -123,10 +122,9 @@ async def serve(
     The sockets are closed in any case. ``task_status`` gets the URLs.
     """
     from hypercorn.trio.worker_context import WorkerContext
-    from hypercorn.utils import wrap_app
 
     context = WorkerContext(None)
-    clients = _Connections(wrap_app(app, 0, "asgi"), context, tls)
+    clients = _Connections(app, context, tls)
     accepting = [trio.SocketListener(trio.socket.from_stdlib_socket(listener)) for listener in listeners]
     urls = tuple(url_of(listener, tls=tls is not None) for listener in listeners)
     try:
@@ -150,7 +148,7 @@ async def serve(
 class _Connections:
     """The connections that are open."""
 
-    def __init__(self, app: AppWrapper, context: WorkerContext, tls: ServerSide | None) -> None:
+    def __init__(self, app: Callable[..., Any], context: WorkerContext, tls: ServerSide | None) -> None:
         from hypercorn import Config
 
         self._app = app
@@ -167,8 +165,10 @@ class _Connections:
 
     async def receive(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end; one above the limit is closed."""
-        from hypercorn.trio.tcp_server import TCPServer
         from hypercorn.typing import ConnectionState
+        from hypercorn.utils import wrap_app
+
+        from prober.outlets.http2 import Connection, within
 
         if len(self._open) >= MAX_CONNECTIONS:
             return
@@ -180,7 +180,8 @@ class _Connections:
                 served = await _handshaken(bounded, self._tls)
                 if served is None:
                     return
-            server = TCPServer(self._app, self._config, self._context, ConnectionState({}), served)
+            app = wrap_app(within(SEND_SECONDS, self._app, bounded.socket.close), 0, "asgi")
+            server = Connection(app, self._config, self._context, ConnectionState({}), served)
             bounded.at_end = server.idle_task.stop
             await server.run()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
