@@ -113,6 +113,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     output.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR in the environment)")
 
 
+_FEW_COLLECTIONS = 50_000
+"""Objects between two looks of the collector; by default 700, which is every fifth handshake. What a handshake leaves behind is no
+cycle, so hardly anything is found."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Probe everything that was asked for; the exit status."""
     if args.hello == "list":
@@ -130,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
     from prober.cli.once_run import Plan, carry_out
 
     gc.freeze()
+    gc.set_threshold(_FEW_COLLECTIONS)
     gc.enable()
 
     return carry_out(

@@ -151,8 +151,8 @@ _ALWAYS_WRONG = frozenset({ProblemCode.NAME_MISMATCH, ProblemCode.EXPIRED, Probl
 def judge(differential: Differential, policy: NonSniPolicy, trust: TrustStore, now: datetime) -> Judgement:
     """Judge one differential. ``now`` is aware; certificates are judged at that time against ``trust``."""
     handshakes = differential.handshakes
-    known_names = tuple(handshake.server_name for handshake in handshakes if handshake.sni is Sni.KNOWN and handshake.server_name)
-    judged = tuple(_judge_handshake(handshake, known_names, trust, now) for handshake in handshakes)
+    known_names = tuple([handshake.server_name for handshake in handshakes if handshake.sni is _KNOWN and handshake.server_name])
+    judged = tuple([_judge_handshake(handshake, known_names, trust, now) for handshake in handshakes])
     answers = tuple(map(_answer, handshakes, judged))
     # An address, where the name behind it does not resolve.
     subject = subject_of(differential.endpoint or differential.address)
@@ -161,7 +161,9 @@ def judge(differential: Differential, policy: NonSniPolicy, trust: TrustStore, n
     if opinion is None:
         opinion = _opinions.keep(key, _opinion(subject, policy, answers))
     verdict, faults, expected, at_fault, predicate, inconclusive, supported, signatures = opinion
-    return Judgement(verdict, faults, expected, at_fault, subject + predicate, inconclusive, supported, signatures, judged)
+    return _new_tuple(
+        Judgement, (verdict, faults, expected, at_fault, subject + predicate, inconclusive, supported, signatures, judged)
+    )
 
 
 _MAX_OPINIONS = 32_768
@@ -171,29 +173,38 @@ _opinions: Remembered[tuple[int, NonSniPolicy, tuple[Answer, ...]], Opinion] = R
 
 _NOTHING_PRESENTED = HandshakeJudgement()
 
+_KNOWN, _CERTIFICATE = Sni.KNOWN, Outcome.CERTIFICATE
+
+# What a NamedTuple's own constructor does, at half its price.
+_new_tuple = tuple.__new__
+
 
 def _judge_handshake(handshake: Handshake, known_names: tuple[str, ...], trust: TrustStore, now: datetime) -> HandshakeJudgement:
-    if handshake.observation.outcome is not Outcome.CERTIFICATE:
+    if handshake.observation.outcome is not _CERTIFICATE:
         return _NOTHING_PRESENTED
     names = known_names
-    if handshake.sni is Sni.KNOWN and handshake.server_name:
+    if handshake.sni is _KNOWN and handshake.server_name:
         names = (handshake.server_name,)
     assessment = assess(handshake.observation.facts.certificates, trust)
     problems = assessment.problems(names, now)
-    return HandshakeJudgement(assessment.certificates, problems, not problems, assessment.default_of)
+    return _new_tuple(HandshakeJudgement, (assessment.certificates, problems, not problems, assessment.default_of))
 
 
 def _answer(handshake: Handshake, judged: HandshakeJudgement) -> Answer:
     observation = handshake.observation
-    return Answer(
-        handshake.sni,
-        handshake.server_name if handshake.sni is Sni.KNOWN else None,
-        observation.outcome,
-        observation.bytes_received > 0,
-        observation.errno,
-        observation.facts.tls_alert,
-        judged.problems,
-        judged.default_of,
+    name = handshake.server_name if handshake.sni is _KNOWN else None
+    return _new_tuple(
+        Answer,
+        (
+            handshake.sni,
+            name,
+            observation.outcome,
+            observation.bytes_received > 0,
+            observation.errno,
+            observation.facts.tls_alert,
+            judged.problems,
+            judged.default_of,
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from prober.model import Depth, Endpoint, Sni
 from prober.tls.client_hello import HelloFactory
@@ -10,9 +10,8 @@ from prober.tls.client_hello import HelloFactory
 __all__ = ["Attempt"]
 
 
-@dataclass(slots=True, kw_only=True)
-class Attempt:
-    """One handshake with one endpoint. Not frozen, since a thousand of these are made in a second; nobody changes it."""
+class Attempt(NamedTuple):
+    """One handshake with one endpoint. A NamedTuple for the reason given in `prober.tls.facts`."""
 
     endpoint: Endpoint
     factory: HelloFactory

@@ -29,6 +29,9 @@ __all__ = ["DifferentialRun", "Runner"]
 
 Sink = Callable[[Differential], None]
 
+# What a NamedTuple's own constructor does, at half its price.
+_new_tuple = tuple.__new__
+
 
 class DifferentialRun:
     """A differential under way, for whoever started it."""
@@ -102,8 +105,8 @@ class DifferentialRun:
         attempt, handle = self._attempts[place], self._handles[place]
         started = self._runner.engine.unix_time(handle.started) if handle is not None and handle.started else time()
         ja4 = handle.ja4 if handle is not None else attempt.factory.ja4(attempt.server_name is not None)
-        self._handshakes[place] = Handshake(
-            attempt.sni, attempt.server_name, attempt.factory.profile_name, ja4, observation, started
+        self._handshakes[place] = _new_tuple(
+            Handshake, (attempt.sni, attempt.server_name, attempt.factory.profile_name, ja4, observation, started)
         )
         self._waiting -= 1
         if not self._waiting and self._sink is not None:
@@ -202,18 +205,10 @@ class Runner:
         It is called by the engine's task, or right here when there is nothing to ask (a target without a known name, of which
         only the known ones are wanted) or the engine has stopped.
         """
+        module = target.module
+        factory, timeout, depth, proxy = self._factory(target), target.timeout, module.depth, module.proxy_protocol
         attempts = [
-            Attempt(
-                endpoint=endpoint,
-                factory=self._factory(target),
-                sni=sni,
-                server_name=name,
-                timeout=target.timeout,
-                depth=target.module.depth,
-                resolve_seconds=resolve_seconds,
-                proxy_protocol=target.module.proxy_protocol,
-                transcript=self._transcript,
-            )
+            _new_tuple(Attempt, (endpoint, factory, sni, name, timeout, depth, resolve_seconds, proxy, self._transcript))
             for sni, name in self._hellos(target)
         ]
         order = list(range(len(attempts)))
