@@ -76,7 +76,7 @@ def state_directory(value: Value) -> str:
 
 def _rounds(value: Value) -> int:
     raw = value.raw.strip()
-    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:9]) <= MOST_ROUNDS):
+    if not (raw.isascii() and raw.isdigit() and len(raw) <= 4 and 1 <= int(raw) <= MOST_ROUNDS):
         raise Wrong(f"{raw!r} is no number of rounds; write a whole number from 1 to {MOST_ROUNDS}")
     return int(raw)
 

@@ -71,7 +71,7 @@ def _ports(value: Value) -> tuple[int, int]:
     raw = value.raw.strip()
     low, dash, high = raw.partition("-")
     numbers = [part.strip() for part in ((low, high) if dash else (low,))]
-    if not all(number.isascii() and number.isdigit() and 1 <= int(number) <= 65535 for number in numbers):
+    if not all(number.isascii() and number.isdigit() and len(number) <= 5 and 1 <= int(number) <= 65535 for number in numbers):
         raise Wrong(f'{raw!r} is no port; write a number from 1 to 65535 or a range such as "8443-8450"')
     if int(numbers[0]) > int(numbers[-1]):
         raise Wrong(f"{raw!r} runs backwards; write {numbers[-1]}-{numbers[0]}")

@@ -116,14 +116,14 @@ def _dns_server(raw: str) -> tuple[str, int]:
         return raw, _DNS_PORT
     host, _, port = raw.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not is_ip(host) or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
+    if not is_ip(host) or not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):
         raise ValueError(f"{raw!r} is no DNS server; write IP or IP:PORT, for example 10.96.0.10:53")
     return host, int(port)
 
 
 def _port(value: Value) -> int:
     raw = value.raw.strip()
-    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:6]) <= 65535):
+    if not (raw.isascii() and raw.isdigit() and len(raw) <= 5 and 1 <= int(raw) <= 65535):
         raise Wrong(f"{raw!r} is no port; write a number from 1 to 65535")
     return int(raw)
 

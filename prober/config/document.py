@@ -117,7 +117,7 @@ def parse_listen(text: str) -> Listen:
         if not text.endswith(f":{address.port}"):
             raise ValueError(f"{text!r} has no port; write HOST:PORT, for example {DEFAULT_LISTEN}")
         host, port = address.host, str(address.port)
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise ValueError(f"{port!r} is no port; write a number from 1 to 65535")
     return Listen(host, int(port))
 

@@ -37,6 +37,22 @@ def test_what_prometheus_refuses_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["293y", "292y1ms", "9" * 14 + "ms", "9" * 400 + "s", "9" * 5000 + "y", "1y" + "9" * 5000 + "ms"]
+)
+def test_what_prometheus_cannot_count_is_too_long(text: str) -> None:
+    """Not an overflow further on, however many digits; the complaint does not repeat them all."""
+    with pytest.raises(ValueError, match="is too long; write at most 292y") as refused:
+        parse_duration(text)
+    assert len(str(refused.value)) < 100
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("292y", 9_208_512_000.0), ("0" * 5000 + "15s", 15.0)])
+def test_what_prometheus_can_count_is_read(text: str, seconds: float) -> None:
+    """The longest, and zeros that say nothing."""
+    assert parse_duration(text) == seconds
+
+
 @given(st.integers(min_value=0, max_value=10**12))
 def test_what_is_shown_reads_back_as_the_same_time(milliseconds: int) -> None:
     """The written form loses nothing down to a millisecond."""
