@@ -3,6 +3,7 @@
 The tree in the order in which the data flows:
 
   config/      YAML text -> frozen model values; every error with file, line and path
+  discovery/   targets from files, DNS, HTTP and Kubernetes, while the service runs
   model.py     the values that the parts exchange: Target, Handshake, Observation, Differential, Verdict
   schedule.py  when a differential is due: a stable phase from the target's key; skips, never queues
   sharding.py  which of several probers watches a target: rendezvous hashing of its name
@@ -10,10 +11,12 @@ The tree in the order in which the data flows:
   probing/     the only code that opens sockets to targets: engine, resolution, the three hellos of a differential
   judge/       facts -> opinion: certificates, verdicts, signatures of known ingresses
   report.py    the JSON objects of the command line and of the API
-  outlets/     what operators see: Prometheus exposition, status page, API
+  snapshot.py  what the running service knows, as readers see it
+  history/     what survives a restart: changes, failures, alerts, undelivered notifications
+  outlets/     what operators see: Prometheus exposition, status pages, API, notifications
   diagnose/    from symptom to cause: logs, captures, routes, overrides, and the judgement over all of them
   lab/         the rehearsal ingress
-  service.py   composition root of ``prober serve``: the only file that imports everything
+  service/     composition root of ``prober serve``: rounds, workers, reloads; it imports all of the above
   cli/         one thin file a command
 """
 
