@@ -36,6 +36,9 @@ _Key: TypeAlias = tuple[
     Sni, str, str, Outcome, Stage, str | None, Close, str | None, HandshakeFacts, tuple[object, ...], bool | None, str | None
 ]
 
+# json.dumps() without its look at eight options.
+_text = json.JSONEncoder().encode
+
 _CACHE_CHARACTERS = 16 * 1024 * 1024
 _templates: Remembered[_Key, _Template] = Remembered(_CACHE_CHARACTERS)
 
@@ -45,11 +48,12 @@ def result_text(differential: Differential, judgement: Judgement) -> str:
     target, address, endpoint, answered = differential
     host, port = (address.host, address.port) if endpoint is None else endpoint
     verdict, faults, expected = judgement[:3]
+    listed = ", ".join([f'"{fault}"' for fault in faults])
     handshakes = ", ".join(map(_handshake_text, answered, judgement.handshakes))
     return (
-        f'{{"target": {json.dumps(target)}, "address": {json.dumps(host)}, "port": {port}, "verdict": "{verdict}", '
-        f'"faults": {json.dumps(faults)}, "expected": {"true" if expected else "false"}, '
-        f'"summary": {json.dumps(judgement.summary)}, "handshakes": [{handshakes}]}}'
+        f'{{"target": {_text(target)}, "address": {_text(host)}, "port": {port}, "verdict": "{verdict}", '
+        f'"faults": [{listed}], "expected": {"true" if expected else "false"}, '
+        f'"summary": {_text(judgement.summary)}, "handshakes": [{handshakes}]}}'
     )
 
 
@@ -79,7 +83,7 @@ def _handshake_text(handshake: Handshake, judged: HandshakeJudgement) -> str:
     before_name, before_bytes, before_seconds, end = template
     resolve, connect, spent, total, _ = seconds
     return (
-        f"{before_name}{'null' if server_name is None else json.dumps(server_name)}{before_bytes}{bytes_received}{before_seconds}"
+        f"{before_name}{'null' if server_name is None else _text(server_name)}{before_bytes}{bytes_received}{before_seconds}"
         f'{{"resolve": {_number(resolve)}, "connect": {_number(connect)}, "handshake": {_number(spent)}, "total": {_number(total)}}}{end}'
     )
 

@@ -288,7 +288,7 @@ class Runner:
 
     def _factory(self, target: Target) -> HelloFactory:
         module = target.module
-        key = (module.hello, module.tls.value)
+        key = (module.hello, module.tls)
         factory = self._factories.get(key)
         if factory is None:
             factory = HelloFactory(PROFILES[module.hello], tls=module.tls.value, entropy=self._entropy, pool=self._pool)
