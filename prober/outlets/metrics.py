@@ -51,6 +51,12 @@ TARGET_METRICS: tuple[Metric, ...] = (
         "Duration of the last handshake in seconds, all phases, up to the byte or event that decided its outcome.",
     ),
     Metric(
+        "probe_duration_uncertainty_seconds",
+        "gauge",
+        _HELLO,
+        "Seconds by which probe_duration_seconds may be too long; 0 where the kernel stamped the deciding byte.",
+    ),
+    Metric(
         "probe_phase_duration_seconds",
         "gauge",
         (*_HELLO, "phase"),

@@ -69,6 +69,15 @@ def _duration(views: Iterable[View]) -> list[str]:
     ]
 
 
+def _uncertainty(views: Iterable[View]) -> list[str]:
+    return [
+        f"probe_duration_uncertainty_seconds{{{labels}}} {uncertainty}\n"
+        for state, _, hellos in views
+        for labels, handshake in zip(hellos, state.differential.handshakes, strict=True)
+        if labels and (uncertainty := handshake.observation.seconds.uncertainty) is not None
+    ]
+
+
 def _phases(views: Iterable[View]) -> list[str]:
     lines = []
     for state, _, hellos in views:
@@ -173,6 +182,7 @@ LINES: Mapping[str, Lines] = {
     "probe_handshakes_total": _handshakes,
     "probe_outcome_info": _outcome,
     "probe_duration_seconds": _duration,
+    "probe_duration_uncertainty_seconds": _uncertainty,
     "probe_phase_duration_seconds": _phases,
     "probe_non_sni_supported": _supported,
     "probe_verdict_info": _verdict,

@@ -83,7 +83,7 @@ def certificate(chain: tuple[bytes, ...] | None = None, *, seconds: float = 0.00
         certificate_read=True,
         server_answered=True,
     )
-    phases = Seconds(resolve=0.0, connect=0.0004, handshake=seconds - 0.0004, total=seconds)
+    phases = Seconds(resolve=0.0, connect=0.0004, handshake=seconds - 0.0004, total=seconds, uncertainty=0.00025)
     return Observation(Outcome.CERTIFICATE, Stage.CERTIFICATE, bytes_received=2741, seconds=phases, facts=facts)
 
 

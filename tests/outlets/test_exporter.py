@@ -137,6 +137,7 @@ async def test_the_series_say_what_the_wire_said() -> None:
     assert values(of_apigee["probe_non_sni_supported"]) == {(): 0}
     assert values(of_apigee["probe_last_run_timestamp_seconds"], "sni")[("known",)] == NOW - 3
     assert values(of_apigee["probe_duration_seconds"], "sni")[("known",)] == 0.0042
+    assert values(of_apigee["probe_duration_uncertainty_seconds"], "sni") == {("known",): 0.00025}
     assert set(values(of_apigee["probe_phase_duration_seconds"], "sni", "phase")) == {
         (sni, phase) for sni in ("known", "none", "unknown") for phase in ("resolve", "connect", "handshake")
     }
