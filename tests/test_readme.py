@@ -61,9 +61,10 @@ def test_the_smallest_configuration_is_one(tmp_path: Path) -> None:
     assert all(isinstance(yaml.safe_load(block), (dict, list)) for block in blocks)
 
 
-def test_every_file_that_the_readme_links_is_there() -> None:
-    """No link into the repository is dead."""
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
+def test_every_file_that_is_linked_is_there() -> None:
+    """No link into the repository is dead, in the README or in what it leads to."""
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        links = re.findall(r"\]\(([^)#:]+)[^):]*\)", page.read_text())
 
-    assert links
-    assert [] == [link for link in links if not (ROOT / link).exists()]
+        assert links, page
+        assert [] == [link for link in links if not (page.parent / link).exists()], page
