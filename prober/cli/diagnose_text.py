@@ -87,7 +87,8 @@ def _place(evidence: Evidence) -> str:
 
 
 def _fix(fix: Fix, terminal: Terminal, *, again: bool) -> Iterator[str]:
-    above = " (What to apply, and the commands: as above.)" if again and fix.commands else ""
+    what = "What to apply, and the commands" if fix.yaml is not None else "Commands"
+    above = f" ({what}: as above.)" if again and fix.commands else ""
     yield from _labelled("fix", printable(fix.explanation) + above, terminal, Paint.GOOD)
     if again:
         return

@@ -156,7 +156,7 @@ class Case:
             return ()
         facts = self.evidence.routes
         said: list[Evidence] = []
-        if facts is not None and (facts.routes or facts.complete):
+        if facts is not None and (facts.routes or facts.complete) and not facts.damaged:
             names = (
                 listed(f"{route.name} ({listed(route.hostnames, 2)})" for route in self.group_routes) or "no ApigeeRoute at all"
             )

@@ -111,41 +111,55 @@ def _answered(case: Case) -> tuple[Evidence, ...]:
 
 
 def dangling(case: Case) -> Iterator[Finding]:
-    """A name in additionalGateways that no ApigeeRoute has: the link leads nowhere."""
+    """A name in additionalGateways that no ApigeeRoute has: the link leads nowhere.
+
+    Where the files may not hold all routes it is suspected only, and only where a wildcard route of another name is among them.
+    """
     facts = case.evidence.routes
-    if facts is None or not facts.complete:
+    if facts is None or facts.damaged:
         return
+    unsure = not facts.complete
+    if unsure and (not case.wildcards or case.accepts):
+        return  # the route may be in a file that was not given
+    absent = "none of the routes given has that name" if unsure else "no ApigeeRoute has that name"
     names = {(route.namespace, route.name) for route in case.routes if route.kind == ROUTE}
     missing: dict[str, list[Evidence]] = {}
+    elsewhere: set[str] = set()
     for route in case.routes:
         for name in route.additional_gateways:
             if is_unresolved(name):
                 continue
             if name not in {each for _, each in names}:
-                text = f"lists {name}; no ApigeeRoute has that name"
+                text = f"lists {name}; {absent}"
                 missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
             elif route.namespace and not {("", name), (route.namespace, name)} & names:
                 text = f"in namespace {route.namespace} lists {name}, which is in another namespace"
+                elsewhere.add(name)
                 missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
     for file, host in case.virtual_hosts:
         for name in host.additional_gateways:
             if name not in {each for _, each in names} and not is_unresolved(name):
-                text = f"virtualhost {host.name} lists {name}; no ApigeeRoute has that name"
+                text = f"virtualhost {host.name} lists {name}; {absent}"
                 line = host.additional_gateways_line or host.line
                 missing.setdefault(name, []).append(Evidence(source="overrides", file=file, line=line, text=text))
     for name, evidence in missing.items():
         near = listed(route.name for route in case.wildcards)
+        guessed = unsure and name not in elsewhere
         remedy = Remedy(case)
-        remedy.route = name
+        if not case.wildcards:
+            remedy.route = name
+        whole = " The files may not hold all routes: kubectl get apigeeroutes -o json prints them." if guessed else ""
         yield found(
             "dangling",
             f"additionalGateways names {name}, and there is no such ApigeeRoute in its namespace"
-            + (f"; the wildcard route there is called {near}." if near else "."),
-            active=(*case.resets, *case.not_found),
-            config=evidence,
-            log=() if case.wildcards else case.rejected,
+            + (f"; the wildcard route there is called {near}." if near else ".")
+            + whole,
+            active=() if guessed else (*case.resets, *case.not_found),
+            config=() if guessed else evidence,
+            log=evidence if guessed else (),
             against=() if case.resets or case.not_found else case.accepts,
-            fix=remedy.enable(),
+            # A second route with host '*' is what must never be: where one is, its name is what the link should say.
+            fix=remedy.rename_link(name) if case.wildcards and name not in elsewhere else remedy.enable(),
         )
 
 

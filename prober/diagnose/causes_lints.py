@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 from prober.diagnose.case import Case
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Lint, Severity
-from prober.diagnose.fixes import Remedy
+from prober.diagnose.fixes import STANDARD_INPUT, Remedy
 
 __all__ = ["lint_findings"]
+
+_SHOWN = 6
+"""Places whose remedy is told; the evidence names them all."""
 
 
 def lint_findings(case: Case, causes: Iterable[Finding]) -> list[Finding]:
@@ -28,9 +32,9 @@ def _all(case: Case) -> list[tuple[str, Lint]]:
 
 def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:
     first = places[0]
-    problem, _, remedy = first.text.partition("; ")
+    problem = first.text.partition("; ")[0]
     more = f" (and in {len(places) - 1} other place{'s' * (len(places) > 2)})" if len(places) > 1 else ""
-    fix = Fix(explanation=remedy[:1].upper() + remedy[1:] + ".", commands=()) if remedy else None
+    fix = _fix(source, places)
     if name == "partial-vhosts" and source == "overrides":
         fix = Remedy(case).link()
     return Finding(
@@ -46,3 +50,15 @@ def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:
         ),
         fix=fix,
     )
+
+
+def _fix(source: str, places: list[Lint]) -> Fix:
+    """What to write in each place, and the command that reads the files again."""
+    told = []
+    for place in places[:_SHOWN]:
+        remedy = place.text.partition("; ")[2] or "correct it"
+        told.append(f"{place.file}:{place.line}: {remedy}" if not place.file.startswith("kubernetes:") else remedy)
+    more = f" (and {len(places) - _SHOWN} more places)" if len(places) > _SHOWN else ""
+    files = dict.fromkeys(place.file for place in places if not place.file.startswith("kubernetes:"))
+    again = tuple(f"prober diagnose {source} {shlex.quote(file)}" for file in files if file != STANDARD_INPUT)
+    return Fix(explanation="; ".join(told) + more + ".", commands=again)

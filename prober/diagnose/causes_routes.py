@@ -39,7 +39,13 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
         if case.rejected
         else "clients that send no SNI would be reset"
     )
-    known = "No ApigeeRoute with host '*' is configured, and " if config else ""
+    known = (
+        ""
+        if not config
+        else "No virtualhost lists a wildcard route, and "
+        if all(each.source == "overrides" for each in config)
+        else "No ApigeeRoute with host '*' is configured, and "
+    )
     summary = f"{known}{consequence}{'' if known else ', as an ingress without a wildcard route does'}.{missing}"
     against = (*case.accepts, *case.handshakes_in_log)
     dangling = [name for name in case.links if case.routes]
@@ -95,7 +101,7 @@ def selector(case: Case) -> Iterator[Finding]:
     for route in () if case.working_wildcards else case.wildcards:
         if case.selects_gateway(route) or not route.enable_non_sni_client:
             continue
-        wanted = ", ".join(f"{key}={value}" for key, value in route.selector)
+        wanted = _labels(route)
         pods = cluster is not None and bool(cluster.pods)
         other = next((labels for labels in case.gateways if conflict(route.selector, labels)), case.gateways[0])
         labels = ", ".join(f"{key}={value}" for key, value in other)
@@ -107,12 +113,27 @@ def selector(case: Case) -> Iterator[Finding]:
             active=case.resets,
             config=[
                 route_evidence(route, f"selects {wanted}", route.line_of("selector")),
-                Evidence(source="kubernetes" if pods else "routes", text=f"{whom} {labels}"),
+                Evidence(source="kubernetes", text=f"{whom} {labels}") if pods else _expected(case, other, f"{whom} {labels}"),
             ],
             log=case.rejected,
             against=case.accepts,
             fix=Remedy(case).repair_route(route, f"Give ApigeeRoute {route.name} the selector of this ingress."),
         )
+
+
+def _expected(case: Case, labels: tuple[tuple[str, str], ...], text: str) -> Evidence:
+    """The place that says which labels the ingress has."""
+    for route in (*case.group_routes, *case.route_configs):
+        if route.selector == labels:
+            return route_evidence(route, f"selects {text.rpartition(' have ')[2]}: {text}", route.line_of("selector"))
+    for file, host in case.virtual_hosts:
+        if host.selector == labels:
+            return Evidence(source="overrides", file=file, line=host.line, text=f"virtualhost {host.name}: {text}")
+    for facts in case.overrides:
+        for gateway in facts.gateways:
+            if ("ingress_name", gateway.name) in labels:
+                return Evidence(source="overrides", file=facts.file, line=gateway.line, text=text)
+    return Evidence(source="overrides", text=text)
 
 
 def port(case: Case) -> Iterator[Finding]:
@@ -147,7 +168,7 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
     concerned = tuple(dict.fromkeys(route for pair in overlapping or pairs for route in pair))
     names = listed(route.name for route in concerned)
     certificates = listed(dict.fromkeys(_credential(route) for route in concerned))
-    against = [] if overlapping else [route_evidence(concerned[-1], f"selects {dict(concerned[-1].selector)}: no pod has both")]
+    against = [] if overlapping else [route_evidence(concerned[-1], f"selects {_labels(concerned[-1])}: no pod has both")]
     wrong = case.wrong_certificates
     # A client that is served well, by one of the two, does not say that the other is in nobody's way.
     against += [] if wrong or case.resets else list(case.accepts)
@@ -169,6 +190,10 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
         severity=None if overlapping else Severity.WARNING,
         fix=_keep_one(case, keep, superfluous),
     )  # fmt: skip
+
+
+def _labels(route: Route) -> str:
+    return ", ".join(f"{key}={value}" for key, value in route.selector) or "every pod"
 
 
 def _keep_one(case: Case, keep: Route, superfluous: list[Route]) -> Fix:

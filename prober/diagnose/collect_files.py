@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
@@ -25,6 +26,7 @@ _BLOCK = 1024 * 1024
 _MAX_MANIFEST = 32 * 1024 * 1024
 """The largest text that is taken for YAML: a cluster of a thousand routes prints a fifth of it."""
 _GZIP = b"\x1f\x8b"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CONTROLS = frozenset({*range(1, 9), *range(14, 27)})
 
 
@@ -52,6 +54,10 @@ class Input:
         try:
             if stream.peek(2)[:2] == _GZIP:
                 stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stream)), _HEAD)
+            if stream.peek(2)[:2] in _UTF_16:  # as PowerShell's > writes it
+                stream = io.BufferedReader(_Recoded(stream), _HEAD)
+            if stream.peek(3)[:3] == codecs.BOM_UTF8:
+                stream.read(3)
             self._stream = stream
             self.head = stream.peek(_HEAD)[:_HEAD]
         except (OSError, EOFError, zlib.error) as error:
@@ -148,6 +154,28 @@ class _Counted(io.RawIOBase):
         if not self._raw.closed:
             self._raw.close()
         super().close()
+
+
+class _Recoded(io.RawIOBase):
+    """UTF-16 with a byte order mark, read as UTF-8."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
+        while not self._rest:
+            block = self._source.read(len(buffer))
+            self._rest = self._decoder.decode(block, final=not block).encode("utf-8", "replace")
+            if not block:
+                break
+        piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 def recognise(source: Input) -> Kind | None:

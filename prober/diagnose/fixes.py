@@ -5,6 +5,7 @@ Sources: "Enable non-SNI clients" of the Apigee hybrid documentation (manifest, 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -20,6 +21,9 @@ __all__ = ["Remedy"]
 
 DEFAULT_ROUTE = "non-sni"
 UNKNOWN_CREDENTIAL = "CREDENTIAL_NAME"
+STANDARD_INPUT = "standard input"
+_NAME = re.compile(r"[\w.-]+")
+LINK_FILE = "additional-gateways.yaml"
 
 
 class Remedy:
@@ -29,7 +33,8 @@ class Remedy:
         self._case = case
         self.namespace = case.namespace
         self.route = case.wildcards[0].name if case.wildcards else case.links[0] if case.links else DEFAULT_ROUTE
-        self.overrides_file = case.overrides[0].file if case.overrides else "overrides.yaml"
+        files = [each.file for each in case.overrides if each.file != STANDARD_INPUT]
+        self.overrides_file = files[0] if files else "overrides.yaml"
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
@@ -132,7 +137,7 @@ class Remedy:
         diff = self.diff()
         parts = [self.manifest()]
         if diff is not None:
-            parts.append(f"---\n# and in {self.overrides_file}:\n" + _commented(diff))
+            parts.append(f"# and in {self.overrides_file}:\n" + _commented(diff))
         linking = (
             "link it in overrides.yaml (the diff below the manifest)"
             if diff is not None
@@ -143,8 +148,14 @@ class Remedy:
         return Fix(
             explanation=f"Create the wildcard route {self.route} (save the manifest as {self.route}.yaml), {linking}, and apply both.",
             yaml="".join(parts),
-            commands=(*self.apply_route(), *self.apply_overrides(), self.prove()),
+            commands=(*self.apply_route(), *self._patch(diff, f"{self.route}.yaml"), *self.apply_overrides(), self.prove()),
         )
+
+    def _patch(self, diff: str | None, saved: str) -> tuple[str, ...]:
+        """The command that takes the diff out of the comments of the saved file and applies it."""
+        if diff is None or len(self._case.overrides) != 1 or "\r" in diff:
+            return ()
+        return (f"sed -n 's/^# //p' {shlex.quote(saved)} | patch {shlex.quote(self.overrides_file)}",)
 
     def repair_route(self, route: Route, explanation: str, *, merge_patch: str | None = None) -> Fix:
         """Correct an existing wildcard route."""
@@ -163,12 +174,32 @@ class Remedy:
         diff = self.diff(only=only)
         where = f"virtualhost {', '.join(only)}" if only else "every virtualhost"
         text = f'Add additionalGateways: ["{self.route}"] to {where} of {self.overrides_file}, and apply the virtual hosts.'
-        yaml = (
-            diff
-            if diff is not None
-            else f'virtualhosts:\n- name: {(only or self.groups)[0]}\n  additionalGateways: ["{self.route}"]\n'
+        listed = {host.name: host.additional_gateways for _, host in self._case.virtual_hosts if host.tls_mode != "MUTUAL"}
+        rows = []
+        for name in only or tuple(filter(None, listed)) or ("ENV_GROUP",):
+            gateways = ", ".join(f'"{each}"' for each in dict.fromkeys((*listed.get(name, ()), self.route)))
+            rows.append(f"- name: {_scalar(name)}\n  additionalGateways: [{gateways}]\n")
+        yaml = "virtualhosts:\n" + "".join(rows)
+        if diff is not None:
+            text += f" (Save what is below as {LINK_FILE}: its comments are the diff.)"
+            yaml = _commented(diff) + yaml
+        commands = (*self._patch(diff, LINK_FILE), *self.apply_overrides(only=only), self.prove())
+        return Fix(explanation=text, yaml=yaml, commands=commands)
+
+    def rename_link(self, name: str) -> Fix:
+        """Write the wildcard route's name where a name stands that no route has."""
+        edits = [
+            f"sed -i '{line},{line + len(host.additional_gateways)}s/\\b{name.replace('.', '[.]')}\\b/{self.route}/' {shlex.quote(file)}"
+            for file, host in self._case.virtual_hosts
+            if name in host.additional_gateways and (line := host.additional_gateways_line) and file != STANDARD_INPUT
+        ]
+        if not _NAME.fullmatch(name) or not _NAME.fullmatch(self.route):
+            edits = []
+        return Fix(
+            explanation=f"Write {self.route} instead of {name} in additionalGateways of {self.overrides_file}, and apply the virtual hosts.",
+            yaml=f'virtualhosts:\n- name: {_scalar(self.groups[0])}\n  additionalGateways: ["{self.route}"]\n',
+            commands=(*edits, *self.apply_overrides(), self.prove()),
         )
-        return Fix(explanation=text, yaml=yaml, commands=(*self.apply_overrides(only=only), self.prove()))
 
     def reapply(self, explanation: str) -> Fix:
         """The configuration is right and did not arrive: apply it again, and look at what carries it."""

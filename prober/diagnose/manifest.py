@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 import yaml
 
+from prober.diagnose.templates import without_templates
+
 __all__ = ["Flaw", "Manifest", "Node", "is_unresolved", "read_manifests"]
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
@@ -94,10 +96,8 @@ class Manifest:
     flaws: list[Flaw] = field(default_factory=list)
 
 
-_JINJA_EXPRESSION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
-_JINJA_STATEMENT = re.compile(r"^\s*\{%.*?%\}\s*$")
-_JINJA_COMMENT = re.compile(r"\{#.*?#\}")
 _SHELL = re.compile(r"\$\{([^{}\n]*)\}")
+_SPACE = re.compile(r"\s*")
 _UNRESOLVED = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$[A-Z_][A-Z0-9_]*|<<<.*?>>>|^[A-Z][A-Z0-9]*(?:_[A-Z][A-Z0-9]*)+$")
 
 
@@ -106,24 +106,10 @@ def is_unresolved(text: str) -> bool:
     return _UNRESOLVED.search(text) is not None
 
 
-def _without_templates(text: str) -> str:
-    """Jinja made harmless, line by line, so that line numbers stay."""
-    if "{{" not in text and "{%" not in text and "{#" not in text:
-        return text
-    lines = []
-    for line in text.split("\n"):
-        if _JINJA_STATEMENT.match(line):
-            lines.append("")
-            continue
-        bare = _JINJA_COMMENT.sub("", line)
-        lines.append(_JINJA_EXPRESSION.sub(lambda match: "<<<" + re.sub(r"[^\w.]", "_", match[1]) + ">>>", bare))
-    return "\n".join(lines)
-
-
 def read_manifests(name: str, text: str) -> Manifest:
     """All documents of a YAML stream or a JSON text. Never raises: what could not be read is among the flaws."""
     manifest = Manifest(name)
-    for first_line, written in _documents(_without_templates(text)):
+    for first_line, written in _documents(without_templates(text)):
         if not written.strip():
             continue
         part = written
@@ -133,12 +119,15 @@ def read_manifests(name: str, text: str) -> Manifest:
             manifest.flaws.pop()
             part = _SHELL.sub(r"<<<\1>>>", part)
             node = _compose(part, first_line, manifest.flaws)
+        nodes = [node] if node is not None else []
         if node is None and part.lstrip()[:1] in {"{", "["}:
-            node = _json(part, first_line, manifest.flaws)
-        elif node is None:
-            node = _by_sections(part, first_line, manifest.flaws)
-        if node is not None and node.value is not None:
-            manifest.documents.append(node)
+            nodes = _json(part, first_line, manifest.flaws)
+        elif node is None and (node := _by_sections(part, first_line, manifest.flaws)) is not None:
+            nodes = [node]
+        for node in nodes:
+            # A list of objects, as jq '.items' prints it, is the objects.
+            objects = node.value if isinstance(node.value, tuple) else (node,)
+            manifest.documents += (each for each in objects if each.value is not None)
     manifest.flaws.sort(key=lambda flaw: flaw.line)
     return manifest
 
@@ -158,14 +147,26 @@ def _documents(text: str) -> Iterator[tuple[int, str]]:
     yield start, "\n".join(part)
 
 
-def _json(text: str, first_line: int, flaws: list[Flaw]) -> Node | None:
-    """JSON that YAML refuses (tabs between the tokens): without places, but whole."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _json(text: str, first_line: int, flaws: list[Flaw]) -> list[Node]:
+    """JSON that YAML refuses: texts one behind the other (``kubectl get`` in a loop), or tabs between the tokens, then without places."""
+    decoder = json.JSONDecoder()
+    nodes: list[Node] = []
+    end, line = 0, first_line
+    while (start := _after_space(text, end)) < len(text):
+        line += text.count("\n", end, start)
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            return nodes
+        nodes.append(_compose(text[start:end], line, []) or _placed(value, line))
+        line += text.count("\n", start, end)
     flaws.pop()
-    return _placed(value, first_line)
+    return nodes
+
+
+def _after_space(text: str, start: int) -> int:
+    found = _SPACE.match(text, start)
+    return found.end() if found is not None else start
 
 
 def _placed(value: object, line: int) -> Node:
@@ -204,6 +205,12 @@ def _compose(text: str, first_line: int, flaws: list[Flaw]) -> Node | None:
         line = first_line + mark.line if mark is not None else first_line
         problem = getattr(error, "problem", None) or "this is no YAML"
         context = getattr(error, "context", None)
+        if (
+            mark is not None
+            and "start any token" in str(problem)
+            and text.split("\n")[mark.line][mark.column : mark.column + 1] == "\t"
+        ):
+            problem, context = "a tab in the indentation; write spaces", None
         flaws.append(Flaw("yaml-error", line, f"{problem} {context}" if context else str(problem)))
     except (RecursionError, ValueError) as error:
         flaws.append(Flaw("yaml-error", first_line, f"cannot be read: {error}"))
@@ -255,8 +262,9 @@ class _Converter:
                 )
             lines[key] = key_line
             value = self.convert(value_node)
-            if key == "<<" and isinstance(value.value, Mapping):
-                found = {**value.value, **found}
+            if key == "<<" and isinstance(value.value, (Mapping, tuple)):
+                for each in value.value if isinstance(value.value, tuple) else (value,):
+                    found = {**(each.value if isinstance(each.value, Mapping) else {}), **found}
                 continue
             # A mapping's or list's own mark is its first entry; people look at the line of its key.
             found[key] = Node(value.value, key_line, value.style)

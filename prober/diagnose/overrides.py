@@ -79,7 +79,7 @@ def read_overrides(manifest: Manifest) -> OverridesFacts:
     for document in manifest.documents:
         merged.update(document.mapping())
     root = Node(merged, 1)
-    hosts = tuple(_virtual_host(node) for node in root.items("virtualhosts"))
+    hosts = tuple(map(_virtual_host, _listed_hosts(root)))
     gateways = tuple(IngressGateway(name=node.text("name") or "", line=node.line) for node in root.items("ingressGateways"))
     access_log = root.get("istiod", "accessLogFile")
     facts = OverridesFacts(
@@ -102,6 +102,8 @@ def _virtual_host(node: Node) -> VirtualHost:
     listed = node.texts("additionalGateways")
     if gateways is not None and not listed and (single := node.text("additionalGateways")):
         listed = (single,)
+    if gateways is None:
+        listed = _unknown_keys(node)  # what a template puts there may be the links
     return VirtualHost(
         name=node.text("name") or "",
         line=node.line,
@@ -114,6 +116,16 @@ def _virtual_host(node: Node) -> VirtualHost:
     )
 
 
+def _unknown_keys(node: Node) -> tuple[str, ...]:
+    """Placeholders among the keys: a template fills in entries there, any at all."""
+    return tuple(filter(is_unresolved, node.mapping()))
+
+
+def _listed_hosts(root: Node) -> tuple[Node, ...]:
+    """The virtual hosts that are written out; one that is a placeholder as a whole is not judged."""
+    return tuple(node for node in root.items("virtualhosts") if not is_unresolved(node.text() or ""))
+
+
 _Found = tuple[str, int, str]
 _GATEWAY_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _GATEWAY_NAME_LENGTH = 17
@@ -121,23 +133,30 @@ INGRESS_APP = "apigee-ingressgateway"
 
 
 def _hosts(root: Node) -> Iterator[tuple[str, Node]]:
-    for node in root.items("virtualhosts"):
+    for node in _listed_hosts(root):
         yield node.text("name") or f"in line {node.line}", node
 
 
 def _certificate_sources(root: Node, _facts: OverridesFacts) -> Iterator[_Found]:
     for name, node in _hosts(root):
-        secret, paths = node.get("sslSecret"), node.get("sslCertPath") or node.get("sslKeyPath")
+        secret, certificate, key = (_written(node, each) for each in ("sslSecret", "sslCertPath", "sslKeyPath"))
+        paths = certificate or key
         if secret is not None and paths is not None:
             text = f"virtualhost {name} has sslSecret and sslCertPath/sslKeyPath; keep one of the two"
             yield "both-cert-sources", max(secret.line, paths.line), text
-        elif secret is None and (node.get("sslCertPath") is None or node.get("sslKeyPath") is None):
+        elif secret is None and not (certificate and key) and not _unknown_keys(node):
             half = "only half of sslCertPath and sslKeyPath" if paths is not None else "no certificate"
             yield "no-cert-source", node.line, f"virtualhost {name} has {half}; give sslSecret, or sslCertPath and sslKeyPath"
 
 
+def _written(node: Node, key: str) -> Node | None:
+    """The node of a key; None also where an empty string is written."""
+    found = node.get(key)
+    return None if found is None or found.value == "" else found
+
+
 def _selectors(root: Node, facts: OverridesFacts) -> Iterator[_Found]:
-    names = {gateway.name for gateway in facts.gateways}
+    names = {gateway.name for gateway in facts.gateways if gateway.name}
     for name, node in _hosts(root):
         app, ingress = node.get("selector", "app"), node.get("selector", "ingress_name")
         if app is not None and not is_unresolved(str(app.value)) and app.value != INGRESS_APP and facts.gateways:
@@ -182,7 +201,8 @@ def _protocol_versions(root: Node, _facts: OverridesFacts) -> Iterator[_Found]:
                 continue
             if isinstance(version.value, str) and is_unresolved(version.value):
                 continue
-            wanted = version.value if isinstance(version.value, float) else "1.2"
+            written = re.search(r"1[._]([0-3])$", str(version.value))
+            wanted = f"1.{written[1]}" if written else "1.2"
             yield (
                 "tls-version-not-string",
                 version.line,
@@ -193,7 +213,7 @@ def _protocol_versions(root: Node, _facts: OverridesFacts) -> Iterator[_Found]:
 def _additional_gateways(root: Node, facts: OverridesFacts) -> Iterator[_Found]:
     for name, node in _hosts(root):
         gateways = node.get("additionalGateways")
-        if gateways is not None and not isinstance(gateways.value, tuple):
+        if gateways is not None and not isinstance(gateways.value, tuple) and not is_unresolved(gateways.text() or ""):
             text = f'additionalGateways of virtualhost {name} is no list; write ["{gateways.text() or "ROUTE_NAME"}"]'
             yield "additional-gateways-not-list", gateways.line, text
     linked = [host for host in facts.virtual_hosts if host.additional_gateways]

@@ -7,7 +7,7 @@ non-SNI clients" of the Apigee hybrid documentation. No field is required there 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prober.diagnose.findings import Lint
 from prober.diagnose.manifest import Manifest, Node, is_unresolved
@@ -88,6 +88,8 @@ class RouteFacts:
     lints: tuple[Lint, ...]
     complete: bool = False
     """Whether these are all routes of the cluster: only then does a missing one mean that there is none."""
+    damaged: bool = False
+    """Whether a part could not be read: what is missing may stand there."""
 
     @property
     def wildcards(self) -> tuple[Route, ...]:
@@ -100,9 +102,13 @@ class RouteFacts:
 
 
 def has_routes(manifest: Manifest) -> bool:
-    """Whether a file holds an ApigeeRoute or ApigeeRouteConfig, on its own or in a list (an empty ApigeeRouteList counts)."""
+    """Whether a file holds an ApigeeRoute or ApigeeRouteConfig, on its own or in a list.
+
+    An empty list counts: it is what ``kubectl get apigeeroutes -o json`` prints where there is none.
+    """
     return any(
-        (document.text("kind") or "") in {ROUTE, ROUTE_CONFIG, ROUTE + "List", ROUTE_CONFIG + "List"}
+        _is_empty_list(document)
+        or (document.text("kind") or "") in {ROUTE, ROUTE_CONFIG, ROUTE + "List", ROUTE_CONFIG + "List"}
         or any(node.text("kind") in {ROUTE, ROUTE_CONFIG} for node in document.items("items"))
         for document in manifest.documents
     )
@@ -112,15 +118,23 @@ def read_routes(manifests: Iterable[Manifest]) -> RouteFacts:
     """The facts and lints of all files together: a route in one may link to a wildcard route in another."""
     routes: list[Route] = []
     lints: list[Lint] = []
-    complete = False
+    complete = damaged = False
     for manifest in manifests:
         lints += (Lint(flaw.kind, manifest.name, flaw.line, flaw.text) for flaw in manifest.flaws)
-        routes += (_route(node, manifest.name) for node in _objects(manifest))
+        broken = any(flaw.kind == "yaml-error" for flaw in manifest.flaws)
+        # Of an object whose spec could not be read nothing is known.
+        routes += (_route(node, manifest.name) for node in _objects(manifest) if not (broken and node.get("spec") is None))
         complete = complete or any(map(_lists_all_routes, manifest.documents))
-    facts = RouteFacts(routes=tuple(routes), lints=(), complete=complete)
+        damaged = damaged or broken
+    facts = RouteFacts(routes=tuple(routes), lints=(), complete=complete and not damaged, damaged=damaged)
     lints += _lints(facts)
     lints.sort(key=lambda lint: (lint.file, lint.line))
-    return RouteFacts(routes=facts.routes, lints=tuple(lints), complete=complete)
+    return replace(facts, lints=tuple(lints))
+
+
+def _is_empty_list(document: Node) -> bool:
+    found = document.get("items")
+    return document.text("kind") == "List" and found is not None and found.value == ()
 
 
 def _lists_all_routes(document: Node) -> bool:
@@ -215,6 +229,8 @@ def _lints(facts: RouteFacts) -> Iterator[Lint]:
         if route.additional_gateways and elsewhere and all(each and route.namespace for each in elsewhere):
             text = f"{route.kind} {route.name} lists a route of the namespace {', '.join(sorted(elsewhere))}; it must be in {route.namespace}"
             yield Lint("dangling", route.file, place, text)
+        if any(port.tls_mode == "MUTUAL" for port in route.ports) and not route.is_wildcard:
+            yield from _mtls_lints(route, facts)
         if route.is_wildcard:
             yield from _wildcard_lints(route)
             yield from _certificate_lints(route, facts)
@@ -234,6 +250,22 @@ def _wildcard_lints(route: Route) -> Iterator[Lint]:
     if not selector:
         text = f"the wildcard route {route.name} has no selector; select app apigee-ingressgateway"
         yield Lint("selector", route.file, route.line, text)
+
+
+def _mtls_lints(route: Route, facts: RouteFacts) -> Iterator[Lint]:
+    """A route that demands client certificates, reachable without one: through a wildcard route that demands none."""
+    open_routes = [
+        each.name
+        for name in route.additional_gateways
+        for each in facts.named(name)
+        if each.is_wildcard and any(port.terminates_tls and port.tls_mode == "SIMPLE" for port in each.ports)
+    ]
+    if open_routes:
+        text = (
+            f"{route.kind} {route.name} demands client certificates and is linked to {', '.join(open_routes)}, which demands none: a "
+            "client that sends no SNI reaches its APIs without a certificate; do not link it"
+        )
+        yield Lint("mtls-bypass", route.file, route.additional_gateways_line or route.line, text)
 
 
 def _certificate_lints(route: Route, facts: RouteFacts) -> Iterator[Lint]:

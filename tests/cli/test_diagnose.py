@@ -223,3 +223,15 @@ def test_http_swallows_no_target_and_calls_no_api_unless_told(capfd: pytest.Capt
 
 def _http(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     return args.http, args.probes
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_what_powershell_writes_is_read_alike(name: str, encoding: str, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A log, a route and an overrides.yaml with a byte order mark, also in UTF-16: the same findings as without."""
+    expected = [each["id"] for each in run(capfd, "all", name)[1]["findings"]]
+    (here / name).write_text((here / name).read_text(), encoding=encoding)
+
+    status, document = run(capfd, "all", name)
+
+    assert (1, expected) == (status, [each["id"] for each in document["findings"]])

@@ -6,13 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.diagnose.fixes_overrides import link_diff, linked_text
 from prober.diagnose.manifest import read_manifests
 from prober.diagnose.overrides import OverridesFacts, read_overrides
-from tests.diagnose.evidence_samples import OVERRIDES
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, overrides, routes, told
 from tests.servers.requirements import require_program
 
 STYLES = {
@@ -89,3 +90,28 @@ def test_damage_gives_a_right_diff_or_none(start: int, length: int, patch: str) 
 
     if changed is not None:
         assert [host.name for host in read(changed).virtual_hosts] == [host.name for host in read(text).virtual_hosts]
+
+
+@pytest.mark.parametrize(
+    ("cause", "text"),
+    [
+        ("no-wildcard", OVERRIDES.replace('  additionalGateways: ["fallback-no-sni"]\n', "")),
+        ("partial-vhosts", OVERRIDES.removesuffix('  additionalGateways: ["fallback-no-sni"]\n')),
+    ],
+)
+def test_what_a_fix_says_is_one_yaml_document_and_its_command_applies_the_diff(cause: str, text: str, tmp_path: Path) -> None:
+    """Whoever saves it under its name and runs the command has the virtual hosts linked."""
+    require_program("patch")
+    evidence = {"routes": routes(GROUP)} if cause == "no-wildcard" else {}
+    fix = told(overrides=overrides(text), texts={"overrides.yaml": text}, **evidence)[cause].fix
+    assert fix is not None
+    assert fix.yaml is not None
+    assert isinstance(yaml.safe_load(fix.yaml), dict)
+    (command,) = (each for each in fix.commands if each.startswith("sed "))
+    (tmp_path / command.split("' ")[1].split(" |")[0]).write_text(fix.yaml)
+    (tmp_path / "overrides.yaml").write_text(text)
+
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, capture_output=True, timeout=30)
+
+    after = yaml.safe_load((tmp_path / "overrides.yaml").read_text())
+    assert all("fallback-no-sni" in host["additionalGateways"] for host in after["virtualhosts"])

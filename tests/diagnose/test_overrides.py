@@ -57,6 +57,7 @@ def test_a_good_file_has_no_lint_and_its_facts_are_read() -> None:
         ("edge-a}\n  sslCertPath: ./certs/acme.pem\n  sslKeyPath: ./certs/acme.key\n  minTLS", "edge-b}\n  sslCertPath: ./certs/acme.pem\n  sslKeyPath: ./certs/acme.key\n  minTLS", ("unknown-ingress", 8)),
         ("{app: apigee-ingressgateway, ingress_name: edge-a}\n  sslCertPath: ./certs/acme.pem\n  sslKeyPath: ./certs/acme.key\n  minTLS", "{app: istio-ingressgateway, ingress_name: edge-a}\n  sslCertPath: ./certs/acme.pem\n  sslKeyPath: ./certs/acme.key\n  minTLS", ("selector", 8)),
         ("- name: edge-a\n  svc", "- name: edge-a\n- name: a-name-of-18-chars\n  svc", ("ingress-name-invalid", 5)),
+        ("  sslCertPath: ./certs/acme.pem\n  sslKeyPath: ./certs/acme.key\n  minTLS", '  sslSecret: ""\n  minTLS', ("no-cert-source", 7)),
         ("  svcLoad", "  svcType: NodePort\n  svcLoad", ("svc-type-invalid", 5)),
         ("  svcLoad", "  svcType: ClusterIP\n  svcLoad", ("lb-ip-with-clusterip", 6)),
         ('"1.2"', "1.2", ("tls-version-not-string", 11)),
@@ -125,3 +126,10 @@ def test_aliases_that_explode_are_refused() -> None:
     )
 
     assert "yaml-error" in {flaw.kind for flaw in read_manifests("bomb.yaml", bomb).flaws}
+
+
+def test_the_version_to_write_is_the_one_that_was_meant() -> None:
+    """`TLSV1_3` is not turned into 1.2, and a number keeps its digits."""
+    texts = [lint.text for word in ("TLSV1_3", "1.3") for lint in read(GOOD.replace('"1.2"', word)).lints]
+
+    assert ['write the string "1.3"'] * 2 == [text.partition("; ")[2] for text in texts]

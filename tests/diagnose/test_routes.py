@@ -109,6 +109,73 @@ def test_lists_in_yaml_and_json_are_read_alike() -> None:
         assert has_routes(read_manifests("x", text))
 
 
+def test_objects_one_behind_the_other_and_in_an_array_are_read() -> None:
+    """What a loop over `kubectl get -o json` prints, JSON lines, and jq's `.items`: with the lines of each."""
+    objects = [yaml.safe_load(GROUP), yaml.safe_load(WILDCARD)]
+    loop = "".join(json.dumps(each, indent=2) + "\n" for each in objects)
+    lines = "".join(json.dumps(each) + "\n" for each in objects)
+
+    for text in (loop, lines, json.dumps(objects, indent=1)):
+        facts = read(text)
+        assert [] == list(facts.lints)
+        assert ["acme-hyb-prod-grp-000-1a2b3c4", "fallback-no-sni"] == [route.name for route in facts.routes]
+        assert not facts.complete
+    assert 2 == read(lines).routes[1].line
+    assert loop.split("\n").index('    "hostnames": [', 10) + 1 == read(loop).routes[1].line_of("hostnames")
+
+
+def test_several_merged_mappings_are_read() -> None:
+    """`<<: [*a, *b]`: the earlier one wins, and the mapping's own keys win over both."""
+    text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2, w: 2}\nc:\n  w: 3\n  <<: [*a, *b]\n"
+
+    assert {"x": 1, "y": 1, "z": 2, "w": 3} == read_manifests("m", text).documents[0].plain()["c"]  # type: ignore[index,call-overload]
+
+
+def test_an_empty_list_says_that_there_is_no_route() -> None:
+    """What `kubectl get apigeeroutes -o json` prints where there is none; a list of something else says nothing."""
+    empty = '{"apiVersion": "v1", "items": [], "kind": "List", "metadata": {"resourceVersion": ""}}'
+
+    assert has_routes(read_manifests("m", empty))
+    assert read(empty).complete
+    assert "no-wildcard" in told(routes=read(empty))
+    assert not has_routes(read_manifests("m", '{"kind": "List", "items": [{"kind": "Pod"}]}'))
+
+
+def test_of_what_could_not_be_read_nothing_is_claimed() -> None:
+    """A wildcard route whose spec is no YAML is not missing, and not unlinked either: the error is told."""
+    findings = told(routes=read(GROUP, WILDCARD.replace("  hostnames:", "   hostnames:")))
+
+    assert {"yaml-error", "inconclusive"} == set(findings)
+    assert 6 == findings["yaml-error"].evidence[0].line
+    tab = told(routes=read(WILDCARD.replace("  hostnames", "\thostnames")))
+    assert "a tab" in tab["yaml-error"].summary
+    assert "no-wildcard" not in tab
+
+
+def test_a_route_with_client_certificates_behind_an_open_wildcard_is_a_bypass() -> None:
+    """MUTUAL linked to SIMPLE; not where the wildcard route is MUTUAL as well, nor without the link."""
+    mutual = GROUP.replace("mode: SIMPLE", "mode: MUTUAL")
+
+    assert [("mtls-bypass", "r0.yaml", 9)] == lints(mutual, WILDCARD)
+    assert [] == lints(mutual, WILDCARD.replace("mode: SIMPLE", "mode: MUTUAL"))
+    assert "mtls-bypass" not in {each for each, _, _ in lints(mutual.replace("[fallback-no-sni]", "[]"), WILDCARD)}
+
+
+def test_a_link_to_another_name_than_the_wildcard_routes_is_suspected() -> None:
+    """The fix writes the name that is there, and never makes a second wildcard route; a client that is served says it is none."""
+    files = read(GROUP, WILDCARD.replace("fallback-no-sni", "non-sni"))
+    finding = told(routes=files, overrides=overrides())["dangling"]
+
+    assert "suspected" == finding.confidence.value
+    assert {("r0.yaml", 9), ("overrides.yaml", 10), ("overrides.yaml", 15)} == {
+        (each.file, each.line) for each in finding.evidence
+    }
+    assert finding.fix is not None
+    assert "sed -i '10,11s/\\bfallback-no-sni\\b/non-sni/' overrides.yaml" == finding.fix.commands[0]
+    assert "ApigeeRoute" not in str(finding.fix.yaml)
+    assert "dangling" not in told(routes=files, probes=(probe("certificate", "certificate"),))
+
+
 def test_placeholders_are_never_judged() -> None:
     """A template of a wildcard route in shell's, and in Jinja's, style: what it will become is nobody's mistake."""
     template = (
