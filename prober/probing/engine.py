@@ -42,11 +42,12 @@ TURN: Final = 1e-3
 """Seconds of work before other tasks run. Giving way costs about 20 µs."""
 
 NAP: Final = 200e-6
-"""Seconds for which the thread sleeps before it looks at what woke it, while at least `MANY` handshakes are in flight: being woken
-for each event of a busy server costs more than the event, and what comes within the nap is seen together. The kernel stamps what
-brings a certificate; a reset may be told later by a nap, which its uncertainty covers."""
+"""Seconds for which the thread sleeps before it looks at what woke it: being woken for each event costs more than the event, and what
+comes within the nap is seen together. The kernel stamps what brings a certificate; a reset may be told later by a nap, which its
+uncertainty covers."""
 
-MANY: Final = 16
+CROWD: Final = 16
+"""Handshakes in flight from which on naps are taken: for fewer there is little to gather, and somebody waits for them."""
 
 CANCELLED: Final = "cancelled"
 
@@ -73,23 +74,22 @@ class Handle(Protocol):
 class Engine:
     """Runs handshakes. ``await nursery.start(engine.run)`` first; then `start` or `handshake`, from the same Trio thread.
 
-    ``tick``: seconds; 0.0 starts every handshake at once, else starts wait for the next multiple of it and go together. At
-    service rates each wake-up costs more than the handshake, and a tick of 5 ms halves the CPU.
+    ``nap`` (seconds) is taken while at least ``crowd`` handshakes are in flight, see `NAP`. ``ceiling``: descriptors from this number on
+    are not for handshakes.
     """
 
-    def __init__(self, *, tick: float = 0.0, ceiling: int | None = None) -> None:
+    def __init__(self, *, nap: float = NAP, crowd: int = CROWD, ceiling: int | None = None) -> None:
         self.in_flight = 0
         """Handshakes started and not ended."""
         self.bugs = 0
         """Exceptions of our own that became a `local_error`; each was logged with its traceback."""
         self.ceiling = handshake_ceiling() if ceiling is None else ceiling
         self.clock: ReceiveClock
-        self._tick = tick
+        self._nap = nap
+        self._crowd = crowd
         self._poller: Poller
         self._flights: dict[int, Flight] = {}
         self._ready: deque[Flight] = deque()
-        self._held: list[Flight] = []
-        self._held_until = inf
         self._deadlines: DeadlineQueue[Flight] = DeadlineQueue()
         self._scope: trio.CancelScope | None = None
         self._armed = inf
@@ -138,9 +138,7 @@ class Engine:
             raise RuntimeError("the engine is not running: await nursery.start(engine.run) first")
         flight = Flight(attempt, sink, self)
         self.in_flight += 1
-        if self._tick:
-            self._hold(flight)
-        elif self._working:
+        if self._working:
             self._enqueue(flight)
         else:
             # Launching here saves the engine's task a wake-up, but not for longer than a slice: nobody polls meanwhile.
@@ -196,7 +194,7 @@ class Engine:
             if not idle:
                 await trio.lowlevel.checkpoint()
                 continue
-            self._arm(min(self._deadlines.next(), self._held_until))
+            self._arm(self._deadlines.next())
             self._parked = True
             try:
                 await trio.lowlevel.wait_readable(fd)
@@ -205,8 +203,8 @@ class Engine:
             self._gather()
 
     def _gather(self) -> None:
-        if self.in_flight >= MANY:
-            sleep(NAP)
+        if self.in_flight >= self._crowd:
+            sleep(self._nap)
 
     def _turn(self) -> bool:
         """Work for at most `TURN`. Returns whether nothing is left to do."""
@@ -250,11 +248,6 @@ class Engine:
             for flight in self._deadlines.due(now):
                 flight.woken = True
                 self._enqueue(flight)
-        if self._held_until <= now:
-            self._held_until = inf
-            held, self._held = self._held, []
-            for flight in held:
-                self._enqueue(flight)
 
     def _step(self, flight: Flight) -> None:
         """Advance one flight, and tell its observation. The one place in which an exception of our own is caught."""
@@ -287,13 +280,6 @@ class Engine:
             flight.queued = True
             self._ready.append(flight)
 
-    def _hold(self, flight: Flight) -> None:
-        self._held.append(flight)
-        if self._held_until == inf:
-            self._held_until = (perf_counter() // self._tick + 1.0) * self._tick
-            if self._parked:
-                self._arm(self._held_until)
-
     def _rouse(self) -> None:
         """Wake the task if it waits; if it does not, it will look at the queue before it does."""
         if self._parked and self._scope is not None:
@@ -317,10 +303,9 @@ class Engine:
         return flight.observation
 
     def _release_all(self) -> None:
-        for flight in [*self._flights.values(), *self._ready, *self._held]:
+        for flight in [*self._flights.values(), *self._ready]:
             flight.abandon(CANCELLED)
             self._enqueue(flight)
-        self._held.clear()
         self._working = True  # what is told now is told at once
         while self._ready:
             self._step(self._ready.popleft())

@@ -18,13 +18,13 @@ from prober.history.history import History
 from prober.outlets.web import create_app
 from prober.outlets.web_server import ServerSide, bind, serve
 from prober.probing.descriptors import raise_descriptor_limit
-from prober.probing.engine import Engine
 from prober.probing.runner import Runner
 from prober.service import collecting
 from prober.service.alerting import Alerting
 from prober.service.config_watch import ConfigWatch
 from prober.service.diagnosing import Diagnosing
 from prober.service.discovering import Discovering
+from prober.service.engines import new_engine
 from prober.service.logs import event
 from prober.service.plan import Plan
 from prober.service.recording import Recorder
@@ -68,7 +68,7 @@ def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: H
 
 
 async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History) -> None:
-    engine = Engine()
+    engine = new_engine()
     store, statistics = Store(), Statistics(lambda: engine.in_flight, time())
     alerting = Alerting(history, plan.config.alerting, store, statistics, shard=plan.options.shard)
     runner = Runner(engine)

@@ -34,10 +34,11 @@ __all__ = ["Overseer", "Rounds", "same_question"]
 
 _log = logging.getLogger("prober.service")
 
-TICK = 0.005
-"""Seconds. Rounds start at multiples of it, together: at service rates each wake-up costs more than a handshake."""
+TICK = 0.015
+"""Seconds. Rounds start at multiples of it, together: at service rates each wake-up costs more than a handshake. It is what a round
+is late at most as long as nothing else makes it late."""
 
-EARLY = 25
+EARLY = 75
 """First rounds that are started ahead of their phase in one tick: 5,000 addresses a second, so that a service with ten thousand is
 ready within three seconds rather than an interval."""
 

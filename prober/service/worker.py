@@ -18,10 +18,10 @@ from time import time
 import trio
 
 from prober.probing.descriptors import raise_descriptor_limit
-from prober.probing.engine import Engine
 from prober.probing.runner import Runner
 from prober.schedule import Key
 from prober.service import collecting, logs
+from prober.service.engines import new_engine
 from prober.service.frames import FrameStream
 from prober.service.plan import Watched
 from prober.service.reports import Report, Reporter
@@ -49,7 +49,7 @@ class _Worker:
 
     def __init__(self, stream: FrameStream) -> None:
         self._stream = stream
-        self._engine = Engine()
+        self._engine = new_engine()
         self._reporter = Reporter()
         statistics = Statistics(lambda: self._engine.in_flight, time())
         self._rounds = Rounds(

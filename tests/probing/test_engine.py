@@ -345,22 +345,28 @@ async def test_nothing_is_left_in_the_kernel_after_certificates(engine: Engine, 
         assert tcp_states(peer.endpoint.port)[TIME_WAIT] == 0
 
 
-async def test_a_tick_lets_starts_go_together(nursery: trio.Nursery, attempt: AttemptMaker) -> None:
-    """They wait for its next multiple, and not longer."""
-    engine = Engine(tick=0.05)
+async def test_a_nap_gathers_what_comes_at_the_same_time_and_is_no_time_of_the_peers(
+    nursery: trio.Nursery, attempt: AttemptMaker, tls13: Served
+) -> None:
+    """Certificates have the kernel's stamp, resets an uncertainty that covers the nap."""
+    nap = 0.02
+    engine = Engine(nap=nap, crowd=2)
     await nursery.start(engine.run)
-    with scripted(close_unread()) as peer:
+    with scripted(close_unread()) as resetting, scripted(read_hello(), send_flight(tls13.context), see_end()) as serving:
         told = Told()
-        handles = []
         for _ in range(5):
-            handles.append(engine.start(attempt(peer.endpoint), told))
-            await trio.sleep(0.001)
-        await told.wait_for(5)
-    starts = [handle.started for handle in handles]
-    phases = {round(start // 0.05) for start in starts}
-    assert len(phases) <= 2, "at most one boundary lies between them"
-    assert {observation.outcome for observation in told} == {Outcome.RESET}
-    assert all(start % 0.05 < 0.04 for start in starts), "each went right after its boundary"
+            engine.start(attempt(resetting.endpoint), told)
+            engine.start(attempt(serving.endpoint), told)
+        await told.wait_for(10)
+    for observation in told:
+        if observation.outcome is Outcome.CERTIFICATE:
+            assert observation.seconds.uncertainty == 0.0
+        else:
+            assert observation.outcome is Outcome.RESET
+            handshake, uncertainty = observation.seconds.handshake, observation.seconds.uncertainty
+            assert handshake is not None
+            assert uncertainty is not None
+            assert uncertainty >= min(handshake, nap) * 0.5
 
 
 async def test_a_peer_that_floods_does_not_keep_others_from_their_turn(engine: Engine, attempt: AttemptMaker) -> None:
