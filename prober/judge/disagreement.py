@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from prober.judge.alert_rules import Condition, Evidence, Round
+from prober.judge.alert_rules import RULES, AlertName, Condition, Evidence, Round, evidence
 from prober.model import Verdict
 
 __all__ = ["Disagreement", "Told"]
@@ -26,10 +26,11 @@ class Told(NamedTuple):
 
 
 class _Group:
-    __slots__ = ("reported", "verdicts")
+    __slots__ = ("outcomes", "reported", "verdicts")
 
     def __init__(self) -> None:
         self.verdicts: dict[str, Verdict] = {}
+        self.outcomes: dict[str, str] = {}
         self.reported: set[str] = set()
 
 
@@ -50,6 +51,8 @@ class Disagreement:
         if again:
             group.reported.clear()
         group.verdicts[judged.address] = judged.judgement.verdict
+        if len(group.verdicts) > 1:
+            group.outcomes[judged.address] = _outcome(judged)
         group.reported.add(judged.address)
         if len(group.reported) == len(group.verdicts):
             group.reported.clear()
@@ -61,6 +64,7 @@ class Disagreement:
         group = self._groups.get(target)
         if group is not None:
             group.verdicts.pop(address, None)
+            group.outcomes.pop(address, None)
             group.reported.discard(address)
 
     def retire(self, watched: Collection[str]) -> None:
@@ -79,9 +83,19 @@ def _told(target: str, group: _Group) -> Told:
     if len(by_verdict) == 1:
         return Told(Condition.HEALTHY if len(group.verdicts) == len(by_verdict.popitem()[1]) else Condition.SILENT, None)
     fewest_first = sorted(by_verdict.items(), key=lambda entry: (len(entry[1]), entry[0]))
+    rarest, odd = fewest_first[0]
+    # Of an address that was judged before the target had a second one, nothing is kept until it is judged again.
+    outcome = next((group.outcomes[address] for address in sorted(odd) if address in group.outcomes), "")
     parts = [f"{verdict.value} at {_some(addresses)}" for verdict, addresses in fewest_first]
     summary = f"The addresses of {target} differ: {', '.join(parts)}; clients get one or the other by chance, so bring them to one state."
-    return Told(Condition.FAILING, Evidence(fewest_first[0][0].value, "", summary))
+    return Told(Condition.FAILING, Evidence(rarest.value, outcome, summary))
+
+
+def _outcome(judged: Round) -> str:
+    """Of the hello that the address's verdict is about."""
+    verdict = judged.judgement.verdict
+    about = next((name for name, rule in RULES.items() if verdict in rule.faults), AlertName.CERTIFICATE_INVALID)
+    return evidence(about, judged).outcome
 
 
 def _some(addresses: list[str]) -> str:

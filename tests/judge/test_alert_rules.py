@@ -151,6 +151,7 @@ def test_addresses_that_disagree_for_rounds_raise_one_alert_about_the_target() -
     assert (pending.alert.phase, firing.alert.phase) == (Phase.PENDING, Phase.FIRING)
     assert firing.alert.identity() == {"alertname": "IngressAddressesDisagree", "severity": "warning", "target": "edge"}
     assert "non_sni_reset at 192.0.2.2:443" in firing.alert.evidence.summary
+    assert (firing.alert.evidence.verdict, firing.alert.evidence.outcome) == ("non_sni_reset", "reset")
 
 
 def test_addresses_that_change_one_after_the_other_do_not_disagree_for_long() -> None:
