@@ -131,7 +131,7 @@ class Gathered:
         nameless = sum(facts.without_name.values())
         total = nameless + sum(facts.with_name.values())
         unread = f"; {facts.not_read:,} packets were not read" if facts.not_read else ""
-        summary = f"{facts.frames:,} packets, {total:,} ClientHellos, {nameless:,} without a name{unread}"
+        summary = f"{_counted(facts.frames, 'packet')}, {_counted(total, 'ClientHello')}, {nameless:,} without a name{unread}"
         self.reports.append(SourceReport(kind="capture", name=name, error=error, summary=summary))
 
     def _routes(self, source: Input) -> None:
@@ -187,7 +187,7 @@ class Gathered:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 class _progress:  # noqa: N801

@@ -306,7 +306,8 @@ def _ending(flow: Flow, waited: bool) -> tuple[Ending, str | None]:
         return Ending.ANSWERED, None
     if kind == "other":
         return Ending.OTHER, None
-    if flow.server_rst:
+    # A RST behind the server's FIN answers what the client sent to a closed connection.
+    if flow.server_rst and not flow.server_fin:
         return (Ending.RESET_BY_SERVER if flow.hello_acknowledged else Ending.RESET_BEFORE_ACK), None
     if flow.server_fin:
         client_first = flow.client_end_time is not None and flow.client_fin

@@ -119,10 +119,11 @@ def _ok(case: Case, good: tuple[Evidence, ...]) -> Finding:
     ]
     active = [each for each in good if each.source in {"probe", "capture"}]
     against = [*case.no_wildcard_said, *(case.rejected if active else ())]
+    probed = any(each.source == "probe" for each in good)
     untried = "" if http or not active else " Whether requests are routed was not tried (--http)."
     return found(
         "ok",
-        f"Clients without SNI get a certificate that they accept.{untried}",
+        f"Clients without SNI {'get a certificate that they accept' if probed else 'are served, as far as one sees it'}.{untried}",
         active=[*active, *http],
         config=config if active else (),
         log=[each for each in good if each.source == "logs"],
@@ -149,6 +150,9 @@ def _inconclusive(case: Case) -> Finding:
         missing.append("a client without SNI: the log has none, neither served nor turned away")
     if case.evidence.cluster is not None and case.evidence.cluster.denied:
         missing.append(f"what the cluster refused: {listed(case.evidence.cluster.denied)}")
+    if case.evidence.capture is not None and not any(each.tls and each.sni is None for each in case.flows):
+        named = any(each.tls for each in case.flows)
+        missing.append(f"a ClientHello without a name: the capture has none{'' if named else ', and none with one either'}")
     if case.evidence.capture is not None and case.evidence.capture.not_read:
         missing.append(f"{case.evidence.capture.not_read:,} captured packets that could not be read")
     failed = [
@@ -161,12 +165,16 @@ def _inconclusive(case: Case) -> Finding:
     )  # fmt: skip
     right = f"The wildcard route {case.working_wildcards[0].name} reads right, but n" if case.working_wildcards else "N"
     facts = [*case.accepts, *case.served_in_log, *case.rejected]
+    failing = [probe for probe in case.probes if probe.judgement.at_fault]
+    what = f"{right}othing shows how clients without SNI fare{': ' + listed(unsure) if unsure else ''}"
+    if failing:
+        said = listed(f"{probe.where} ({probe.judgement.verdict.value})" for probe in failing)
+        what = f"Something is wrong with {said}, and what was given does not tell the cause"
     return Finding(
         id="inconclusive",
-        severity=Severity.INFO,
+        severity=Severity.WARNING if failing else Severity.INFO,
         confidence=Confidence.SUSPECTED,
-        summary=f"{right}othing shows how clients without SNI fare{': ' + listed(unsure) if unsure else ''}.{noise} "
-        f"Missing: {'; '.join(missing) or 'a client without SNI that is served'}.",
+        summary=f"{what}.{noise} Missing: {'; '.join(missing) or 'a client without SNI that is served'}.",
         evidence=tuple(facts[:4]) + tuple(probe_evidence(probe) for probe in case.probes),
         fix=Fix(explanation="Probe the ingress with a known name.", commands=(Remedy(case).prove(),)),
     )

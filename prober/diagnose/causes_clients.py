@@ -74,7 +74,9 @@ def sni_stripped(case: Case) -> Iterator[Finding]:
         for each in (balancers or (without if client_side else []))
     ]
     log = [
-        Evidence(source="logs", text=f"{source}{_range(source)}: {tally.count:,} connections without a name")
+        Evidence(
+            source="logs", text=f"{source}{_range(source)}: {tally.count:,} connection{'s' * (tally.count != 1)} without a name"
+        )
         for source, tally in case.rejected_sources
         if kind_of(source, tally)[0] is SourceKind.LOAD_BALANCER
     ]
@@ -105,7 +107,7 @@ def not_tls(case: Case) -> Iterator[Finding]:
     """Something that is no TLS comes to the TLS port, or the port itself speaks none."""
     flows = [each for each in case.flows if not each.tls]
     active = [
-        Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {each.times} connections whose first bytes are no TLS")
+        Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {each.times} connection{'s' * (each.times != 1)} whose first bytes are no TLS")
         for each in flows
     ]  # fmt: skip
     ports = [

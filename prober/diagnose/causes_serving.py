@@ -15,7 +15,7 @@ from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.routes import Route
 from prober.diagnose.wording import default_problems, listed, probe_evidence, route_evidence
-from prober.model import Sni, Verdict
+from prober.model import Handshake, Outcome, Sni, Verdict
 
 __all__ = ["covers", "secret", "stale_route", "unknown_name", "wrong_default_cert"]
 
@@ -169,10 +169,11 @@ def unknown_name(case: Case) -> Iterator[Finding]:
     seen: dict[str, tuple[list[Evidence], list[Evidence]]] = {}
     for probe in case.probes:
         for hello in probe.known:
-            if hello.server_name and is_reset(hello) and Verdict.UNREACHABLE not in probe.judgement.faults:
+            refused = _refused_name(hello)
+            if hello.server_name and (is_reset(hello) or refused) and Verdict.UNREACHABLE not in probe.judgement.faults:
                 if case.hostnames and covers(case.hostnames, hello.server_name):
                     continue
-                if not case.hostnames and not probe.accepts and Verdict.SNI_FAILING not in probe.judgement.faults:
+                if not refused and not case.hostnames and not probe.accepts and Verdict.SNI_FAILING not in probe.judgement.faults:
                     continue  # everybody is reset: that is no matter of this name
                 seen.setdefault(hello.server_name, ([], []))[0].append(probe_evidence(probe))
     for group in case.flows:
@@ -209,6 +210,12 @@ def unknown_name(case: Case) -> Iterator[Finding]:
                 ),
             ),
         )
+
+
+def _refused_name(hello: Handshake) -> bool:
+    """Whether the server itself said that it knows no such name (RFC 6066 §3)."""
+    said = hello.observation.facts.tls_alert
+    return hello.observation.outcome is Outcome.TLS_ALERT and said is not None and said.code == 112
 
 
 def covers(hostnames: tuple[str, ...], name: str) -> bool:

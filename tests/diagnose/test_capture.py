@@ -92,6 +92,14 @@ def test_each_ending_is_told_apart(end: str, answer: bytes, expected: Ending, tl
     assert (expected, tls_alert) == (found.ending, found.tls_alert)
 
 
+def test_a_reset_behind_the_servers_fin_is_the_fin() -> None:
+    """A proxy closed in order, the client said goodbye, and the closed port answered that with RST."""
+    segments = handshake(hello(), "fin")
+    segments.append(segments[-1]._replace(flags=RST, sequence=5002))
+
+    assert [Ending.CLOSED_BY_SERVER] == [each.ending for each in facts(segments).hellos]
+
+
 def test_silence_counts_only_when_the_capture_went_on() -> None:
     """A hello without an answer is unanswered when more than a second was captured behind it."""
     later = [Segment(CLIENT, SERVER, SYN, number, source_port=50000 + number) for number in range(120)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prober.diagnose.causes import CAUSES
+from prober.diagnose.causes import CAUSES, exit_status
 from prober.diagnose.evidence import ClusterFacts, FlowEnd, Pod, Secret
 from prober.diagnose.findings import Confidence, Severity
 from tests.diagnose.evidence_samples import (
@@ -254,6 +254,29 @@ def test_near_misses_of_a_name_are_explained() -> None:
     """A trailing dot and a wrong level are what people look for last."""
     assert "trailing dot" in told(logs=log(entry(sni_host=f"{KNOWN}.")), routes=BOTH)["unknown-name"].summary
     assert "below" in told(logs=log(entry(sni_host=f"www.{KNOWN}")), routes=BOTH)["unknown-name"].summary
+
+
+def test_a_name_that_the_server_says_it_does_not_know_is_unknown() -> None:
+    """Alert 112 to the known name, too: the server has no such name, whatever the routes are."""
+    assert Severity.CRITICAL is told(probes=probe("alert 112", "alert 112"))["unknown-name"].severity
+
+
+def test_an_ingress_at_fault_is_never_waved_through() -> None:
+    """Where no cause is known the answer is open, and the status still says that something is wrong."""
+    findings = told(probes=probe("alert 80", "alert 80"))
+
+    assert ["inconclusive"] == list(findings)
+    assert "tls_failing" in findings["inconclusive"].summary
+    assert 1 == exit_status(tuple(findings.values()))
+
+
+def test_a_capture_without_what_matters_says_so() -> None:
+    """Hellos with names prove nothing about those without; a capture without any hello says that."""
+    named = told(capture=capture(flow(KNOWN, FlowEnd.CERTIFICATE)))["inconclusive"].summary
+    empty = told(capture=capture())["inconclusive"].summary
+
+    assert named.endswith("a ClientHello without a name: the capture has none.")
+    assert "none with one either" in empty
 
 
 def test_log_noise_is_said_to_be_noise() -> None:
