@@ -18,7 +18,7 @@ from prober.diagnose.findings import SourceReport
 from prober.diagnose.log_blocks import analyse_blocks
 from prober.diagnose.logs import LogFacts
 from prober.diagnose.manifest import Manifest, read_manifests
-from prober.diagnose.overrides import OverridesFacts, read_overrides
+from prober.diagnose.overrides import OverridesFacts, is_overrides, read_overrides
 from prober.diagnose.routes import has_routes, read_routes
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ class Gathered:
             self.failed("routes", source.name, f"{source.name}:{flaw.line}: {flaw.text}")
             return
         if not has_routes(manifest):
-            self.failed("routes", source.name, f"{source.name}: has no ApigeeRoute and no ApigeeRouteConfig")
+            hint = "; it is an overrides.yaml: give it with --overrides" if is_overrides(manifest) else ""
+            self.failed("routes", source.name, f"{source.name}: has no ApigeeRoute and no ApigeeRouteConfig{hint}")
             return
         self.manifests.append(manifest)
         count = len(read_routes([manifest]).routes)
@@ -154,6 +155,9 @@ class Gathered:
             flaw = next(iter(manifest.flaws), None)
             error = f"{source.name}: is empty or no mapping" if flaw is None else f"{source.name}:{flaw.line}: {flaw.text}"
             self.failed("overrides", source.name, error)
+            return
+        if has_routes(manifest):
+            self.failed("overrides", source.name, f"{source.name}: holds Kubernetes objects; give it with --routes")
             return
         facts = read_overrides(manifest)
         self.overrides.append(facts)

@@ -168,8 +168,9 @@ def _inconclusive(case: Case) -> Finding:
     failing = [probe for probe in case.probes if probe.judgement.at_fault]
     what = f"{right}othing shows how clients without SNI fare{': ' + listed(unsure) if unsure else ''}"
     if failing:
-        said = listed(f"{probe.where} ({probe.judgement.verdict.value})" for probe in failing)
-        what = f"Something is wrong with {said}, and what was given does not tell the cause"
+        said = listed(f"{probe.where} ({', '.join(fault.value for fault in probe.judgement.faults)})" for probe in failing)
+        unknown = f": {listed(unsure)}" if unsure else ""
+        what = f"Something is wrong with {said}, and what was given does not tell the cause{unknown}"
     return Finding(
         id="inconclusive",
         severity=Severity.WARNING if failing else Severity.INFO,

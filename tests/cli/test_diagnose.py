@@ -235,3 +235,14 @@ def test_what_powershell_writes_is_read_alike(name: str, encoding: str, here: Pa
     status, document = run(capfd, "all", name)
 
     assert (1, expected) == (status, [each["id"] for each in document["findings"]])
+
+
+@pytest.mark.parametrize(("route", "name", "hint"), [("routes", "c", "--overrides"), ("overrides", "b", "--routes")])
+def test_a_file_of_the_other_kind_is_said_to_be(
+    route: str, name: str, hint: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Routes read as overrides would have no virtual host, and look healthy."""
+    status, document = run(capfd, route, name)
+
+    assert 2 == status
+    assert hint in document["sources"][0]["error"]
