@@ -38,8 +38,8 @@ TICK = 0.015
 """Seconds. Rounds start at multiples of it, together: at service rates each wake-up costs more than a handshake. It is what a round
 is late at most as long as nothing else makes it late."""
 
-EARLY = 75
-"""First rounds that are started ahead of their phase in one tick: 5,000 addresses a second, so that a service with ten thousand is
+EARLY = 64
+"""First rounds that are started ahead of their phase in one tick: 4,000 addresses a second, so that a service with ten thousand is
 ready within three seconds rather than an interval."""
 
 EARLY_AT_ONE_HOST = 20
@@ -194,7 +194,10 @@ class Rounds:
                     self._schedule.restart(now)
                     offset += moved
                 due = self._schedule.due(now, BATCH)
-                for one in (*due, *self._take_early(now, min(EARLY, BATCH - len(due)))):
+                for one in due:
+                    self._start(one, resolving)
+                # Only now: what has just begun is not to be hurried, too.
+                for one in self._take_early(now, min(EARLY, BATCH - len(due))):
                     self._start(one, resolving)
                 if len(due) == BATCH:
                     await trio.lowlevel.checkpoint()

@@ -134,7 +134,9 @@ def test_history_is_the_only_thing_that_is_written(service: Program, image: Imag
 
     assert written
     assert {path.stat().st_uid for path in written} == {user}
-    assert [path.name for path in (image.root / "tmp").iterdir() if not path.name.startswith(("lab", "prober-lab"))] == []
+    # Where the checkout itself lies below /tmp, an empty directory stands in its place.
+    ours = {part for part in Path(__file__).parts if Path(__file__).is_relative_to(f"/tmp/{part}")}  # noqa: S108
+    assert {path.name for path in (image.root / "tmp").iterdir() if not path.name.startswith(("lab", "prober-lab"))} <= ours
 
 
 def test_once_answers_there(lab: Endpoint, image: Image) -> None:

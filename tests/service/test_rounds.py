@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from prober.probing.engine import Engine
 from prober.probing.runner import DifferentialRun, Runner, Sink
 from prober.schedule import phase
 from prober.service.plan import watched
-from prober.service.rounds import TICK, Rounds
+from prober.service.rounds import EARLY, TICK, Rounds
 from prober.snapshot import Change, StateKey, Statistics, Store
 from tests.outlets.fleet import NAME, NOW, certificate, reset, trust
 
@@ -486,6 +487,24 @@ async def test_first_rounds_do_not_wait_for_their_phase_and_the_others_keep_it(
         )
         assert len(more) in {1, 2}
     assert watching.statistics.skipped == {"in_flight": 0, "late": 0}
+
+
+async def test_a_first_round_is_not_hurried_in_the_very_step_in_which_it_is_due(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """It would be started twice, and the second time be counted as skipped."""
+    watching = Watching(autojump_clock, prompt=True)
+    names = [f"t{number}" for number in range(100_000)]
+    due_in_the_second_step = [
+        name for name in names if 0 < (phase((name, "203.0.113.10:443"), INTERVAL) - NOW) % INTERVAL < TICK
+    ][:5]
+    later = [name for name in names[: EARLY + 30] if name not in due_in_the_second_step]
+    addresses = {name: f"10.0.0.{number}" for number, name in enumerate(later)}
+    await watching.start(
+        nursery, *(target(name) for name in due_in_the_second_step), *(target(name, addresses[name]) for name in later)
+    )
+    await trio.sleep(4 * TICK)
+    assert Counter(one.name for _, one, _ in watching.runner.started) == Counter(due_in_the_second_step + later)
 
 
 def address(name: str) -> str:
