@@ -137,7 +137,7 @@ def test_twenty_of_two_hundred_flip_and_exactly_these_are_in_alertmanager(
                 back_at = lab.flip(flipped, "healthy")
                 watch_until(watched, lambda: not any(one.active for one in watched.values()), "all are resolved", 90.0)
                 resolved_at = time.time()
-                assert all_well(service, TARGETS)
+                eventually(lambda: all_well(service, TARGETS), "all targets are well again")
                 for one in watched.values():
                     one.look()
                     assert one.strangers == set()
