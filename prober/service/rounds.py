@@ -8,7 +8,6 @@ each of its addresses is an endpoint with a state of its own, and one that vanis
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from prober.model import Differential, Endpoint
 from prober.probing.resolve import ResolveError, literal_endpoint, resolve
 from prober.probing.runner import Runner
 from prober.schedule import Due, Key, Schedule
+from prober.service.first_rounds import FirstRounds
 from prober.service.logs import event
 from prober.service.plan import Watched
 from prober.service.recording import Recorder, Witness, say_ready
@@ -37,14 +37,6 @@ _log = logging.getLogger("prober.service")
 TICK = 0.015
 """Seconds. Rounds start at multiples of it, together: at service rates each wake-up costs more than a handshake. It is what a round
 is late at most as long as nothing else makes it late."""
-
-EARLY = 64
-"""First rounds that are started ahead of their phase in one tick: 4,000 addresses a second, so that a service with ten thousand is
-ready within three seconds rather than an interval."""
-
-EARLY_AT_ONE_HOST = 20
-"""First rounds ahead of their phase at one IP address or name. Behind an ingress with a thousand names, the others keep to theirs: it
-should not feel that a prober was started, nor that one is restarted again and again."""
 
 BATCH = 64
 """Rounds that are started before other tasks run: 2 to 4 ms of work, of which there is more only after a stall."""
@@ -109,8 +101,6 @@ class Rounds:
         self._attentive = attentive or runner
         self._overseer = overseer
         self._prompt = prompt
-        self._early: list[Key] = []
-        """What has not been probed yet and need not wait; the next one last."""
         self.policy = Policy()
         """When alerts fire: until then, what is at fault is probed attentively."""
         self._store = store
@@ -118,6 +108,7 @@ class Rounds:
         self._statistics = statistics
         self._clock = clock
         self._schedule = Schedule()
+        self._first = FirstRounds(self._schedule)
         self._watches: dict[Key, _Watch] = {}
         self._owners: dict[StateKey, _Watch] = {}
         self._elsewhere: frozenset[StateKey] = frozenset()
@@ -166,7 +157,7 @@ class Rounds:
         self._recorder.adopt([one.target for one in watched.values()])
         self._schedule.replace({key: one.target.interval for key, one in watched.items()}, self._clock())
         if self._prompt:
-            self._early = self._worth_hurrying(known)
+            self._first.choose([watch for watch in self._watches.values() if not watch.begun and watch.key not in known])
         if not self.first_round_done:
             self._unjudged = (self._unjudged | (self._watches.keys() - before.keys())) & self._watches.keys()
             self._look_for_end_of_first_round()
@@ -197,45 +188,16 @@ class Rounds:
                 for one in due:
                     self._start(one, resolving)
                 # Only now: what has just begun is not to be hurried, too.
-                for one in self._take_early(now, min(EARLY, BATCH - len(due))):
+                for one in self._first.take(self._watches, now, BATCH - len(due)):
                     self._start(one, resolving)
                 if len(due) == BATCH:
                     await trio.lowlevel.checkpoint()
                     continue
-                wakeup = now if self._early else self._schedule.next_wakeup()
+                wakeup = now if self._first else self._schedule.next_wakeup()
                 with trio.CancelScope() as self._scope:
                     if wakeup is None:
                         await trio.sleep_forever()
                     await trio.sleep(max(0.0, (wakeup // TICK + 1) * TICK - now))
-
-    # -- first rounds --------------------------------------------------------------------------------------------------
-
-    def _worth_hurrying(self, known: Collection[Key]) -> list[Key]:
-        """What was never probed; those last, and so first, whose tick is farthest away, since the others will be there soon."""
-        fresh = [watch for watch in self._watches.values() if not watch.begun and watch.key not in known]
-        fresh.sort(key=lambda watch: self._schedule.next_tick(watch.key), reverse=True)
-        hosts: Counter[str] = Counter()
-        hurried: list[Key] = []
-        for watch in fresh:
-            host = watch.watched.address.host
-            hosts[host] += 1
-            if hosts[host] <= EARLY_AT_ONE_HOST:
-                hurried.append(watch.key)
-        hurried.reverse()
-        return hurried
-
-    def _take_early(self, now: float, room: int) -> Iterator[Due]:
-        """As many as there is room for, each due now: it had no moment of its own to be late for."""
-        while self._early and room > 0:
-            key = self._early.pop()
-            watch = self._watches.get(key)
-            if watch is None or watch.begun:
-                continue
-            asked = watch.watched.asked
-            # The next round must not find this one under way, nor follow it so closely that alerts count one moment twice.
-            if self._schedule.advance(key, now, (asked.interval + asked.timeout) / 2):
-                room -= 1
-                yield Due(key, now, 0)
 
     # -- one round -----------------------------------------------------------------------------------------------------
 

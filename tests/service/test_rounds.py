@@ -3,120 +3,21 @@
 from __future__ import annotations
 
 import logging
-import socket
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from prober.config.targets import SHORTEST_INTERVAL
-from prober.model import Address, Differential, Endpoint, Handshake, Module, Observation, Outcome, Sni, Target, Verdict
-from prober.probing.engine import Engine
-from prober.probing.runner import DifferentialRun, Runner, Sink
+from prober.model import Endpoint, Module, Observation, Outcome, Sni, Target, Verdict
 from prober.schedule import phase
-from prober.service.plan import watched
-from prober.service.rounds import EARLY, TICK, Rounds
-from prober.snapshot import Change, StateKey, Statistics, Store
-from tests.outlets.fleet import NAME, NOW, certificate, reset, trust
-
-INTERVAL = 10.0
+from prober.service.rounds import TICK, Rounds
+from prober.snapshot import StateKey
+from tests.outlets.fleet import certificate, reset
+from tests.service.watching import INTERVAL, ScriptedEngine, ScriptedRunner, Watching, target
 
 # pytest-trio runs a test by the clock that is among the test's own arguments; a fixture's argument would not do.
-
-
-class ScriptedEngine(Engine):
-    """Does nothing, and is as busy as a test says."""
-
-    behind = False
-
-
-class ScriptedRunner(Runner):
-    """Starts nothing: a test ends each differential when it likes, or ``answers`` ends all at once."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__(ScriptedEngine(), limit=1)
-        self.clock = clock
-        self.started: list[tuple[float, Target, Endpoint]] = []
-        self.pending: list[Callable[..., None]] = []
-        self.answers: Callable[[Sni], Observation] | None = lambda _: certificate()
-
-    def start_differential(
-        self, target: Target, address: Address, endpoint: Endpoint, resolve_seconds: float | None, sink: Sink
-    ) -> DifferentialRun:
-        """Take note, and answer at once where there are answers."""
-        self.started.append((self.clock(), target, endpoint))
-        finish = partial(self._finish, target, address, endpoint, self.clock(), sink)
-        if self.answers is None:
-            self.pending.append(finish)
-        else:
-            finish(self.answers)
-        return DifferentialRun(self, target, address, endpoint, [], [], sink)
-
-    @staticmethod
-    def _finish(
-        target: Target, address: Address, endpoint: Endpoint, started: float, sink: Sink, answers: Callable[[Sni], Observation]
-    ) -> None:
-        hellos = [*((Sni.KNOWN, name) for name in target.server_names), (Sni.NONE, None), (Sni.UNKNOWN, "probe-0.invalid")]
-        handshakes = (Handshake(sni, name, "modern", "t13", answers(sni), started) for sni, name in hellos)
-        sink(Differential(target.name, address, endpoint, tuple(handshakes)))
-
-
-class Names(trio.abc.HostnameResolver):
-    """A resolver whose answers a test sets; a name without any does not exist."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, list[str]] = {}
-        self.delay = 0.0
-
-    async def getaddrinfo(  # type: ignore[override]
-        self, host: bytes, port: int, *_: int
-    ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-        """All answers are IPv4."""
-        await trio.sleep(self.delay)
-        ips = self.answers.get(host.decode())
-        if not ips:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ips]
-
-    async def getnameinfo(self, sockaddr: tuple[str, int], flags: int) -> tuple[str, str]:
-        """Nobody asks."""
-        raise NotImplementedError
-
-
-class Watching:
-    """Rounds over a scripted runner, on a clock that tests turn."""
-
-    def __init__(self, clock: MockClock, *, prompt: bool = False) -> None:
-        self.skew = 0.0
-        self.mock = clock
-        self.store = Store()
-        self.statistics = Statistics(lambda: 0, NOW)
-        self.runner = ScriptedRunner(self.clock)
-        self.changes: list[Change] = []
-        self.names = Names()
-        self.rounds = Rounds(self.runner, self.store, self.statistics, self.changes.append, self.clock, prompt=prompt)
-
-    def clock(self) -> float:
-        """The wall clock: it may be set."""
-        return NOW + trio.current_time() + self.skew
-
-    def watch(self, *targets: Target) -> None:
-        """As a start or a reload does."""
-        self.rounds.replace(watched(targets), {None: trust()})
-
-    async def start(self, nursery: trio.Nursery, *targets: Target) -> None:
-        """Begin to run."""
-        trio.socket.set_custom_hostname_resolver(self.names)
-        self.watch(*targets)
-        nursery.start_soon(self.rounds.run)
-
-    def addresses(self) -> list[str]:
-        """What is known about, in the store's order."""
-        return [state.key.address for state in self.store]
 
 
 @pytest.fixture
@@ -128,16 +29,6 @@ def watching(autojump_clock: MockClock) -> Watching:
 def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.DEBUG, logger="prober.service")
     return caplog
-
-
-def target(name: str = "apigee-prod", *addresses: str, interval: float = INTERVAL, names: tuple[str, ...] = (NAME,)) -> Target:
-    return Target(
-        name=name,
-        addresses=tuple(Address(address) for address in addresses or ("203.0.113.10",)),
-        server_names=names,
-        interval=interval,
-        timeout=interval / 2,
-    )
 
 
 async def test_every_address_is_probed_once_an_interval_at_its_phase(
@@ -460,81 +351,6 @@ async def test_after_stop_nothing_is_recorded(watching: Watching, autojump_clock
     watching.runner.pending.pop()(lambda _: certificate())
     assert len(watching.store) == 0
     assert not watching.changes
-
-
-async def test_first_rounds_do_not_wait_for_their_phase_and_the_others_keep_it(
-    autojump_clock: MockClock, nursery: trio.Nursery
-) -> None:
-    """A thousand targets are known after a fraction of a second, and none is missed or doubled.
-
-    Their next rounds are at their phases, half an interval later at least.
-    """
-    watching = Watching(autojump_clock, prompt=True)
-    targets = [target(f"t{number}", f"10.0.{number // 250}.{number % 250}") for number in range(1000)]
-    await watching.start(nursery, *targets)
-    await trio.sleep(0.3)
-    assert len({one.name for _, one, _ in watching.runner.started}) == 1000
-    assert watching.rounds.first_round_done
-    await trio.sleep(3 * INTERVAL)
-    moments: dict[str, list[float]] = {}
-    for moment, one, _ in watching.runner.started:
-        moments.setdefault(one.name, []).append(moment)
-    for name, (first, second, *more) in moments.items():
-        assert first - NOW < 0.3
-        assert 0.75 * INTERVAL <= second - first <= 1.75 * INTERVAL + TICK
-        assert all(
-            0 <= (at - phase((name, f"{address(name)}:443"), INTERVAL)) % INTERVAL <= TICK + 1e-6 for at in (second, *more)
-        )
-        assert len(more) in {1, 2}
-    assert watching.statistics.skipped == {"in_flight": 0, "late": 0}
-
-
-async def test_a_first_round_is_not_hurried_in_the_very_step_in_which_it_is_due(
-    autojump_clock: MockClock, nursery: trio.Nursery
-) -> None:
-    """It would be started twice, and the second time be counted as skipped."""
-    watching = Watching(autojump_clock, prompt=True)
-    names = [f"t{number}" for number in range(100_000)]
-    due_in_the_second_step = [
-        name for name in names if 0 < (phase((name, "203.0.113.10:443"), INTERVAL) - NOW) % INTERVAL < TICK
-    ][:5]
-    later = [name for name in names[: EARLY + 30] if name not in due_in_the_second_step]
-    addresses = {name: f"10.0.0.{number}" for number, name in enumerate(later)}
-    await watching.start(
-        nursery, *(target(name) for name in due_in_the_second_step), *(target(name, addresses[name]) for name in later)
-    )
-    await trio.sleep(4 * TICK)
-    assert Counter(one.name for _, one, _ in watching.runner.started) == Counter(due_in_the_second_step + later)
-
-
-def address(name: str) -> str:
-    """Of the thousand targets above."""
-    number = int(name.removeprefix("t"))
-    return f"10.0.{number // 250}.{number % 250}"
-
-
-async def test_an_ingress_with_a_thousand_names_does_not_feel_a_start(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    """Twenty at once at one address; the others at their phases."""
-    watching = Watching(autojump_clock, prompt=True)
-    await watching.start(nursery, *(target(f"t{number}", "203.0.113.10") for number in range(1000)))
-    await trio.sleep(0.3)
-    assert 20 <= len(watching.runner.started) <= 20 + 1000 * 0.3 / INTERVAL * 2
-    await trio.sleep(INTERVAL)
-    assert len({one.name for _, one, _ in watching.runner.started}) == 1000
-
-
-async def test_a_target_that_a_reload_adds_is_probed_at_once_and_no_other_one_is(
-    autojump_clock: MockClock, nursery: trio.Nursery
-) -> None:
-    """What was probed before, here or by another process, waits for its tick."""
-    watching = Watching(autojump_clock, prompt=True)
-    await watching.start(nursery, target("old"))
-    await trio.sleep(3 * INTERVAL)
-    watching.runner.started.clear()
-    everything = watched((target("old"), target("new"), target("known")))
-    watching.rounds.replace(everything, {None: trust()}, known={("known", "203.0.113.10:443")})
-    await trio.sleep(2 * TICK)
-    assert [one.name for _, one, _ in watching.runner.started] == ["new"]
 
 
 async def test_transcripts_are_taken_while_a_fault_is_news(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
