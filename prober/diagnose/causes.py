@@ -176,6 +176,11 @@ def _inconclusive(case: Case) -> Finding:
         severity=Severity.WARNING if failing else Severity.INFO,
         confidence=Confidence.SUSPECTED,
         summary=f"{what}.{noise} Missing: {'; '.join(missing) or 'a client without SNI that is served'}.",
-        evidence=tuple(facts[:4]) + tuple(probe_evidence(probe) for probe in case.probes),
-        fix=Fix(explanation="Probe the ingress with a known name.", commands=(Remedy(case).prove(),)),
+        evidence=tuple(dict.fromkeys((*facts[:4], *(probe_evidence(probe) for probe in case.probes)))),
+        fix=Fix(
+            explanation="Give prober what is missing; the probe says when the ingress is well."
+            if judged
+            else "Probe the ingress with a known name.",
+            commands=(Remedy(case).prove(),),
+        ),
     )
