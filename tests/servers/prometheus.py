@@ -41,10 +41,18 @@ class Prometheus:
     def query_until(self, expression: str, enough: Callable[[list[Sample]], bool]) -> list[Sample]:
         """The first answer that is ``enough``; AssertionError with the last answer when none is."""
         deadline = time.monotonic() + _PATIENCE
-        while not enough(samples := self.query(expression)):
-            assert time.monotonic() < deadline, f"{expression} is {samples}"
+        while True:
+            try:
+                samples = self.query(expression)
+            except httpx.HTTPStatusError as error:
+                # It listens before it has read its log, and gives up a query that a busy machine does not get to.
+                assert error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE, error
+                assert time.monotonic() < deadline, error
+            else:
+                if enough(samples):
+                    return samples
+                assert time.monotonic() < deadline, f"{expression} is {samples}"
             time.sleep(0.1)
-        return samples
 
 
 @contextmanager
