@@ -29,7 +29,9 @@ class Rehearsal:
         self.targets: list[dict[str, Any]] = [one for one in document["targets"] if one["name"].startswith("target-")]
         assert len(self.targets) == count
         # Two hellos of the three: a Python server needs a whole core for two hundred listeners and three handshakes a second each.
-        self.modules: dict[str, Any] = {name: {**module, "sni": ["known", "none"]} for name, module in document["modules"].items()}
+        self.modules: dict[str, Any] = {
+            name: {**module, "sni": ["known", "none"]} for name, module in document["modules"].items()
+        }
         self.addresses: dict[str, str] = {one["name"]: one["addresses"][0] for one in self.targets}
         self.names = tuple(self.addresses)
 
