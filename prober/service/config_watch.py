@@ -37,6 +37,8 @@ class ConfigWatch:
     def __init__(self, config: Config, reload: Callable[[], Awaitable[object]]) -> None:
         self._config = config
         self._reload = reload
+        # Now and not when it runs: what changes between reading and watching is a change, too.
+        self._settling = Settling(stamp(self._files()))
 
     def configure(self, config: Config) -> None:
         """After a reload, whatever led to it."""
@@ -44,14 +46,12 @@ class ConfigWatch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        settling = Settling(await self._look())
         while True:
             await trio.sleep(LOOK_SECONDS)
             # Taken note of also while nobody asks. What is refused is complained about once, and read again when it changes.
-            if settling.changed(await self._look()) and self._config.reload_on_change:
+            if self._settling.changed(await trio.to_thread.run_sync(stamp, self._files())) and self._config.reload_on_change:
                 await self._reload()
 
-    async def _look(self) -> Stamp:
+    def _files(self) -> list[str]:
         modules = self._config.modules.values()
-        files = sorted({self._config.file, *(module.ca_file for module in modules if module.ca_file is not None)})
-        return await trio.to_thread.run_sync(stamp, files)
+        return sorted({self._config.file, *(module.ca_file for module in modules if module.ca_file is not None)})
