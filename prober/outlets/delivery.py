@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -25,6 +26,9 @@ ATTEMPT_SECONDS = 10.0
 
 _ANSWER_LIMIT = 64 * 1024
 """Bytes of an answer that are read so that its connection can be used again."""
+
+_PLAINLY = {"RemoteProtocolError": "it hung up, or what it answered is not HTTP"}
+"""What httpx's errors mean, by their names: httpx is imported late, and their texts may hold the URL."""
 
 Report: TypeAlias = Callable[[str, str, str | None], None]
 """Told of every attempt: receiver, result (``delivered``, ``failed``, ``rejected``, ``dropped``), and why it failed."""
@@ -84,10 +88,14 @@ async def post(through: httpx.AsyncClient, url: str, body: bytes, headers: Mappi
     """POST JSON within `ATTEMPT_SECONDS`. Raises nothing but cancellation."""
     import httpx
 
+    from prober.outlets.request_body import WholeBody
+
     with trio.move_on_after(ATTEMPT_SECONDS):
         try:
             sent = {"Content-Type": "application/json", "User-Agent": "prober", **headers}
-            async with through.stream("POST", url, content=body, headers=sent) as answer:
+            request = through.build_request("POST", url, content=body, headers=sent)
+            request.stream = WholeBody(body)
+            async with aclosing(await through.send(request, stream=True)) as answer:
                 read = 0
                 async for piece in answer.aiter_raw():
                     read += len(piece)
@@ -112,4 +120,4 @@ def _reason(error: BaseException) -> str:
             plain = type(cause).__module__ == "builtins" and cause.errno is not None and cause.errno > 0
             return os.strerror(cause.errno) if plain and cause.errno is not None else cause.strerror
         cause = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
-    return type(error).__name__
+    return _PLAINLY.get(type(error).__name__, type(error).__name__)
