@@ -11,13 +11,15 @@ from prober.model import Close, Observation, Outcome, Seconds, Stage
 from prober.probing.attempt import Attempt
 from prober.tls.client_hello import Offer
 from prober.tls.errors import NotTLS, ProtocolError
-from prober.tls.facts import NOTHING_SAID, HandshakeFacts
+from prober.tls.facts import NOTHING_SAID, HandshakeFacts, TranscriptEntry
 from prober.tls.handshake import ClientHandshake
 
 __all__ = ["Findings"]
 
 # What a NamedTuple's own constructor does, at half its price.
 _new_tuple: Final = tuple.__new__
+
+_NOTHING: Final[tuple[TranscriptEntry, ...]] = ()
 
 _FIRST_BYTES: Final = 64
 """Of something that is no TLS, how much is shown."""
@@ -26,7 +28,18 @@ _FIRST_BYTES: Final = 64
 class Findings:
     """Collected by a flight; it decides once, or again when the peer goes on to a better or a worse end."""
 
-    __slots__ = ("bytes_received", "connected", "decided", "detail", "errno", "outcome", "sent", "started", "uncertainty")
+    __slots__ = (
+        "bytes_received",
+        "connected",
+        "decided",
+        "detail",
+        "errno",
+        "known",
+        "outcome",
+        "sent",
+        "started",
+        "uncertainty",
+    )
 
     def __init__(self) -> None:
         self.started = 0.0
@@ -43,6 +56,8 @@ class Findings:
         """Seconds by which ``decided`` may be late."""
         self.errno: str | None = None
         self.detail: str | None = None
+        self.known = NOTHING_SAID
+        """What a flight said that did not need to be read, see `prober.tls.known_flights`."""
 
     def decide(
         self, outcome: Outcome, at: float, uncertainty: float, *, errno: str | None = None, detail: str | None = None
@@ -63,23 +78,28 @@ class Findings:
             self.decide(Outcome.PROTOCOL_ERROR, at, uncertainty, detail=str(error))
 
     def observation(self, close: Close, attempt: Attempt, offer: Offer | None, handshake: ClientHandshake | None) -> Observation:
-        """The end of it. ``offer`` is None when no hello was made, ``handshake`` when no byte was read."""
+        """The end of it. ``offer`` is None when no hello was made, ``handshake`` when no byte was read by one."""
         assert self.outcome is not None
-        seconds = self._seconds(attempt.resolve_seconds)
         if handshake is None and attempt.transcript and offer is not None and self.sent is not None:
             handshake = ClientHandshake(offer, transcript=True, hello_sent=True)  # shows the hello that got no answer
-        if handshake is None:
-            stage = self._stage(NOTHING_SAID)
-            return _new_tuple(
-                Observation,
-                (self.outcome, stage, self.errno, close, self.bytes_received, self.detail, seconds, NOTHING_SAID, ()),
-            )
-        facts = handshake.facts()
-        detail = handshake.unfinished_reason if self.detail is None else self.detail
-        said = handshake.transcript_entries
+        facts, detail, said = self.known, self.detail, _NOTHING
+        if handshake is not None:
+            facts, said = handshake.facts(), handshake.transcript_entries
+            if detail is None:
+                detail = handshake.unfinished_reason
         return _new_tuple(
             Observation,
-            (self.outcome, self._stage(facts), self.errno, close, self.bytes_received, detail, seconds, facts, said),
+            (
+                self.outcome,
+                self._stage(facts),
+                self.errno,
+                close,
+                self.bytes_received,
+                detail,
+                self._seconds(attempt.resolve_seconds),
+                facts,
+                said,
+            ),
         )
 
     def _stage(self, facts: HandshakeFacts) -> Stage:

@@ -27,6 +27,7 @@ from prober.tls.client_hello import Offer
 from prober.tls.errors import NotTLS, ProtocolError
 from prober.tls.events import CloseNotifyReceived, Progress
 from prober.tls.handshake import ClientHandshake
+from prober.tls.known_flights import flight_key
 
 __all__ = ["Flight"]
 
@@ -310,11 +311,18 @@ class Flight:
         self._findings.bytes_received += len(data)
         depth = self.attempt.depth
         handshake = self._handshake
+        key = None
         if handshake is None:
-            assert self._offer is not None
-            self._handshake = handshake = ClientHandshake(
-                self._offer, depth=depth, transcript=self.attempt.transcript, hello_sent=True
-            )
+            offer, transcript = self._offer, self.attempt.transcript
+            assert offer is not None
+            if depth is _DEPTH_CERTIFICATE and not transcript and (key := flight_key(offer, data)) is not None:
+                known = offer.factory.known_flights.get(key)
+                if known is not None:
+                    self._findings.known = known
+                    self._findings.decide(_CERTIFICATE, *self._when())
+                    self._end(_CLOSE_NONE)
+                    return
+            self._handshake = handshake = ClientHandshake(offer, depth=depth, transcript=transcript, hello_sent=True)
         try:
             events = handshake.receive_data(data)
         except ProtocolError as error:
@@ -336,6 +344,8 @@ class Flight:
                 self._host.alarm(self, min(self._deadline, perf_counter() + GRACE))
         if progress is _DONE:
             if depth is _DEPTH_CERTIFICATE or handshake.unfinished_reason is not None:
+                if key is not None and self._offer is not None and handshake.unfinished_reason is None:
+                    self._offer.factory.known_flights.keep(key, handshake.facts())
                 self._end(_CLOSE_NONE)
             else:
                 self._leave()

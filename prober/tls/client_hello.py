@@ -18,6 +18,7 @@ from prober.tls.hello_layout import (
     reassembled,
 )
 from prober.tls.key_exchange import PUBLIC_SIZES, Entropy, KeyShare, KeySharePool, require_group, supports
+from prober.tls.known_flights import KnownFlights
 from prober.tls.profile import Profile
 from prober.tls.registry import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion
 from prober.tls.server_name import encode_server_name, host_name
@@ -66,6 +67,11 @@ class Offer:
     def session_id(self) -> bytes:
         """``ClientHello.legacy_session_id``, which a TLS 1.3 server echoes; empty where the profile sends none."""
         return self.wire[_SESSION_ID_AT : _SESSION_ID_AT + self.factory.profile.session_id_size]
+
+    @property
+    def has_name(self) -> bool:
+        """Whether it carries a server name."""
+        return bool(self._name)
 
     @property
     def extensions(self) -> frozenset[int]:
@@ -164,6 +170,8 @@ class HelloFactory:
         """Also what the handshake draws from for its own keys, where the server chooses the group (TLS <= 1.2)."""
         self._entropy_size = RANDOM_SIZE + self.profile.session_id_size
         self._plain_name = encode_server_name if self.profile.server_name_form == "host_name" else self._altered_name
+        self.known_flights = KnownFlights()
+        """What servers said to these hellos, for `flight_key`s that come again."""
         self._layouts: dict[int, HelloLayout] = {}
         self._ja4: dict[int, str] = {}
 

@@ -19,7 +19,7 @@ from prober.tls.registry import AlertDescription, CipherSuite, ExtensionType, Ha
 from prober.tls.suites import suite_of
 from prober.tls.wire import Reader
 
-__all__ = ["accept_alpn", "accept_server_hello", "check_extensions", "hello_retry_request"]
+__all__ = ["DOWNGRADE_SENTINELS", "accept_alpn", "accept_server_hello", "check_extensions", "hello_retry_request"]
 
 _TLS_1_2: Final = ProtocolVersion.TLSv1_2.value
 _TLS_1_3: Final = ProtocolVersion.TLSv1_3.value
@@ -30,7 +30,7 @@ _ALPN: Final = ExtensionType.application_layer_protocol_negotiation.value
 _REFUSED: Final = frozenset(ExtensionType) - {ExtensionType.renegotiation_info, ExtensionType.signed_certificate_timestamp}
 
 # RFC 8446 §4.1.3: the last eight bytes of random, of a server that can do better
-_DOWNGRADE_SENTINELS: Final = (b"DOWNGRD\x01", b"DOWNGRD\x00")
+DOWNGRADE_SENTINELS: Final = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 
 
 def _version_name(version: int) -> str:
@@ -115,7 +115,7 @@ def accept_server_hello(n: Negotiation) -> ServerHello:
     n.cipher_suite = hello.cipher_suite
     n.suite = suite_of(hello.cipher_suite)
     # Noted, not refused: who downgrades a probe is a finding, and the certificate is worth reading all the same.
-    if version < n.offer.factory.max_version and hello.random[24:] in _DOWNGRADE_SENTINELS:
+    if version < n.offer.factory.max_version and hello.random[24:] in DOWNGRADE_SENTINELS:
         n.downgrade_sentinel = True
     n.events.append(ServerHelloReceived(version, hello.cipher_suite))
     return hello
