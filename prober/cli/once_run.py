@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -204,15 +204,17 @@ class _Run:
         for target in self._plan.targets:
             await self._begin(target, nursery)
         for file in self._plan.files:
-            async for item in self._items(file):
-                if isinstance(item, BadLine):
-                    self._lines += 1
-                    self._bad_lines += 1
-                    self._complain(str(item))
-                else:
-                    await self._begin(item, nursery)
+            async for items in self._items(file):
+                for item in items:
+                    if isinstance(item, BadLine):
+                        self._lines += 1
+                        self._bad_lines += 1
+                        self._complain(str(item))
+                    else:
+                        await self._begin(item, nursery)
 
-    async def _items(self, file: TargetFile) -> AsyncIterator[Target | BadLine]:
+    async def _items(self, file: TargetFile) -> AsyncIterator[Iterable[Target | BadLine]]:
+        """Block by block: a step of an asynchronous generator costs as much as a line."""
         splitter = LineSplitter(file.name, self._plan.recipe)
         try:
             while True:
@@ -220,12 +222,11 @@ class _Run:
                     block = file.read()
                 else:
                     block = await trio.to_thread.run_sync(file.read, abandon_on_cancel=True)
-                for item in splitter.feed(block):
-                    yield item
+                yield splitter.feed(block)
                 if not block:
                     return
         except OSError as error:
-            yield BadLine(file.name, f"cannot be read further: {error.strerror}")
+            yield [BadLine(file.name, f"cannot be read further: {error.strerror}")]
         finally:
             file.close()
 

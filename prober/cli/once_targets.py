@@ -101,25 +101,26 @@ class LineSplitter:
         lines = (self._rest + block).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
-            yield from self._read(line)
+            if (item := self._read(line)) is not None:
+                yield item
         if len(self._rest) > _LINE_LIMIT:
             self._rest, self._overlong = b"", True
         if not block and (self._rest or self._overlong):
             last, self._rest = self._rest, b""
-            yield from self._read(last)
+            if (item := self._read(last)) is not None:
+                yield item
 
-    def _read(self, line: bytes) -> Iterator[Target | BadLine]:
+    def _read(self, line: bytes) -> Target | BadLine | None:
+        """What a line holds; None: nothing but white space or a comment."""
         self._line += 1
         place = f"{self._name}:{self._line}"
         if self._overlong or len(line) > _LINE_LIMIT:
             self._overlong = False
-            yield BadLine(place, f"the line is longer than {_LINE_LIMIT} bytes; write one target a line")
-            return
+            return BadLine(place, f"the line is longer than {_LINE_LIMIT} bytes; write one target a line")
         try:
             text = line.decode("utf-8-sig" if self._line == 1 else "utf-8").partition("#")[0].strip()
-            if text:
-                yield self._recipe.target(text)
+            return self._recipe.target(text) if text else None
         except UnicodeDecodeError as error:
-            yield BadLine(place, f"the line is not UTF-8 (byte {error.object[error.start]:#04x} at column {error.start + 1})")
+            return BadLine(place, f"the line is not UTF-8 (byte {error.object[error.start]:#04x} at column {error.start + 1})")
         except ValueError as error:
-            yield BadLine(place, str(error))
+            return BadLine(place, str(error))

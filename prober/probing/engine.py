@@ -254,7 +254,8 @@ class Engine:
         flight.queued = False
         try:
             flight.advance()
-            self._tell(flight)
+            if flight.observation is not None:
+                self._tell(flight)
         except Exception as error:
             self.bugs += 1
             _log.exception("a bug of prober's own ended a handshake with %s", flight.attempt.endpoint)

@@ -129,7 +129,7 @@ class Runner:
         limit: int | None = None,
         transcript: bool = False,
         entropy: Callable[[int], bytes] | None = None,
-        key_share_reuse: int = 64,
+        key_share_reuse: int = 512,
         shuffle: Callable[[list[int]], None] = random.shuffle,
     ) -> None:
         self.engine = engine
@@ -140,6 +140,8 @@ class Runner:
         self._factories: dict[tuple[str, str], HelloFactory] = {}
         self._limit = limit
         self._free = limit or 0
+        self._wanted = 1
+        """Free places that the first of the queue waits for."""
         self._queue: deque[DifferentialRun] = deque()
         self._admitting = False
 
@@ -248,7 +250,8 @@ class Runner:
         """``count`` handshakes of a run ended."""
         if self._limit is not None:
             self._free += count
-            self._admit()
+            if self._queue and self._free >= self._wanted:
+                self._admit()
 
     def _admit(self) -> None:
         """Start what there is room for, in order. A run starts when there is room for all its hellos, so that they go together."""
@@ -259,14 +262,17 @@ class Runner:
         try:
             while self._queue:
                 run = self._queue[0]
+                unstarted = run.unstarted
                 # A run that was begun (the limit is smaller than it) takes what there is.
-                wanted = min(run.unstarted, self._limit)
-                if self._free < max(1, wanted) and run.unstarted:
+                self._wanted = min(unstarted, self._limit)
+                if self._free < self._wanted:
                     return
-                while run.unstarted and self._free:
+                while unstarted and self._free:
                     self._free -= 1
                     run.start_next()
-                if run.unstarted:
+                    unstarted = run.unstarted  # a stopped engine ends it in here
+                if unstarted:
+                    self._wanted = 1
                     return
                 self._queue.popleft()
         finally:
