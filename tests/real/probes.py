@@ -30,6 +30,8 @@ class Setting(NamedTuple):
     depth: Depth = Depth.CERTIFICATE
     only: frozenset[str] | None = None
     """Names of the listeners to probe; None: all of the server's, in every version that the matrix offers them."""
+    rounds: int = 1
+    """How often each is probed; the last round counts."""
 
 
 class Probes:
@@ -65,7 +67,8 @@ class Probes:
                 module=module,
                 timeout=LITTLE_PATIENCE if row.silent else PATIENCE,
             )
-            said[listener, offer] = await runner.differential(target, target.addresses[0], endpoint)
+            for _ in range(setting.rounds):
+                said[listener, offer] = await runner.differential(target, target.addresses[0], endpoint)
 
         async with trio.open_nursery() as nursery:
             engine = Engine()

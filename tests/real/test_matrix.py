@@ -24,6 +24,7 @@ pytestmark = pytest.mark.timeout(300)
 ALL = list(cases())
 _CLOSE = {Outcome.RESET: Close.RST, Outcome.CLOSED: Close.FIN, Outcome.TIMEOUT: Close.TIMEOUT}
 FINISHED = Setting(depth=Depth.FINISHED)
+AGAIN = Setting(rounds=2)
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
@@ -37,6 +38,18 @@ def test_a_handshake_is_what_the_witness_saw(case: Case, truths: Truths, probes:
     assert (said.facts.tls_alert.code if said.facts.tls_alert else None) == _alert(seen), (said, seen.account)
     if seen.bytes_received == 0:
         assert said.bytes_received == 0, said
+    if case.row.proxy_protocol is None and seen.outcome is not Outcome.PROTOCOL_ERROR:
+        _assert_same_handshake(said, seen)
+        if not case.row.piecemeal:
+            _assert_same_rest(said, seen)
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_a_handshake_with_a_server_that_is_known_is_what_the_witness_saw(case: Case, truths: Truths, probes: Probes) -> None:
+    """The second round: its flights are recognised by what was read in the first (`prober.tls.known_flights`)."""
+    seen, said = truths[case], probes.handshake(case, AGAIN).observation
+    assert said.outcome is seen.outcome, (said, seen.account)
+    assert said.stage is _stage(seen), (said, seen.account)
     if case.row.proxy_protocol is None and seen.outcome is not Outcome.PROTOCOL_ERROR:
         _assert_same_handshake(said, seen)
         if not case.row.piecemeal:
