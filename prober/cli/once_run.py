@@ -47,7 +47,8 @@ _MANY = 16
 _GATHER = 0.005
 """Seconds for which results are gathered before they are judged and written together: one wake-up, and one write, for all."""
 _SLICE = 500e-6
-"""Seconds of judging and formatting after which the engine may look at its sockets."""
+"""Seconds of judging and formatting after which the engine may work. It looks at its sockets more often, so that what arrives
+meanwhile is not told as late."""
 _BATCH = 64 * 1024
 """Characters that are written at once."""
 _EXIT_FAULT, _EXIT_USAGE, _EXIT_UNSURE = 1, 2, 3
@@ -240,6 +241,7 @@ class _Run:
         self._under_way += 1
         if self._plan.family is None and (endpoint := literal_endpoint(address)) is not None:
             self._runner.start_differential(target, address, endpoint, 0.0, partial(self._take, (number, 0)))
+            self._engine.look()
             return
         await self._resolvers.acquire()
         nursery.start_soon(self._resolve, number, target, address)
@@ -318,6 +320,7 @@ class _Run:
                     file=sys.stderr,
                 )
             size += len(text[-1])
+            self._engine.look()
             if perf_counter() >= slice_end:
                 await trio.lowlevel.checkpoint()
                 slice_end = perf_counter() + _SLICE

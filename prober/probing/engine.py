@@ -151,6 +151,16 @@ class Engine:
                 self._rouse()
         return flight
 
+    def look(self) -> None:
+        """Stamp what is ready, and leave the rest for later: for tasks that keep the processor for longer than `SLICE`.
+
+        What arrives while the engine's task waits for its turn would be stamped when it gets it. Costs a system call, 1 to 2 µs.
+        """
+        if self._running and not self._working:
+            self._poll()
+            if self._ready:
+                self._rouse()  # the poller has told of it, and will not wake the task any more
+
     def unix_time(self, moment: float) -> float:
         """The Unix time of a moment of `time.perf_counter`, by what the two clocks say now."""
         return time() - (perf_counter() - moment)

@@ -63,6 +63,37 @@ async def test_a_reset_that_is_noticed_late_says_how_late_it_may_be(engine: Engi
     assert handshake - uncertainty <= ANSWERED + 0.05 < BLOCKED <= handshake
 
 
+async def test_a_look_stamps_what_came_while_somebody_keeps_the_processor(engine: Engine, attempt: AttemptMaker) -> None:
+    """A task that does not give way, but looks, makes no reset late; and what was looked at is told, though nothing else comes."""
+    told = Told()
+    with scripted(read_hello(), pause(ANSWERED), reset()) as peer:
+        engine.start(attempt(peer.endpoint), told)
+        await trio.sleep(ANSWERED / 2)
+        end = time.perf_counter() + BLOCKED
+        while time.perf_counter() < end:
+            engine.look()
+            time.sleep(0.001)  # noqa: ASYNC251 - a computation that does not give way
+        assert not told
+        await told.wait_for(1)
+    [observation] = told
+    assert observation.outcome is Outcome.RESET
+    handshake, uncertainty = observation.seconds.handshake, observation.seconds.uncertainty
+    assert handshake is not None
+    assert handshake - uncertainty < BLOCKED / 2
+    assert ANSWERED <= handshake < BLOCKED / 2
+    assert uncertainty < ANSWERED
+
+
+async def test_an_engine_that_does_not_run_has_nothing_to_look_at() -> None:
+    """Before and after: no error."""
+    engine = Engine()
+    engine.look()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(engine.run)
+        nursery.cancel_scope.cancel()
+    engine.look()
+
+
 async def test_an_idle_engine_is_hardly_uncertain(engine: Engine, attempt: AttemptMaker) -> None:
     """It slept in the kernel and was woken: the time before its sleep does not count."""
     uncertainties = []
