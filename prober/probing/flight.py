@@ -315,13 +315,12 @@ class Flight:
         if handshake is None:
             offer, transcript = self._offer, self.attempt.transcript
             assert offer is not None
-            if depth is _DEPTH_CERTIFICATE and not transcript and (key := flight_key(offer, data)) is not None:
-                known = offer.factory.known_flights.get(key)
-                if known is not None:
-                    self._findings.known = known
-                    self._findings.decide(_CERTIFICATE, *self._when())
-                    self._end(_CLOSE_NONE)
-                    return
+            key = None if transcript or depth is not _DEPTH_CERTIFICATE else flight_key(offer, data)
+            if key is not None and (known := offer.factory.known_flights.get(key)) is not None:
+                self._findings.known = known
+                self._findings.decide(_CERTIFICATE, *self._when())
+                self._end(_CLOSE_NONE)
+                return
             self._handshake = handshake = ClientHandshake(offer, depth=depth, transcript=transcript, hello_sent=True)
         try:
             events = handshake.receive_data(data)
