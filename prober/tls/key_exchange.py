@@ -43,18 +43,31 @@ class GroupNotSupported(ValueError):
 class KeyShare(ABC):
     """One ephemeral key pair. ``public`` is the ``key_exchange`` of RFC 8446 §4.2.8."""
 
-    __slots__ = ("group", "public")
+    __slots__ = ("_last", "group", "public")
 
     def __init__(self, group: NamedGroup, public: bytes) -> None:
         self.group = group
         self.public = public
+        self._last = (b"", b"")
+        """The last peer's public value, and the secret shared with it."""
 
     def __repr__(self) -> str:
         return f"<KeyShare {self.group.name}>"  # never the private half
 
-    @abstractmethod
     def exchange(self, peer_public: bytes) -> bytes:
-        """The shared secret with the peer's public value; PeerMisbehaved when that value is not valid."""
+        """The shared secret with the peer's public value; PeerMisbehaved when that value is not valid.
+
+        Asked for the same twice in a row (a flight that turns out not to be known is then read), it is computed once.
+        """
+        known, secret = self._last
+        if peer_public != known or not secret:
+            secret = self._exchange(peer_public)
+            self._last = (peer_public, secret)
+        return secret
+
+    @abstractmethod
+    def _exchange(self, peer_public: bytes) -> bytes:
+        """Compute it."""
 
 
 def _wrong_length(group: NamedGroup, expected: int, got: int) -> PeerMisbehaved:
@@ -68,7 +81,7 @@ class _X25519Share(KeyShare):
         self._private = x25519.X25519PrivateKey.from_private_bytes(entropy(32))
         super().__init__(group, self._private.public_key().public_bytes_raw())
 
-    def exchange(self, peer_public: bytes) -> bytes:
+    def _exchange(self, peer_public: bytes) -> bytes:
         if len(peer_public) != 32:
             raise _wrong_length(self.group, 32, len(peer_public))
         try:
@@ -85,7 +98,7 @@ class _X448Share(KeyShare):
         self._private = x448.X448PrivateKey.from_private_bytes(entropy(56))
         super().__init__(group, self._private.public_key().public_bytes_raw())
 
-    def exchange(self, peer_public: bytes) -> bytes:
+    def _exchange(self, peer_public: bytes) -> bytes:
         if len(peer_public) != 56:
             raise _wrong_length(self.group, 56, len(peer_public))
         try:
@@ -119,7 +132,7 @@ class _EllipticCurveShare(KeyShare):
         size = (self._curve.key_size + 7) // 8
         super().__init__(group, b"\x04" + numbers.x.to_bytes(size) + numbers.y.to_bytes(size))
 
-    def exchange(self, peer_public: bytes) -> bytes:
+    def _exchange(self, peer_public: bytes) -> bytes:
         expected = len(self.public)
         if len(peer_public) != expected:
             raise _wrong_length(self.group, expected, len(peer_public))
@@ -168,7 +181,7 @@ class _FiniteFieldShare(KeyShare):
         self._dh = EphemeralDh(finite_field_group(group), entropy)
         super().__init__(group, self._dh.public)
 
-    def exchange(self, peer_public: bytes) -> bytes:
+    def _exchange(self, peer_public: bytes) -> bytes:
         # RFC 8446 §4.2.8.1: padded to the size of the prime
         if len(peer_public) != len(self.public):
             raise _wrong_length(self.group, len(self.public), len(peer_public))
@@ -215,7 +228,7 @@ class _HybridShare(KeyShare):
         classic = self._curve.public
         super().__init__(group, classic + post_quantum if self._hybrid.curve_first else post_quantum + classic)
 
-    def exchange(self, peer_public: bytes) -> bytes:
+    def _exchange(self, peer_public: bytes) -> bytes:
         ciphertext, classic = self._hybrid.ciphertext, len(self._curve.public)
         if len(peer_public) != ciphertext + classic:
             raise _wrong_length(self.group, ciphertext + classic, len(peer_public))

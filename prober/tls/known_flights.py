@@ -65,8 +65,9 @@ _read_u32: Final = Struct(">I").unpack_from
 _read_u16: Final = Struct(">H").unpack_from
 _read_u16_twice: Final = Struct(">HH").unpack_from
 
-_MEMORY: Final = 32 * 1024 * 1024
-"""Bytes of chains that a memory keeps alive, those counted twice that two flights share: some ten thousand ingresses."""
+_MEMORY: Final = 96 * 1024 * 1024
+"""Bytes of chains that a memory keeps alive at most, each counted for each flight that shows it (with a name, and without one):
+some ten thousand ingresses, each with a chain of its own."""
 _ENTRY: Final = 300
 """Bytes of an entry beside its chain."""
 

@@ -80,6 +80,17 @@ def test_a_share_and_an_independent_peer_agree_on_the_secret(group: NamedGroup) 
     assert share.exchange(public) == secret
 
 
+def test_a_share_asked_for_one_peer_and_another_in_turn_mixes_up_neither() -> None:
+    """It remembers the last answer; the same question has the same one, a refused peer leaves nothing behind."""
+    share = generate(NamedGroup.x25519, CounterEntropy())
+    first, second = (generate(NamedGroup.x25519, CounterEntropy(start)) for start in (7, 8))
+    expected = [peer.exchange(share.public) for peer in (first, second)]
+    for _ in range(2):
+        assert [share.exchange(peer.public) for peer in (first, first, second)] == [expected[0], *expected]
+        with pytest.raises(PeerMisbehaved):
+            share.exchange(b"")
+
+
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 def test_the_same_entropy_makes_the_same_share(group: NamedGroup) -> None:
     """Shares are reproducible, and different entropy makes different ones."""
