@@ -101,6 +101,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how.add_argument("--concurrency", type=positive_int, metavar="N", help="at most N handshakes in flight (default: 256)")
     how.add_argument("--ca-file", metavar="FILE", help="trust anchors, PEM (default: the system's)")
     how.add_argument("--proxy-protocol", choices=("v1", "v2"), help="send a PROXY header first")
+    how.add_argument(
+        "--packet-timestamps",
+        action="store_true",
+        help="time resets by the kernel's stamps of packets (Linux, CAP_NET_RAW)",
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--format",
@@ -147,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
             concurrency=args.concurrency,
             format=args.format,
             transcript=args.verbose,
+            packet_timestamps=args.packet_timestamps,
             colour=not args.no_color,
         )
     )

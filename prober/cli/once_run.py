@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -33,6 +34,9 @@ from prober.probing.descriptors import handshake_ceiling, raise_descriptor_limit
 from prober.probing.engine import Engine
 from prober.probing.resolve import IpFamily, ResolveError, literal_endpoint, resolve
 from prober.probing.runner import Runner
+
+if TYPE_CHECKING:
+    from prober.probing.packet_clock import PacketClock
 
 __all__ = ["Plan", "carry_out"]
 
@@ -65,6 +69,7 @@ class Plan:
     concurrency: int | None
     format: str
     transcript: bool
+    packet_timestamps: bool
     colour: bool
 
 
@@ -74,12 +79,22 @@ def carry_out(plan: Plan) -> int:
         trust = load_trust(plan.recipe.module.ca_file)
     except TrustError as error:
         raise UsageError(f"--ca-file {error}") from None
-    run = _Run(plan, trust, _format(plan), _concurrency(plan.concurrency), _bar(plan))
+    engine = Engine(packet_clock=_packet_clock() if plan.packet_timestamps else None)
+    run = _Run(plan, trust, _format(plan), engine, _concurrency(plan.concurrency), _bar(plan))
     try:
         trio.run(run.run)
     except* KeyboardInterrupt:
         run.interrupted()  # before signals were heeded
     return run.finish()
+
+
+def _packet_clock() -> PacketClock:
+    from prober.probing.packet_clock import PacketClock, PacketClockUnavailable
+
+    try:
+        return PacketClock()
+    except PacketClockUnavailable as error:
+        raise UsageError(f"--packet-timestamps: {error}") from None
 
 
 def _format(plan: Plan) -> Format:
@@ -122,12 +137,12 @@ def _now() -> datetime:
 class _Run:
     """One run, from the first target to the last byte of output."""
 
-    def __init__(self, plan: Plan, trust: TrustStore, format_: Format, concurrency: int, bar: Bar | None) -> None:
+    def __init__(self, plan: Plan, trust: TrustStore, format_: Format, engine: Engine, concurrency: int, bar: Bar | None) -> None:
         self._plan = plan
         self._trust = trust
         self._format = format_
         self._bar = bar
-        self._engine = Engine()
+        self._engine = engine
         self._runner = Runner(self._engine, limit=concurrency, transcript=plan.transcript)
         self._backlog = max(concurrency, _WAITING)
         self._output = Output(sys.stdout)

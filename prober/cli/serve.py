@@ -30,8 +30,8 @@ examples:
 
 exit status:
   0  after SIGTERM or SIGINT
-  2  the configuration cannot be used, or the port or the state directory
-     cannot be had
+  2  the configuration cannot be used, or the port, the state directory or
+     the packet socket cannot be had
 """
 
 # Named here and not imported from prober.service.logs: `prober serve --help` need not load the service.
@@ -78,6 +78,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME",
         help="where this prober looks from, when others watch the same targets from elsewhere (default: the key vantage)",
     )
+    parser.add_argument(
+        "--packet-timestamps",
+        action="store_true",
+        help="time resets by the kernel's stamps of packets (Linux, CAP_NET_RAW); certificates are so timed without it",
+    )
     parser.add_argument("--log-level", choices=_LEVELS, default="info", help="what is logged at all (default: %(default)s)")
     parser.add_argument("--log-format", choices=_FORMATS, default="logfmt", help="form of log lines (default: %(default)s)")
 
@@ -113,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
             shard=shard,
             vantage=vantage,
             workers=args.workers,
+            packet_timestamps=args.packet_timestamps,
             log_level=args.log_level,
             log_format=args.log_format,
         )
@@ -130,11 +136,17 @@ def run(args: argparse.Namespace) -> int:
         print(f"prober: {error.strerror}", file=sys.stderr)
         return 2
     from prober.history.database import StateError
+    from prober.probing.packet_clock import PacketClockUnavailable
 
+    try:
+        engine = life.open_engine(plan)
+    except PacketClockUnavailable as error:
+        print(f"prober: --packet-timestamps: {error}", file=sys.stderr)
+        return 2
     try:
         history = life.open_history(plan)
     except StateError as error:
         print(f"prober: {error}", file=sys.stderr)
         return 2
-    life.run(args.config, plan, listeners, history)
+    life.run(args.config, plan, listeners, history, engine)
     return 0

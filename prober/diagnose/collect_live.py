@@ -8,7 +8,6 @@ Source: packet(7).
 
 from __future__ import annotations
 
-import ctypes
 import select
 import socket
 import struct
@@ -17,12 +16,12 @@ import time
 from collections.abc import Callable, Generator
 
 from prober.diagnose.capture_files import MAX_FRAME, Frame
-from prober.diagnose.live_filter import INSTRUCTION_BYTES, filter_program
+from prober.diagnose.live_filter import filter_program
+from prober.packet_filter import attach
 
 __all__ = ["LiveError", "live_frames"]
 
 _ETH_P_ALL = 0x0003
-_SO_ATTACH_FILTER = 26
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _RAW = 101
 # Bursts are what gets lost; 8 MiB are a few milliseconds of 10 Gbit/s.
@@ -78,7 +77,7 @@ def _open(interface: str) -> socket.socket:
     except OSError as error:
         raise LiveError(f"cannot watch {interface}: {error.strerror}") from None
     try:
-        _attach(sock)
+        attach(sock, filter_program(MAX_FRAME))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         if interface != "any":
             sock.bind((interface, _ETH_P_ALL))
@@ -87,12 +86,3 @@ def _open(interface: str) -> socket.socket:
         known = ", ".join(name for _, name in socket.if_nameindex())
         raise LiveError(f"cannot watch {interface}: {error.strerror}; there are {known} and any") from None
     return sock
-
-
-def _attach(sock: socket.socket) -> None:
-    program = filter_program(MAX_FRAME)
-    buffer = ctypes.create_string_buffer(program, len(program))
-    # struct sock_fprog: the number of instructions, and where they are.
-    sock.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program) // INSTRUCTION_BYTES, ctypes.addressof(buffer))
-    )

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from time import perf_counter, sleep, time
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import outcome
 import trio
@@ -30,6 +30,9 @@ from prober.probing.descriptors import handshake_ceiling
 from prober.probing.flight import Flight
 from prober.probing.poller import BATCH, Poller, new_poller
 from prober.probing.receive_clock import ReceiveClock
+
+if TYPE_CHECKING:
+    from prober.probing.packet_clock import PacketClock
 
 __all__ = ["Engine", "Handle"]
 
@@ -75,16 +78,19 @@ class Engine:
     """Runs handshakes. ``await nursery.start(engine.run)`` first; then `start` or `handshake`, from the same Trio thread.
 
     ``nap`` (seconds) is taken while at least ``crowd`` handshakes are in flight, see `NAP`. ``ceiling``: descriptors from this number on
-    are not for handshakes.
+    are not for handshakes. ``packet_clock`` stamps RSTs and FINs; the engine closes it when it ends.
     """
 
-    def __init__(self, *, nap: float = NAP, crowd: int = CROWD, ceiling: int | None = None) -> None:
+    def __init__(
+        self, *, nap: float = NAP, crowd: int = CROWD, ceiling: int | None = None, packet_clock: PacketClock | None = None
+    ) -> None:
         self.in_flight = 0
         """Handshakes started and not ended."""
         self.bugs = 0
         """Exceptions of our own that became a `local_error`; each was logged with its traceback."""
         self.ceiling = handshake_ceiling() if ceiling is None else ceiling
         self.clock: ReceiveClock
+        self.packet_clock = packet_clock
         self._nap = nap
         self._crowd = crowd
         self._poller: Poller
@@ -190,6 +196,8 @@ class Engine:
             self._attention.close()
             self._poller.close()
             self.clock.close()
+            if self.packet_clock is not None:
+                self.packet_clock.close()
 
     # -- the task ------------------------------------------------------------------------------------------------------
 

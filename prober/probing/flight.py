@@ -19,6 +19,7 @@ from prober.probing.dial import Socket, close_socket, endpoint_of, open_socket, 
 from prober.probing.errnos import connect_outcome, errno_detail, errno_name, standing_outcome
 from prober.probing.findings import Findings
 from prober.probing.host import Host
+from prober.probing.patience import GRACE, LEAVE, LISTEN
 from prober.probing.poller import BROKEN, CLOSING, READABLE, WRITABLE
 from prober.probing.proxy_protocol import PROXY_HEADERS
 from prober.probing.receive_clock import ANCILLARY_SIZE
@@ -30,18 +31,6 @@ from prober.tls.handshake import ClientHandshake
 from prober.tls.known_flights import flight_key
 
 __all__ = ["Flight"]
-
-GRACE: Final = 2.0
-"""Seconds that TLS 1.2 has, after the Certificate, to say the group and whether it wants a client certificate.
-
-Nearly all servers send the whole flight at once; Java's sends it message by message, and a cold one signs for over half a second.
-"""
-
-LISTEN: Final = 0.1
-"""Seconds in which a FIN or RST counts as what followed. A server that closes after an alert does so at once."""
-
-LEAVE: Final = 0.5
-"""Seconds in which the peer may answer close_notify by closing first, so that the TIME_WAIT is not ours; then we close."""
 
 _CHUNK: Final = 32 * 1024
 _CHUNKS: Final = 8
@@ -361,7 +350,7 @@ class Flight:
             self._broken(self._latched)
             return
         if self._findings.outcome is None:
-            self._decide_without_answer(Outcome.CLOSED, self.seen, self.seen - self.seen_after)
+            self._decide_without_answer(Outcome.CLOSED, *self._when_ended())
         self._end(_CLOSE_FIN)
 
     def _broken(self, code: int) -> None:
@@ -369,7 +358,7 @@ class Flight:
         code = self._latched or code
         outcome = standing_outcome(code)
         if self._findings.outcome is None:
-            self._decide_without_answer(outcome, self.seen, self.seen - self.seen_after, code)
+            self._decide_without_answer(outcome, *self._when_ended(), code)
         self._end(_CLOSE_RST if outcome is _RESET else Close.TIMEOUT if outcome is _TIMEOUT else _CLOSE_NONE)
 
     def _decide_without_answer(self, outcome: Outcome, at: float, uncertainty: float, code: int = 0) -> None:
@@ -389,6 +378,15 @@ class Flight:
         """When the chunk that was just read arrived, and by how much that may be late."""
         if self._ancillary:
             stamp = self._host.clock.read(self._ancillary, self.quiet_at)
+            if stamp is not None:
+                return stamp, 0.0
+        return self.seen, self.seen - self.seen_after
+
+    def _when_ended(self) -> tuple[float, float]:
+        """When the peer's RST or FIN arrived, and by how much that may be late."""
+        packet_clock, sock = self._host.packet_clock, self._sock
+        if packet_clock is not None and sock is not None:
+            stamp = packet_clock.ended(self.attempt.endpoint, sock.getsockname()[1], self.quiet_at)
             if stamp is not None:
                 return stamp, 0.0
         return self.seen, self.seen - self.seen_after

@@ -8,6 +8,7 @@ from prober.probing.receive_clock import ReceiveClock
 
 if TYPE_CHECKING:
     from prober.probing.flight import Flight
+    from prober.probing.packet_clock import PacketClock
 
 __all__ = ["Host"]
 
@@ -18,6 +19,8 @@ class Host(Protocol):
     ceiling: int
     """The first descriptor number that a handshake may not have."""
     clock: ReceiveClock
+    packet_clock: PacketClock | None
+    """For RSTs and FINs, where there is one."""
 
     def watch(self, flight: Flight, fd: int) -> None:
         """Call `Flight.advance` when ``fd`` changes; OSError when the kernel has no room."""

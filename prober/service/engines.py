@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prober.probing.engine import Engine
+from prober.probing.packet_clock import PacketClock
 
 __all__ = ["new_engine"]
 
@@ -13,6 +14,6 @@ _NAP = 500e-6
 _CROWD = 2
 
 
-def new_engine() -> Engine:
-    """One for each process."""
-    return Engine(nap=_NAP, crowd=_CROWD)
+def new_engine(*, packet_timestamps: bool) -> Engine:
+    """One for each process. `PacketClockUnavailable` where packets cannot be stamped, and are to be."""
+    return Engine(nap=_NAP, crowd=_CROWD, packet_clock=PacketClock() if packet_timestamps else None)

@@ -18,6 +18,7 @@ from prober.history.history import History
 from prober.outlets.web import create_app
 from prober.outlets.web_server import ServerSide, bind, serve
 from prober.probing.descriptors import raise_descriptor_limit
+from prober.probing.engine import Engine
 from prober.probing.runner import Runner
 from prober.service import collecting
 from prober.service.alerting import Alerting
@@ -38,7 +39,7 @@ from prober.service.workers import Workers
 from prober.snapshot import Change, Statistics, Store
 from prober.version import __version__
 
-__all__ = ["STOP_SECONDS", "open_history", "open_listeners", "run"]
+__all__ = ["STOP_SECONDS", "open_engine", "open_history", "open_listeners", "run"]
 
 _log = logging.getLogger("prober.service")
 
@@ -58,23 +59,27 @@ def open_history(plan: Plan) -> History:
     return History.open(None if state is None else Path(state))
 
 
-def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History) -> None:
-    """Run the service until SIGTERM or SIGINT."""
+def open_engine(plan: Plan) -> Engine:
+    """The service's own, before anything else starts: `PacketClockUnavailable` says why packets cannot be timed."""
+    return new_engine(packet_timestamps=plan.options.packet_timestamps)
+
+
+def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History, engine: Engine) -> None:
+    """Run the service until SIGTERM or SIGINT. ``engine`` is that of `open_engine`."""
     hold()
     try:
-        trio.run(_run, path, plan, listeners, history)
+        trio.run(_run, path, plan, listeners, history, engine)
     finally:
         history.close()
 
 
-async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History) -> None:
-    engine = new_engine()
+async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History, engine: Engine) -> None:
     store, statistics = Store(), Statistics(lambda: engine.in_flight, time())
     alerting = Alerting(history, plan.config.alerting, store, statistics, shard=plan.options.shard)
     runner = Runner(engine)
     rounds: Rounds | Workers
     if plan.options.workers > 1:
-        welcome = Welcome(plan.options.log_level, plan.options.log_format)
+        welcome = Welcome(plan.options.log_level, plan.options.log_format, plan.options.packet_timestamps)
         workers = rounds = Workers(plan.options.workers, store, statistics, Recorder(store, _log_change, alerting), welcome)
         statistics.in_flight = lambda: engine.in_flight + workers.in_flight
     else:

@@ -40,6 +40,8 @@ class Options:
     """Wins over the configuration's."""
     workers: int = 1
     """Processes that run handshakes; one is the service's own."""
+    packet_timestamps: bool = False
+    """Whether RSTs and FINs are timed by a packet socket, for which the process needs a right."""
     log_level: str = "info"
     log_format: str = "logfmt"
 

@@ -28,6 +28,7 @@ class Welcome:
 
     log_level: str
     log_format: str
+    packet_timestamps: bool
 
     def encode(self) -> bytes:
         """As bytes, for `pickle.loads`."""

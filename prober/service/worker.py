@@ -47,9 +47,9 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 class _Worker:
     """The rounds of one share."""
 
-    def __init__(self, stream: FrameStream) -> None:
+    def __init__(self, stream: FrameStream, welcome: Welcome) -> None:
         self._stream = stream
-        self._engine = new_engine()
+        self._engine = new_engine(packet_timestamps=welcome.packet_timestamps)
         self._reporter = Reporter()
         statistics = Statistics(lambda: self._engine.in_flight, time())
         self._rounds = Rounds(
@@ -142,7 +142,7 @@ async def _main(end: socket.socket) -> None:
         return
     welcome: Welcome = pickle.loads(frame)  # noqa: S301
     logs.configure(welcome.log_level, welcome.log_format)
-    await _Worker(stream).run()
+    await _Worker(stream, welcome).run()
 
 
 def _die_with_parent() -> None:

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from prober.probing.packet_clock import PacketClock, PacketClockUnavailable
 from tests.bench.contenders import once_command
 from tests.bench.figures import percentile
 from tests.bench.machine import CPUS, run
@@ -22,6 +23,8 @@ from tests.bench.sizes import Sizes
 __all__ = ["hold"]
 
 _KINDS = (("rst", "reset"), ("canned", "certificate"))
+_ONCE, _PACKETS, _ENGINE = "prober once", "once, packets", "prober's engine"
+"""The second with ``--packet-timestamps``: it is for resets alone, and for who may."""
 
 
 def hold(servers: Servers, sizes: Sizes) -> int:
@@ -32,8 +35,17 @@ def hold(servers: Servers, sizes: Sizes) -> int:
         _row(servers, who, mode, outcome, each, sizes.truth)
         for mode, outcome in _KINDS
         for each in concurrencies
-        for who in ("prober once", "prober's engine")
+        for who in (_ONCE, *([_PACKETS] if outcome == "reset" and _packets_can_be_stamped() else []), _ENGINE)
     )
+
+
+def _packets_can_be_stamped() -> bool:
+    try:
+        PacketClock().close()
+    except PacketClockUnavailable as reason:
+        print(f"!! resets timed by packets are left out: {reason}", flush=True)
+        return False
+    return True
 
 
 def _row(servers: Servers, who: str, mode: str, outcome: str, concurrency: int, count: int) -> int:
@@ -42,7 +54,8 @@ def _row(servers: Servers, who: str, mode: str, outcome: str, concurrency: int, 
         targets.write_text("".join(f"{address(number)}:{server.port}\n" for number in range(count)))
         alone = [sys.executable, "-m", "tests.bench.peers.engine_alone", server.port, concurrency, count, SERVER_NAME, "each"]
         whole = [*once_command(targets, servers.authority, concurrency), "--sni", "known"]
-        ran = run(alone if who == "prober's engine" else whole)
+        more = ["--packet-timestamps"] if who == _PACKETS else []
+        ran = run(alone if who == _ENGINE else [*whole, *more])
         truth = {answer.address: (answer.answered - answer.asked) * 1e-9 for answer in server.stop()}
     biases, uncertainties, true = [], [], []
     wrong = inside = 0
