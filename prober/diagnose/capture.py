@@ -310,8 +310,7 @@ def _ending(flow: Flow, waited: bool) -> tuple[Ending, str | None]:
     if flow.server_rst and not flow.server_fin:
         return (Ending.RESET_BY_SERVER if flow.hello_acknowledged else Ending.RESET_BEFORE_ACK), None
     if flow.server_fin:
-        client_first = flow.client_end_time is not None and flow.client_fin
-        return (Ending.ABORTED_BY_CLIENT if client_first else Ending.CLOSED_BY_SERVER), None
+        return (Ending.ABORTED_BY_CLIENT if flow.client_ended_first else Ending.CLOSED_BY_SERVER), None
     if flow.client_fin or flow.client_rst:
         return Ending.ABORTED_BY_CLIENT, None
     return (Ending.UNANSWERED if waited else Ending.UNKNOWN), None

@@ -101,7 +101,7 @@ class Flow:
 
     __slots__ = (
         "client",
-        "client_end_time",
+        "client_ended_first",
         "client_fin",
         "client_rst",
         "first_answer_time",
@@ -145,7 +145,8 @@ class Flow:
         self.hello_acknowledged = False
         self.first_answer_time: float | None = None
         self.client_fin = self.client_rst = self.server_fin = self.server_rst = False
-        self.client_end_time: float | None = None
+        self.client_ended_first = False
+        """The client's FIN or RST was seen before the server's FIN: who was first ended the connection, the other one answered."""
         self.rst_time: float | None = None
         self.rst_ttl: int | None = None
         self.rst_timestamps = False
@@ -180,7 +181,7 @@ class Flow:
         if flags & (RST | FIN):
             self.client_rst = self.client_rst or bool(flags & RST)
             self.client_fin = self.client_fin or bool(flags & FIN)
-            self.client_end_time = self.client_end_time or time
+            self.client_ended_first = self.client_ended_first or not self.server_fin
 
     def _from_server(self, segment: TcpSegment, time: float) -> None:
         flags = segment.flags

@@ -17,7 +17,7 @@ from prober.diagnose.capture_files import CaptureError, read_frames
 from prober.tls.client_hello import HelloFactory
 from prober.tls.profiles import PROFILES
 
-from .packet_maker import ACK, CLIENT, PSH, RST, SERVER, SYN, Segment, frame, handshake, pcap, pcapng
+from .packet_maker import ACK, CLIENT, FIN, PSH, RST, SERVER, SYN, Segment, frame, handshake, pcap, pcapng
 
 _random = random.Random(8446)
 FACTORY = HelloFactory(PROFILES["modern"], entropy=_random.randbytes)
@@ -90,6 +90,19 @@ def test_each_ending_is_told_apart(end: str, answer: bytes, expected: Ending, tl
     [found] = facts(handshake(hello("api.example.com"), end, answer=answer)).hellos
 
     assert (expected, tls_alert) == (found.ending, found.tls_alert)
+
+
+@pytest.mark.parametrize(
+    ("server_first", "expected"), [(True, Ending.CLOSED_BY_SERVER), (False, Ending.ABORTED_BY_CLIENT)], ids=["server", "client"]
+)
+def test_who_closed_first_ended_the_connection(server_first: bool, expected: Ending) -> None:
+    """Every client answers the server's FIN with its own, and every server the client's: the first one counts."""
+    *before, fin = handshake(hello(), "fin")
+    clients = Segment(CLIENT, SERVER, FIN | ACK, 1001 + len(before[3].payload), 5001)
+
+    segments = [*before, fin, clients] if server_first else [*before, clients, fin]
+
+    assert [expected] == [each.ending for each in facts(segments).hellos]
 
 
 def test_a_reset_behind_the_servers_fin_is_the_fin() -> None:
