@@ -38,7 +38,7 @@ class LogLine(NamedTuple):
 _WORTH_TRYING = 4096
 _PREFIX = re.compile(r"\[pod/([^/\]]+)/[^\]]+\] ")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
-_CRI = re.compile(r"std(?:out|err) ([FP]) ?")
+_CRI = re.compile(r"(std(?:out|err)) ([FP]) ?")
 _DECODER = json.JSONDecoder()
 # What `decode` calls, without its two passes over the white space around the object.
 _SCAN = vars(_DECODER)["scan_once"]
@@ -66,7 +66,7 @@ class LineReader:
     """What is pending between two lines: parts of a CRI or docker line, and an object that goes on in the next line."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, str] = {}
+        self._parts: dict[tuple[str | None, str], str] = {}
         self._object = ""
         self._depth = 0
         self._number = 0
@@ -91,9 +91,6 @@ class LineReader:
 
     def _feed(self, number: int, line: str) -> Iterator[LogLine]:
         self._number = number
-        if self._object:
-            yield from self._continue_object(line)
-            return
         pod = None
         if line.startswith("[pod/") and (prefix := _PREFIX.match(line)):
             pod = prefix[1]
@@ -104,11 +101,12 @@ class LineReader:
             if cri is None:
                 line = rest
             else:
-                joined = self._join(pod or "", rest[cri.end() :], partial=cri[1] == "P")
+                # Envoy's own messages go to the other stream, between the parts of an entry.
+                joined = self._join((pod, cri[1]), rest[cri.end() :], partial=cri[2] == "P")
                 if joined is None:
                     return
                 line = joined
-        yield from self._payload(line, pod)
+        yield from self._continue_object(line) if self._object else self._payload(line, pod)
 
     def finish(self) -> Iterator[LogLine]:
         """What is still pending when the file ends is damage, unless it is only the bracket that closes an array."""
@@ -120,7 +118,7 @@ class LineReader:
             yield self._broken(part, None)
         self._parts.clear()
 
-    def _join(self, stream: str, text: str, *, partial: bool) -> str | None:
+    def _join(self, stream: tuple[str | None, str], text: str, *, partial: bool) -> str | None:
         whole = self._parts.pop(stream, "") + text
         if partial and len(whole) <= MAX_PENDING:
             self._parts[stream] = whole
@@ -212,7 +210,7 @@ class LineReader:
             return
         if "log" in value and "stream" in value and isinstance(value["log"], str):
             log = value["log"]  # docker's json-file: a line without its newline goes on in the next one
-            joined = self._join(pod or "", log.rstrip("\r\n"), partial=not log.endswith("\n"))
+            joined = self._join((pod, str(value["stream"])), log.rstrip("\r\n"), partial=not log.endswith("\n"))
             if joined is not None:
                 yield from self._payload(joined, pod)
             return

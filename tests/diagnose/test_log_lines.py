@@ -33,15 +33,26 @@ WRAPPED = {
     "kubectl --prefix --timestamps": PREFIX + STAMP + strings(),
     "CRI": STAMP + "stdout F " + typed(),
     "CRI in parts": f"{STAMP}stdout P {typed()[:90]}\n{STAMP}stdout F {typed()[90:]}",
+    "CRI in parts, a message of the other stream between them": (
+        f"{STAMP}stdout P {typed()[:90]}\n{STAMP}stderr F [2026-03-02 09:14:58.611][22][warning][config] updated\n"
+        f"{STAMP}stdout F {typed()[90:]}"
+    ),
     "docker json-file": json.dumps({"log": typed() + "\n", "stream": "stdout", "time": STAMP.strip()}),
     "docker json-file in parts": "\n".join(
         json.dumps({"log": part, "stream": "stdout", "time": STAMP.strip()}) for part in (typed()[:50], typed()[50:] + "\n")
+    ),
+    "docker json-file in parts, a message of the other stream between them": "\n".join(
+        json.dumps({"log": part, "stream": stream, "time": STAMP.strip()})
+        for part, stream in ((typed()[:50], "stdout"), ("[warning] updated\n", "stderr"), (typed()[50:] + "\n", "stdout"))
     ),
     "Cloud Logging line": json.dumps(cloud_logging(ENTRY)),
     "Cloud Logging array": json.dumps([cloud_logging(ENTRY)], indent=2),
     "Cloud Logging array on one line": json.dumps([cloud_logging(ENTRY)]),
     "Cloud Logging textPayload": json.dumps({"textPayload": typed(), "timestamp": STAMP.strip()}),
     "printed over several lines": json.dumps(ENTRY, indent=2),
+    "printed over several lines, with kubectl --prefix --timestamps": "\n".join(
+        PREFIX + STAMP + line for line in json.dumps(ENTRY, indent=2).split("\n")
+    ),
     "several objects on a line": f"{typed()},",
 }
 
