@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from prober.diagnose.capture import Follower
@@ -14,12 +14,12 @@ from prober.diagnose.cluster import ClusterError, read_cluster
 from prober.diagnose.collect_files import Input, InputError, Kind, recognise
 from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
 from prober.diagnose.evidence_capture import flow_groups
-from prober.diagnose.findings import SourceReport
+from prober.diagnose.findings import Lint, SourceReport
 from prober.diagnose.log_blocks import analyse_blocks
 from prober.diagnose.logs import LogFacts
 from prober.diagnose.manifest import Manifest, read_manifests
 from prober.diagnose.overrides import OverridesFacts, is_overrides, read_overrides
-from prober.diagnose.routes import has_routes, read_routes
+from prober.diagnose.routes import RouteFacts, has_routes, read_routes
 
 if TYPE_CHECKING:
     from prober.cli.diagnose_cluster import ApiServer  # with httpx; only who asks a cluster pays for it
@@ -43,6 +43,7 @@ class Gathered:
     texts: dict[str, str] = field(default_factory=dict)
     cluster: ClusterFacts | None = None
     reports: list[SourceReport] = field(default_factory=list)
+    unread: list[tuple[str, Lint]] = field(default_factory=list)
 
     def evidence(self) -> EvidenceSet:
         """Everything, as it is judged."""
@@ -53,12 +54,21 @@ class Gathered:
             logs=self.logs,
             log_names=tuple(self.log_names),
             capture=CaptureEvidence(groups=groups, files=tuple(self.captures), not_read=not_read) if self.captures else None,
-            routes=read_routes(self.manifests) if self.manifests else None,
+            routes=self._all_routes(),
             overrides=tuple(self.overrides),
             cluster=self.cluster,
             texts=self.texts,
             sources=tuple(self.reports),
+            unread=tuple(self.unread),
         )
+
+    def _all_routes(self) -> RouteFacts | None:
+        if not self.manifests:
+            return None
+        facts = read_routes(self.manifests)
+        # What is missing in the others may stand in a file that is damaged as a whole.
+        lost = any(source == "routes" for source, _ in self.unread) and not facts.complete
+        return replace(facts, damaged=True) if lost else facts
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
@@ -137,8 +147,7 @@ class Gathered:
     def _routes(self, source: Input) -> None:
         manifest = read_manifests(source.name, source.text())
         if not manifest.documents and manifest.flaws:
-            flaw = manifest.flaws[0]
-            self.failed("routes", source.name, f"{source.name}:{flaw.line}: {flaw.text}")
+            self._damaged("routes", manifest)
             return
         if not has_routes(manifest):
             hint = "; it is an overrides.yaml: give it with --overrides" if is_overrides(manifest) else ""
@@ -152,9 +161,10 @@ class Gathered:
         text = source.text()
         manifest = read_manifests(source.name, text)
         if not any(document.mapping() for document in manifest.documents):
-            flaw = next(iter(manifest.flaws), None)
-            error = f"{source.name}: is empty or no mapping" if flaw is None else f"{source.name}:{flaw.line}: {flaw.text}"
-            self.failed("overrides", source.name, error)
+            if manifest.flaws:
+                self._damaged("overrides", manifest)
+            else:
+                self.failed("overrides", source.name, f"{source.name}: is empty or no mapping")
             return
         if has_routes(manifest):
             self.failed("overrides", source.name, f"{source.name}: holds Kubernetes objects; give it with --routes")
@@ -184,6 +194,12 @@ class Gathered:
         if not logs or any(each.name == "cluster" for each in reading.reports):
             return
         self.read_log("kubernetes:logs", cluster.logs(since), kind="kubernetes")
+
+    def _damaged(self, kind: str, manifest: Manifest) -> None:
+        """Name a file whose mistakes left nothing to read; they are findings all the same, with their lines."""
+        first = manifest.flaws[0]
+        self.failed(kind, manifest.name, f"{manifest.name}:{first.line}: {first.text}")
+        self.unread += ((kind, Lint(flaw.kind, manifest.name, flaw.line, flaw.text)) for flaw in manifest.flaws)
 
     def failed(self, kind: str, name: str, error: str) -> None:
         """Name a source that could not be read."""

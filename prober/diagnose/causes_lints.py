@@ -27,7 +27,8 @@ def lint_findings(case: Case, causes: Iterable[Finding]) -> list[Finding]:
 
 def _all(case: Case) -> list[tuple[str, Lint]]:
     routes = () if case.evidence.routes is None else case.evidence.routes.lints
-    return [("overrides", lint) for each in case.overrides for lint in each.lints] + [("routes", lint) for lint in routes]
+    read = [("overrides", lint) for each in case.overrides for lint in each.lints] + [("routes", lint) for lint in routes]
+    return [*read, *case.evidence.unread]
 
 
 def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:

@@ -6,6 +6,7 @@ import codecs
 import gzip
 import io
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ _MAX_MANIFEST = 32 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CONTROLS = frozenset({*range(1, 9), *range(14, 27)})
+
+
+_MEANT = re.compile(r"^(?P<overrides>virtualhosts|ingressGateways):|^\W*kind\W+ApigeeRoute", re.MULTILINE)
 
 
 class InputError(Exception):
@@ -194,6 +198,9 @@ def recognise(source: Input) -> Kind | None:
         return "routes"
     if is_overrides(manifest):
         return "overrides"
+    # Of a file that is damaged as a whole its words still say what it was meant to be: then the damage is named, with its line.
+    if manifest.flaws and (meant := _MEANT.search(text)) is not None:
+        return "overrides" if meant["overrides"] else "routes"
     # Messages of an agent or of Envoy itself, with the access log turned off or further down.
     if any(mark in text for mark in ("][warning][", "][info][", "\tinfo\t", "filter_chain_not_found", "xdsproxy")):
         return "logs"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from prober.diagnose.findings import SourceReport
+from prober.diagnose.findings import Lint, SourceReport
 from prober.diagnose.logs import LogFacts
 from prober.diagnose.overrides import OverridesFacts
 from prober.diagnose.routes import RouteFacts
@@ -210,3 +210,5 @@ class EvidenceSet:
     texts: Mapping[str, str] = field(default_factory=dict)
     """The text of each overrides.yaml by name: what a diff is made against."""
     sources: tuple[SourceReport, ...] = ()
+    unread: tuple[tuple[str, Lint], ...] = ()
+    """(source, mistake) of each file of which nothing at all could be read for that mistake."""

@@ -67,6 +67,33 @@ def test_a_source_that_cannot_be_read_is_named_and_the_others_are_judged(here: P
     assert status == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "line"),
+    [("overrides", "virtualhosts:\n- name: a\n  - b\n", 3), ("routes", "kind: ApigeeRoute\n spec: [\n", 2)],
+)
+def test_a_file_that_is_damaged_as_a_whole_is_a_finding_with_its_line(
+    kind: str, text: str, line: int, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Named by its kind or recognised by its words: the source failed, and the mistake is told as every other lint is."""
+    (here / "damaged").write_text(text)
+    for arguments in ((kind, "damaged"), ("all", "damaged", "a")):
+        _, document = run(capfd, *arguments)
+
+        [mistake] = [each for each in document["findings"] if each["id"] == "yaml-error"]
+        assert (kind, "damaged", line) == tuple(mistake["evidence"][0][key] for key in ("source", "file", "line"))
+        [source] = [each for each in document["sources"] if not each["ok"]]
+        assert source["kind"] == kind
+        assert source["error"].startswith(f"damaged:{line}: ")
+
+
+def test_what_a_damaged_file_may_hold_is_not_said_to_be_missing(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The wildcard route may stand in the file that nobody could read."""
+    (here / "damaged").write_text("kind: ApigeeRoute\n spec: [\n")
+
+    assert "no-wildcard" in {each["id"] for each in run(capfd, "routes", "b")[1]["findings"]}
+    assert "no-wildcard" not in {each["id"] for each in run(capfd, "routes", "b", "damaged")[1]["findings"]}
+
+
 def test_nothing_that_can_be_read_is_a_usage_error(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Exit status 2, and still a document that says why."""
     status, document = run(capfd, "logs", "missing")
