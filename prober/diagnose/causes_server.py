@@ -8,6 +8,7 @@ from prober.diagnose.case import Case, found, serves_unknown
 from prober.diagnose.evidence import FlowEnd, ProbeFacts
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
+from prober.diagnose.hostnames import covers
 from prober.diagnose.products import product_fix
 from prober.diagnose.wording import default_problems, listed, probe_evidence
 from prober.judge.signatures import Signature
@@ -135,7 +136,7 @@ def l4(case: Case) -> Iterator[Finding]:
         unlisted = [
             each.server_name
             for each in probe.known
-            if case.hostnames and each.server_name and not _listed_name(case, each.server_name)
+            if case.hostnames and each.server_name and not covers(case.hostnames, each.server_name)
         ]
         against = [
             Evidence(source="routes", text=f"{name} is in no route's hostnames: it may be only that name") for name in unlisted
@@ -153,12 +154,6 @@ def l4(case: Case) -> Iterator[Finding]:
                 ),
             ),
         )
-
-
-def _listed_name(case: Case, name: str) -> bool:
-    from prober.diagnose.causes_serving import covers
-
-    return covers(case.hostnames, name)
 
 
 # Signatures of an ingress that serves known names and treats the missing one as another product than Envoy does.

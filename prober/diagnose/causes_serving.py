@@ -13,11 +13,12 @@ from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, is_reset
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
+from prober.diagnose.hostnames import covers, near_miss
 from prober.diagnose.routes import Route
 from prober.diagnose.wording import default_problems, listed, probe_evidence, route_evidence
 from prober.model import Handshake, Outcome, Sni, Verdict
 
-__all__ = ["covers", "secret", "stale_route", "unknown_name", "wrong_default_cert"]
+__all__ = ["secret", "stale_route", "unknown_name", "wrong_default_cert"]
 
 
 def secret(case: Case) -> Iterator[Finding]:
@@ -193,7 +194,7 @@ def unknown_name(case: Case) -> Iterator[Finding]:
         against = []
         if covered:
             against = [Evidence(source="routes", text=f"a route has a hostname that covers {name}: it may not be applied")]
-        near = _near(name, case.hostnames)
+        near = near_miss(name, case.hostnames)
         yield found(
             "unknown-name",
             f"Clients ask for {name}, and no route serves that name{near}.",
@@ -216,25 +217,6 @@ def _refused_name(hello: Handshake) -> bool:
     """Whether the server itself said that it knows no such name (RFC 6066 §3)."""
     said = hello.observation.facts.tls_alert
     return hello.observation.outcome is Outcome.TLS_ALERT and said is not None and said.code == 112
-
-
-def covers(hostnames: tuple[str, ...], name: str) -> bool:
-    """Whether a list of hostnames serves a name, as Envoy matches: exactly, or ``*.`` for any number of labels."""
-    name = name.lower()
-    return any(name == host.lower() or (host.startswith("*.") and name.endswith(host[1:].lower())) for host in hostnames)
-
-
-def _near(name: str, hostnames: tuple[str, ...]) -> str:
-    """What is likely to be wrong with a name that is nearly one of the hostnames."""
-    bare = name.removesuffix(".")
-    if bare != name and covers(hostnames, bare):
-        return f": it has a trailing dot; {bare} is served"
-    for host in hostnames:
-        if bare.endswith(f".{host}"):
-            return f": it is below {host}, which covers only itself"
-        if host.startswith("*.") and bare == host[2:]:
-            return f": {host} does not cover its own parent"
-    return ""
 
 
 def wrong_default_cert(case: Case) -> Iterator[Finding]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import trio
 
-from prober.diagnose.causes_serving import covers
 from prober.diagnose.cluster import ClusterError, read_cluster
 from prober.diagnose.evidence import ClusterFacts
+from prober.diagnose.hostnames import covers
 from prober.diagnose.overrides import INGRESS_APP
 from prober.diagnose.routes import RouteFacts, read_routes
 from prober.discovery.kubernetes_client import Client, Object, Unknown, list_objects
