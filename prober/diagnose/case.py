@@ -7,11 +7,12 @@ or the cluster say; a *log* line only supports, since plain HTTP on the TLS port
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 
 from prober.diagnose.evidence import EvidenceSet, FlowEnd, FlowGroup, ProbeFacts
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
+from prober.diagnose.hostnames import covers
 from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
 from prober.diagnose.overrides import INGRESS_APP, VirtualHost
 from prober.diagnose.routes import ROUTE, ROUTE_CONFIG, Route
@@ -23,6 +24,7 @@ __all__ = ["Case", "conflict", "found", "serves_unknown"]
 Labels = tuple[tuple[str, str], ...]
 
 _LOWERED = {Confidence.CONFIRMED: Confidence.LIKELY, Confidence.LIKELY: Confidence.SUSPECTED}
+_TURNED_AWAY = frozenset({FlowEnd.RESET, FlowEnd.CLOSED})
 _SHOWN = 6
 """Pieces of evidence of one kind that are shown; a hundred like lines prove no more than six."""
 
@@ -79,18 +81,53 @@ class Case:
 
     @cached_property
     def resets(self) -> tuple[Evidence, ...]:
-        """Clients without SNI that were reset while the ingress stands: probes first, then captured flows."""
-        return tuple(probe_evidence(each) for each in self.probes if each.resets) + self._reset_flows
+        """Clients without SNI that were turned away as a missing filter chain explains it: probes first, then captured flows."""
+        probes = tuple(probe_evidence(each) for each in self.probes if each.resets and not serves_unknown(each))
+        return probes + _counted(self.ingress_resets, "the server ended it before it sent a byte")
 
     @cached_property
-    def nameless_resets(self) -> tuple[Evidence, ...]:
-        """The resets that a missing filter chain explains: where the unknown name is served, a rule against missing names acts."""
-        alike = [each for each in self.probes if each.resets and not serves_unknown(each)]
-        return tuple(map(probe_evidence, alike)) + self._reset_flows
+    def other_resets(self) -> tuple[Evidence, ...]:
+        """Clients without SNI that were turned away otherwise, which speaks against a missing filter chain.
+
+        By a rule against missing names (the unknown name is served), by something on the way, by a server that turns everybody away.
+        """
+        probes = tuple(probe_evidence(each) for each in self.probes if each.resets and serves_unknown(each))
+        foreign = [each for each in self._nameless(_TURNED_AWAY) if each.foreign_reset or each.early_reset]
+        return (
+            probes
+            + _counted(foreign, "reset, as it seems, by something on the way and not by the ingress")
+            + tuple(
+                Evidence(
+                    source="capture",
+                    file=each.file,
+                    text=f"{each.client} -> {each.server}: {_hellos(each)} with server_name {each.sni} turned away, too",
+                )
+                for each in self.named_turned_away
+                if not self.hostnames
+                or covers(self.hostnames, each.sni or "")  # an unknown name is turned away as a missing one is
+            )
+        )
 
     @cached_property
-    def _reset_flows(self) -> tuple[Evidence, ...]:
-        return self._flow_evidence({FlowEnd.RESET, FlowEnd.CLOSED}, "the server ended it before it sent a byte")
+    def ingress_resets(self) -> tuple[FlowGroup, ...]:
+        """Captured hellos without a name that the ingress itself turned away, while it does not turn everybody away."""
+        return tuple(
+            each
+            for each in self._nameless(_TURNED_AWAY)
+            if not each.foreign_reset and not each.early_reset and each.server not in self.shut
+        )
+
+    @cached_property
+    def named_turned_away(self) -> tuple[FlowGroup, ...]:
+        """Captured hellos with a name (no probe's) that were turned away by a server that was seen to serve no name at all."""
+        named = [each for each in self.flows if each.tls and each.sni is not None and not each.sni.endswith(".invalid")]
+        serving = {each.server for each in named if each.end is FlowEnd.CERTIFICATE}
+        return tuple(each for each in named if each.end in _TURNED_AWAY and each.server not in serving)
+
+    @cached_property
+    def shut(self) -> frozenset[str]:
+        """Servers of captures that turn away the names that the routes have: what they do without a name proves nothing."""
+        return frozenset(each.server for each in self.named_turned_away if covers(self.hostnames, each.sni or ""))
 
     @cached_property
     def wrong_certificates(self) -> tuple[Evidence, ...]:
@@ -105,18 +142,10 @@ class Case:
     def accepts(self) -> tuple[Evidence, ...]:
         """Clients without SNI that got a certificate."""
         probes = tuple(probe_evidence(each) for each in self.probes if each.accepts)
-        return probes + self._flow_evidence({FlowEnd.CERTIFICATE}, "the server answered with its handshake")
+        return probes + _counted(self._nameless({FlowEnd.CERTIFICATE}), "the server answered with its handshake")
 
-    def _flow_evidence(self, ends: set[FlowEnd], text: str) -> tuple[Evidence, ...]:
-        groups = [each for each in self.flows if each.tls and each.sni is None and each.end in ends]
-        return tuple(
-            Evidence(
-                source="capture",
-                file=each.file,
-                text=f"{each.client} -> {each.server}: {each.times} ClientHello{'s' * (each.times > 1)} without server_name; {text}",
-            )
-            for each in sorted(groups, key=lambda group: -group.times)
-        )
+    def _nameless(self, ends: Collection[FlowEnd]) -> list[FlowGroup]:
+        return [each for each in self.flows if each.tls and each.sni is None and each.end in ends]
 
     @cached_property
     def not_found(self) -> tuple[Evidence, ...]:
@@ -282,6 +311,19 @@ class Case:
         return (
             Evidence(source="logs", text=f"{total:,} request{'s' * (total != 1)} over TLS without SNI: the handshake succeeded"),
         )
+
+
+def _hellos(group: FlowGroup) -> str:
+    return f"{group.times} ClientHello{'s' * (group.times > 1)}"
+
+
+def _counted(groups: Iterable[FlowGroup], text: str) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(
+            source="capture", file=each.file, text=f"{each.client} -> {each.server}: {_hellos(each)} without server_name; {text}"
+        )
+        for each in sorted(groups, key=lambda group: -group.times)
+    )
 
 
 def _control(probe: ProbeFacts, host: str) -> str | None:

@@ -36,7 +36,9 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
     if not active and not log:
         return
     clients = list(dict.fromkeys(each.client for each in flows)) or [source for source, _ in case.rejected_sources]
-    strict = () if case.working_wildcards else case.no_wildcard_said
+    # That the configuration wants it so explains what the ingress did, and not what was done on the way or to everybody.
+    by_ingress = any(each.end is FlowEnd.ALERT or each in case.ingress_resets for each in flows)
+    strict = case.no_wildcard_said if by_ingress and not case.working_wildcards else ()
     total = sum(each.times for each in flows) or sum(tally.count for _, tally in case.rejected_sources)
     unsure = (
         ""
@@ -48,8 +50,9 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
         f"{listed(clients)} {'send' if len(clients) > 1 else 'sends'} no server name ({total:,} connection{'s' * (total != 1)}) and "
         f"{'are' if len(clients) > 1 else 'is'} turned away.{unsure}",
         active=active,
-        config=strict if active else (),
+        config=strict,
         log=log,
+        against=[each for each in case.other_resets if each.source == "capture"] if active else (),
         severity=None if active else Severity.WARNING,
         fix=Fix(
             explanation=f"{_CLIENTS} Or serve such clients: a wildcard route with enableNonSniClient.",
@@ -215,6 +218,8 @@ def _range(address: str) -> str:
 
 
 def _end(flow: FlowGroup) -> str:
+    if flow.foreign_reset or flow.early_reset:
+        return "reset, as it seems, by something on the way"
     match flow.end:
         case FlowEnd.RESET:
             return "reset by the server before it sent a byte"

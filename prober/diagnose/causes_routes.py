@@ -26,7 +26,7 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
     if case.wildcards:
         return
     config = case.no_wildcard_said
-    active = case.nameless_resets
+    active = case.resets
     if case.accepts and not active:
         return  # whatever serves them, something does; the missing route is told as evidence against `ok`
     if not active and not config and not case.rejected:
@@ -47,7 +47,7 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
         else "No ApigeeRoute with host '*' is configured, and "
     )
     summary = f"{known}{consequence}{'' if known else ', as an ingress without a wildcard route does'}.{missing}"
-    against = (*case.accepts, *case.handshakes_in_log)
+    against = (*case.other_resets, *case.accepts, *case.handshakes_in_log)
     dangling = [name for name in case.links if case.routes]
     if dangling and active and not (case.evidence.routes is not None and case.evidence.routes.complete):
         # A route that is linked and was not among the files may be the wildcard: then the files do not agree, they are silent.
@@ -86,7 +86,7 @@ def flag_off(case: Case) -> Iterator[Finding]:
             active=case.resets,
             config=[route_evidence(route, f"has host '*' and enableNonSniClient {how}", route.flag_line)],
             log=case.rejected,
-            against=case.accepts,
+            against=(*case.other_resets, *case.accepts),
             fix=Remedy(case).repair_route(
                 route,
                 f"Set spec.enableNonSniClient of ApigeeRoute {route.name} to true.",
@@ -116,7 +116,7 @@ def selector(case: Case) -> Iterator[Finding]:
                 Evidence(source="kubernetes", text=f"{whom} {labels}") if pods else _expected(case, other, f"{whom} {labels}"),
             ],
             log=case.rejected,
-            against=case.accepts,
+            against=(*case.other_resets, *case.accepts),
             fix=Remedy(case).repair_route(route, f"Give ApigeeRoute {route.name} the selector of this ingress."),
         )
 
@@ -153,7 +153,7 @@ def port(case: Case) -> Iterator[Finding]:
             active=case.resets,
             config=[route_evidence(route, f"has {ports or 'no ports'}", route.line_of("ports"))],
             log=case.rejected,
-            against=case.accepts,
+            against=(*case.other_resets, *case.accepts),
             fix=Remedy(case).repair_route(route, f"Give ApigeeRoute {route.name} a port 443 that terminates TLS."),
         )
 
@@ -221,4 +221,4 @@ def _credential(route: Route) -> str:
 
 
 def _unproved(case: Case, seen: str) -> str:
-    return "" if case.resets else f" No probe or capture shows the {seen}: probe it to be sure."
+    return "" if case.resets or case.other_resets else f" No probe or capture shows the {seen}: probe it to be sure."

@@ -146,14 +146,29 @@ def l4(case: Case) -> Iterator[Finding]:
             f"{probe.where}: no client is served, with the right name or without: {meant}. This is no matter of SNI.",
             active=[probe_evidence(probe)],
             against=against,
-            fix=Fix(
-                explanation="Look at the load balancer, the firewall, the Service's endpoints, and whether a PROXY header is expected.",
-                commands=(
-                    f"kubectl -n {case.namespace} get pods,services,endpoints -l app=apigee-ingressgateway -o wide",
-                    f"prober once {_target([(probe, set())])} --proxy-protocol v2",
-                ),
-            ),
+            fix=_look_at_layer_4(case, f"prober once {_target([(probe, set())])} --proxy-protocol v2"),
         )
+    for server in sorted(case.shut):
+        yield found(
+            "l4",
+            f"{server}: the capture shows no client that is served, and also those who send a name that a route has are turned away. "
+            "This is no matter of SNI.",
+            active=[
+                Evidence(source="capture", file=each.file, text=f"{each.client} -> {server}: {each.times} with server_name {each.sni}: {each.end.value}")
+                for each in case.named_turned_away
+                if each.server == server
+            ],
+            # A client without a name that was served there was served by somebody.
+            against=[each for each in case.accepts if each.source == "capture" and f"-> {server}:" in each.text],
+            fix=_look_at_layer_4(case, Remedy(case).prove()),
+        )  # fmt: skip
+
+
+def _look_at_layer_4(case: Case, command: str) -> Fix:
+    return Fix(
+        explanation="Look at the load balancer, the firewall, the Service's endpoints, and whether a PROXY header is expected.",
+        commands=(f"kubectl -n {case.namespace} get pods,services,endpoints -l app=apigee-ingressgateway -o wide", command),
+    )
 
 
 # Signatures of an ingress that serves known names and treats the missing one as another product than Envoy does.

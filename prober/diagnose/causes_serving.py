@@ -178,8 +178,14 @@ def unknown_name(case: Case) -> Iterator[Finding]:
                     continue  # everybody is reset: that is no matter of this name
                 seen.setdefault(hello.server_name, ([], []))[0].append(probe_evidence(probe))
     for group in case.flows:
-        if group.tls and group.sni and group.end in {FlowEnd.RESET, FlowEnd.CLOSED} and not group.sni.endswith(".invalid"):
-            text = f"{group.client} -> {group.server}: {group.times} ClientHello with server_name {group.sni}; reset"
+        if (
+            group.tls
+            and group.sni
+            and group.end in {FlowEnd.RESET, FlowEnd.CLOSED}
+            and not (group.sni.endswith(".invalid") or group.foreign_reset or group.early_reset or group.server in case.shut)
+        ):
+            times = f"{group.times} ClientHello{'s' * (group.times > 1)}"
+            text = f"{group.client} -> {group.server}: {times} with server_name {group.sni}; turned away"
             seen.setdefault(group.sni, ([], []))[0].append(Evidence(source="capture", file=group.file, text=text))
     for name, tally in sorted(() if case.logs is None else case.logs.rejected_by_name.items(), key=lambda row: -row[1].count):
         assert case.logs is not None
@@ -195,9 +201,10 @@ def unknown_name(case: Case) -> Iterator[Finding]:
         if covered:
             against = [Evidence(source="routes", text=f"a route has a hostname that covers {name}: it may not be applied")]
         near = near_miss(name, case.hostnames)
+        missing = "the ingress turns them away, although a route has that name" if covered else "no route serves that name"
         yield found(
             "unknown-name",
-            f"Clients ask for {name}, and no route serves that name{near}.",
+            f"Clients ask for {name}, and {missing}{near}.",
             active=active,
             config=config if active or log else (),
             log=log,

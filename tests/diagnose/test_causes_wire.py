@@ -1,0 +1,70 @@
+"""What was seen on the wire and is not the ingress's own doing, or no matter of SNI: it confirms no cause that it does not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prober.diagnose.evidence import FlowEnd
+from prober.diagnose.findings import Confidence, Severity
+from tests.diagnose.evidence_samples import GROUP, WILDCARD, capture, flow, probe, routes, told
+from tests.judge.differentials import KNOWN
+
+UNLINKED = GROUP.replace("  additionalGateways: [fallback-no-sni]\n", "")
+OFF = WILDCARD.replace("Client: true", "Client: false")
+RULE = probe("certificate", "reset", "certificate")
+
+
+@pytest.mark.parametrize("sign", ["foreign_reset", "early_reset"])
+def test_a_reset_by_something_on_the_way_confirms_no_cause_in_the_configuration(sign: str) -> None:
+    """A RST with another TTL, or before the hello was acknowledged: it is shown against a missing route, and no client is at fault."""
+    more: dict[str, Any] = {sign: True}
+    findings = told(capture=capture(flow(None, FlowEnd.RESET, **more)), routes=routes(UNLINKED))
+
+    assert "middlebox" == next(iter(findings))
+    assert Confidence.SUSPECTED is findings["no-wildcard"].confidence
+    assert any("something on the way" in each.text for each in findings["no-wildcard"].against)
+    assert Confidence.CONFIRMED is not findings["client-no-sni"].confidence
+    assert findings["client-no-sni"].against
+
+
+def test_a_server_that_turns_everybody_away_in_a_capture_is_no_matter_of_sni() -> None:
+    """A name that a route has was reset as well: layer 4, and no missing wildcard route."""
+    flows = [flow(None, FlowEnd.RESET), flow(KNOWN, FlowEnd.RESET, client="198.51.100.8")]
+    findings = told(capture=capture(*flows), routes=routes(UNLINKED))
+
+    assert ("l4", Confidence.LIKELY) == (next(iter(findings)), findings["l4"].confidence)
+    assert findings["no-wildcard"].severity is Severity.WARNING
+    assert any(KNOWN in each.text for each in findings["no-wildcard"].against)
+    assert "unknown-name" not in findings
+
+
+def test_a_name_that_is_served_or_that_no_route_has_leaves_the_missing_route_confirmed() -> None:
+    """What an ingress without a wildcard route does: known names are served, unknown ones are reset as missing ones are."""
+    flows = [flow(None, FlowEnd.RESET), flow("shop.test", FlowEnd.RESET), flow(KNOWN, FlowEnd.CERTIFICATE)]
+    for seen in (flows, flows[:2]):
+        findings = told(capture=capture(*seen), routes=routes(UNLINKED))
+
+        assert Confidence.CONFIRMED is findings["no-wildcard"].confidence
+        assert () == findings["no-wildcard"].against
+        assert "l4" not in findings
+
+
+@pytest.mark.parametrize(("cause", "texts"), [("no-wildcard", (UNLINKED,)), ("flag-off", (GROUP, OFF))])
+def test_an_unknown_name_that_is_served_speaks_against_a_missing_filter_chain(cause: str, texts: tuple[str, ...]) -> None:
+    """A rule against missing names is told as another server's; the route is a suspicion, with what contradicts it."""
+    findings = told(probes=RULE, routes=routes(*texts))
+
+    assert "other-server" == next(iter(findings))
+    assert Confidence.SUSPECTED is findings[cause].confidence
+    assert any("unknown name: certificate" in each.text for each in findings[cause].against)
+
+
+def test_a_name_that_a_route_has_is_not_said_to_be_in_none() -> None:
+    """Turned away at one ingress that serves others: the sentence says what was seen, not that the name is missing."""
+    flows = [flow(KNOWN, FlowEnd.RESET), flow("shop.test", FlowEnd.CERTIFICATE)]
+    finding = told(capture=capture(*flows), routes=routes(UNLINKED))["unknown-name"]
+
+    assert "although a route has that name" in finding.summary
+    assert finding.against
