@@ -39,16 +39,20 @@ def found(
     against: Iterable[Evidence] = (),
     severity: Severity | None = None,
     fix: Fix | None = None,
+    at_most: Confidence = Confidence.CONFIRMED,
 ) -> Finding:
     """A finding whose confidence follows from its evidence.
 
-    *Confirmed* where the wire and the configuration agree, *likely* by one of them, *suspected* by the log alone; a step lower where
-    something speaks against it, though what was seen on the wire stays likely. Without a severity: *critical* where clients were seen failing on the wire, else *warning*.
+    *Confirmed* where the wire and the configuration agree, *likely* by one of them, *suspected* by the log alone (``log``: also what
+    else supports it without showing it); a step lower where something speaks against it, though what was seen on the wire stays
+    likely; never above ``at_most``, for what something else would explain as well. Without a severity: *critical* where clients
+    were seen failing on the wire, else *warning*.
     """
     active, config, log, against = (tuple(each)[:_SHOWN] for each in (active, config, log, against))
     confidence = Confidence.CONFIRMED if active and config else Confidence.LIKELY if active or config else Confidence.SUSPECTED
     if against and not (active and confidence is Confidence.LIKELY):
         confidence = _LOWERED.get(confidence, confidence)
+    confidence = max(confidence, at_most, key=list(Confidence).index)
     return Finding(
         id=cause,
         severity=severity or (Severity.CRITICAL if active else Severity.WARNING),

@@ -181,7 +181,7 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
         f"{len(concerned)} ApigeeRoutes have host '*' on port 443 ({names}): only one takes effect, in no order to rely on, with one "
         f"of the certificates {certificates}." if overlapping else
         f"{len(concerned)} ApigeeRoutes have host '*' on port 443 ({names}); Apigee allows one, though their selectors share no pod.",
-        active=(*wrong, *case.resets),
+        active=(*wrong, *case.resets) if overlapping else (),
         config=[
             route_evidence(route, f"has host '*', port 443, credentialName {_credential(route)}", route.line_of("hostnames"))
             for route in concerned

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, is_reset
-from prober.diagnose.findings import Evidence, Finding, Fix, Severity
+from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers, near_miss
 from prober.diagnose.routes import Route
@@ -32,23 +32,25 @@ def secret(case: Case) -> Iterator[Finding]:
         return
     route = case.working_wildcards[0]
     name = _credential(route)
-    odd = _unlike_others(case, route, name)
-    present = _present_secret(case, name)
+    shown = bool(absent or issues or unlogged)
     proof = ""
     if case.resets and not absent and not unlogged:
+        present = "what is in the Secret" if _present_secret(case, name) else "the Secret (--kubernetes)"
         proof = (
-            f" To be sure: {'what is in the Secret' if present else 'the Secret (--kubernetes)'}, or a log of the time of the probe, in which a missing Secret leaves no "
-            "filter_chain_not_found (Envoy writes its log every 10 s)."
+            f" An ingress that runs an older configuration resets them, too. To be sure: {present}, or a log of the time of the "
+            "probe, in which a missing Secret leaves no filter_chain_not_found (Envoy writes its log every 10 s)."
         )
     yield found(
         "secret",
-        f"The wildcard route {route.name} is configured, and the ingress has no usable certificate for it: the Secret {name} is "
-        f"missing or invalid in the namespace of the gateway.{proof}",
+        f"The wildcard route {route.name} is configured, and the ingress {'has' if shown else 'may have'} no usable certificate for it: "
+        f"the Secret {name} is {'' if shown else 'perhaps '}missing or invalid in the namespace of the gateway.{proof}",
         active=(*case.resets, *(unlogged if case.resets else ())),
         # That the route reads right is what makes the reset a matter of the Secret; without a trace of it, it confirms nothing.
-        config=(*absent, *issues, *odd) or ((_right(route),) if unlogged else ()),
-        against=(*present, *(() if case.resets else case.accepts)),
+        config=(*absent, *issues, *((_right(route),) if shown else ())),
+        log=(*(() if shown else (_right(route),)), *_unlike_others(case, route, name)),
+        against=(*_present_secret(case, name), *case.other_resets, *case.accepts),
         fix=_recreate(case, name, route),
+        at_most=Confidence.CONFIRMED if shown else Confidence.SUSPECTED,
     )
 
 
@@ -130,39 +132,47 @@ def _recreate(case: Case, name: str, route: Route) -> Fix:
 
 def stale_route(case: Case) -> Iterator[Finding]:
     """The cluster's routes say that they are not what the ingress runs, or the ingress acts as if they were not there."""
-    stale = tuple(
-        route_evidence(route, text) for route in case.routes if (text := _unsettled(route)) is not None
-    )  # fmt: skip
-    _, logged = _canaries(case)
-    ignored = bool(case.working_wildcards and case.resets and (logged or case.rejected))
-    if not stale and not ignored:
+    stale = [(route, text) for route in case.routes if (text := _unsettled(route)) is not None]
+    unlogged, logged = _canaries(case)
+    unexplained = bool(case.working_wildcards and case.resets)
+    ignored = unexplained and bool(logged or case.rejected)
+    # Nothing tells it from a missing Secret: then both are possible.
+    undecided = unexplained and not (unlogged or _absent_secrets(case) or _issues(case))
+    if not stale and not ignored and not undecided:
         return
-    right = [_right(route) for route in case.working_wildcards] if ignored else []
+    told = [route_evidence(route, text, route.line_of("status")) for route, text in stale]
+    right = [_right(route) for route in case.working_wildcards] if unexplained else []
+    # A group's route that is not applied is no reason for a reset without SNI; the wildcard route itself is.
+    concerned = unexplained or any(route.is_wildcard for route, _ in stale)
+    unlinked = case.not_found if any(not route.is_wildcard for route, _ in stale) else ()
+    shown = bool(logged) or any(route.is_wildcard for route, _ in stale) or bool(unlinked)
     summary = (
-        "Routes in the cluster are not applied: " + listed(each.text for each in stale) + "."
+        "Routes in the cluster are not applied: " + listed(each.text for each in told) + "."
         if stale
-        else f"The wildcard route {case.working_wildcards[0].name} reads right, and the ingress has no filter chain for clients "
-        "without SNI: it runs an older configuration. Some pods may; probe every address."
+        else f"The wildcard route {case.working_wildcards[0].name} reads right, and the ingress {'has' if ignored else 'may have'} no "
+        "filter chain for clients without SNI: it runs an older configuration. Some pods may; probe every address."
     )
     yield found(
         "stale-route",
         summary,
-        active=(*case.resets, *case.not_found),
-        config=(*stale, *right) if stale or logged else (),
-        log=(*logged, *case.rejected),
-        against=case.accepts if stale and not case.resets else (),
+        active=(*(case.resets if concerned else ()), *unlinked),
+        config=(*told, *right) if stale or logged else (),
+        log=(*(() if stale or logged else right), *logged, *(case.rejected if concerned else ())),
+        against=(*case.other_resets, *case.accepts) if concerned else (),
         fix=Remedy(case).reapply("Apply again; if the state stays, read the watcher's log and restart the ingress manager."),
+        at_most=Confidence.CONFIRMED if shown else Confidence.LIKELY if stale or ignored else Confidence.SUSPECTED,
     )
 
 
 def _unsettled(route: Route) -> str | None:
-    if route.errors:
-        return f"reports {listed(route.errors, 2)}"
+    said = []
     if route.state is not None and route.state != "running":
-        return f"is in state {route.state}, not running"
+        said.append(f"is in state {route.state}, not running")
     if None not in (route.generation, route.applied_generation) and route.applied_generation != route.generation:
-        return f"has generation {route.generation}, and {route.applied_generation} is applied"
-    return None
+        said.append(f"has generation {route.generation}, and {route.applied_generation} is applied")
+    if route.errors:
+        said.append(f"reports {listed(route.errors, 2)}")
+    return ", ".join(said) or None
 
 
 def unknown_name(case: Case) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ class Route:
     applied_generation: int | None
     errors: tuple[str, ...]
     lines: tuple[tuple[str, int], ...] = ()
-    """Lines of ``spec.hostnames``, ``spec.ports`` and ``spec.selector``, by field."""
+    """Lines of ``spec.hostnames``, ``spec.ports``, ``spec.selector`` and ``status``, by field."""
 
     @property
     def is_wildcard(self) -> bool:
@@ -72,7 +72,7 @@ class Route:
         return self.kind == ROUTE and (WILDCARD in self.hostnames or bool(open_name))
 
     def line_of(self, field: str) -> int:
-        """The line of a field of the spec; the object's own where it is not written."""
+        """The line of a field of the spec, or of the status; the object's own where it is not written."""
         return dict(self.lines).get(field, self.line)
 
     def selects(self, labels: Iterable[tuple[str, str]]) -> bool:
@@ -185,7 +185,10 @@ def _route(node: Node, file: str) -> Route:
         generation=_integer(node.get("metadata", "generation")),
         applied_generation=_integer(node.get("status", "lastAppliedGeneration")),
         errors=tuple(each.text("message") or "" for each in node.items("status", "errors")),
-        lines=tuple((field, found.line) for field in fields if (found := node.get("spec", field)) is not None),
+        lines=(
+            *((field, found.line) for field in fields if (found := node.get("spec", field)) is not None),
+            *(("status", found.line) for found in (node.get("status"),) if found is not None),
+        ),
     )
 
 

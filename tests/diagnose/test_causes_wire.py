@@ -11,6 +11,7 @@ from prober.diagnose.findings import Confidence, Severity
 from tests.diagnose.evidence_samples import GROUP, WILDCARD, capture, flow, probe, routes, told
 from tests.judge.differentials import KNOWN
 
+RESET = probe("certificate", "reset")
 UNLINKED = GROUP.replace("  additionalGateways: [fallback-no-sni]\n", "")
 OFF = WILDCARD.replace("Client: true", "Client: false")
 RULE = probe("certificate", "reset", "certificate")
@@ -68,3 +69,46 @@ def test_a_name_that_a_route_has_is_not_said_to_be_in_none() -> None:
 
     assert "although a route has that name" in finding.summary
     assert finding.against
+
+
+def test_a_secret_of_another_name_is_a_hint_and_no_proof_that_it_is_missing() -> None:
+    """Nothing tells a missing Secret from an older configuration here: both are suspected, and what reads right is shown."""
+    files = routes(GROUP, WILDCARD.replace("acme-hyb-prod-grp", "old-cert"))
+    findings = told(probes=RESET, routes=files)
+
+    for cause in ("secret", "stale-route"):
+        assert Confidence.SUSPECTED is findings[cause].confidence
+        assert any("has host '*', enableNonSniClient true" in each.text for each in findings[cause].evidence)
+    assert any("names the Secret old-cert" in each.text for each in findings["secret"].evidence)
+    assert "may have" in findings["secret"].summary
+
+
+def test_a_client_that_is_served_elsewhere_is_shown_against_a_missing_secret() -> None:
+    """One client without SNI is reset, another one is served: the second speaks against a Secret that is missing for all."""
+    flows = [flow(None, FlowEnd.RESET), flow(None, FlowEnd.CERTIFICATE, client="198.51.100.8")]
+
+    assert any(
+        "198.51.100.8" in each.text for each in told(capture=capture(*flows), routes=routes(GROUP, WILDCARD))["secret"].against
+    )
+
+
+def test_a_groups_route_that_is_not_applied_is_no_reason_for_a_reset_without_a_name() -> None:
+    """It is told, by its status alone; the missing wildcard route is what the probe confirms."""
+    files = routes(UNLINKED.replace("lastAppliedGeneration: 4", "lastAppliedGeneration: 3, errors: [{message: refused}]"))
+    findings = told(probes=RESET, routes=files)
+
+    stale = findings["stale-route"]
+    assert (Severity.WARNING, Confidence.LIKELY) == (stale.severity, stale.confidence)
+    assert {"routes"} == {each.source for each in stale.evidence}
+    assert 9 == stale.evidence[0].line
+    assert "has generation 4, and 3 is applied, reports refused" in stale.evidence[0].text
+    assert Confidence.CONFIRMED is findings["no-wildcard"].confidence
+
+
+def test_two_wildcard_routes_on_different_pods_do_not_explain_a_reset() -> None:
+    """Their selectors share no pod: a lint, and nothing that the probe would confirm."""
+    other = WILDCARD.replace("fallback-no-sni", "legacy").replace("app: apigee-ingressgateway", "app: istio-ingressgateway")
+    finding = told(probes=RESET, routes=routes(GROUP, WILDCARD, other))["dup-wildcard"]
+
+    assert (Severity.WARNING, Confidence.SUSPECTED) == (finding.severity, finding.confidence)
+    assert {"routes"} == {each.source for each in finding.evidence}
