@@ -58,9 +58,8 @@ def _sources(sources: Iterable[SourceReport], terminal: Terminal) -> Iterator[st
 def _probe(probe: ProbeFacts, terminal: Terminal) -> Iterator[str]:
     yield from blocks(result_object(probe.differential, probe.judgement), terminal, datetime.now(UTC))
     for each in probe.http:
-        said = f"{each.status} {each.server}".strip() if each.status is not None else each.error or "no answer"
         with_name = "with SNI" if each.sni == "known" else "without SNI"
-        yield f"{_INDENT}GET {printable(each.path)}, Host {printable(each.host)}, {with_name}: {printable(said)}"
+        yield f"{_INDENT}GET {printable(each.path)}, Host {printable(each.host)}, {with_name}: {printable(each.said)}"
 
 
 def _finding(finding: Finding, terminal: Terminal, shown: set[tuple[str | None, tuple[str, ...]]]) -> Iterator[str]:

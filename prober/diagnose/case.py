@@ -13,6 +13,7 @@ from functools import cached_property
 from prober.diagnose.evidence import EvidenceSet, FlowEnd, FlowGroup, ProbeFacts
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.hostnames import covers
+from prober.diagnose.http_compared import Requests, compared
 from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
 from prober.diagnose.overrides import INGRESS_APP, VirtualHost
 from prober.diagnose.routes import ROUTE, ROUTE_CONFIG, Route
@@ -152,18 +153,14 @@ class Case:
         return [each for each in self.flows if each.tls and each.sni is None and each.end in ends]
 
     @cached_property
+    def requests(self) -> Requests:
+        """The requests over connections without SNI, held against the same with SNI."""
+        return compared(self.probes, apigee=bool(self.wildcards))
+
+    @property
     def not_found(self) -> tuple[Evidence, ...]:
-        """404 of Envoy's own over a connection without SNI, while the same request with SNI got something else."""
-        return tuple(
-            Evidence(
-                source="probe",
-                text=f"{probe.where}: without SNI, GET {answer.path} with Host {answer.host} -> 404 from {answer.server}; "
-                f"with SNI -> {control}",
-            )
-            for probe in self.probes
-            for answer in probe.answers(Sni.NONE)
-            if answer.no_route and (control := _control(probe, answer.host)) is not None
-        )
+        """404 of the ingress's own over a connection without SNI, while the same request with SNI got something else."""
+        return self.requests.not_found
 
     # -- the configuration ---------------------------------------------------------------------------------------------
 
@@ -328,14 +325,6 @@ def _counted(groups: Iterable[FlowGroup], text: str) -> tuple[Evidence, ...]:
         )
         for each in sorted(groups, key=lambda group: -group.times)
     )
-
-
-def _control(probe: ProbeFacts, host: str) -> str | None:
-    """What the same request with SNI got; None where that is missing or is the same 404, which proves nothing."""
-    control = next((each for each in probe.answers(Sni.KNOWN) if each.host == host), None)
-    if control is None or control.no_route:
-        return None
-    return str(control.status) if control.status is not None else control.error or "no answer"
 
 
 def serves_unknown(probe: ProbeFacts) -> bool:

@@ -82,8 +82,11 @@ def _conclusion(case: Case, findings: list[Finding]) -> list[Finding]:
     if any(each.severity is Severity.CRITICAL for each in findings):
         return []
     good = _positive(case)
+    doubts = [each for each in findings if each.id in _ON_THE_WAY and each.severity is Severity.WARNING]
+    if good and any(each.confidence is not Confidence.SUSPECTED for each in doubts):
+        return []  # a certificate is not enough: the configuration has something in the way of requests, and it was named
     if good:
-        return [_ok(case, good)]
+        return [_ok(case, good, doubts)]
     wrong = [each for each in findings if each.severity is Severity.WARNING]
     if any(each.id in _ROOT for each in wrong):
         return []  # a root cause was named, with what it misses
@@ -91,6 +94,10 @@ def _conclusion(case: Case, findings: list[Finding]) -> list[Finding]:
 
 
 _ROOT = frozenset(cause for cause, _ in CAUSES)
+_ON_THE_WAY = frozenset(
+    {"no-wildcard", "flag-off", "selector", "port", "dup-wildcard", "dangling", "not-applied", "not-linked", "partial-vhosts"}
+)
+"""Causes in the way of a client without SNI; what was seen on the wire may speak against them, as they against it."""
 
 
 def _positive(case: Case) -> tuple[Evidence, ...]:
@@ -98,29 +105,36 @@ def _positive(case: Case) -> tuple[Evidence, ...]:
     for probe in case.probes:
         if probe.hello(Sni.NONE) is not None and probe.judgement.verdict is not Verdict.OK:
             return ()
-        if any(each.no_route for each in probe.answers(Sni.NONE)) and case.not_found:
-            return ()
+    if case.not_found or case.requests.refused:
+        return ()
     served = tuple(probe_evidence(each) for each in case.probes if each.healthy and each.accepts)
     flows = () if case.resets else tuple(each for each in case.accepts if each.source == "capture")
     logs = () if case.rejected else case.served_in_log
     return served + flows + logs
 
 
-def _ok(case: Case, good: tuple[Evidence, ...]) -> Finding:
+def _ok(case: Case, good: tuple[Evidence, ...], doubts: list[Finding]) -> Finding:
     http = [
         Evidence(source="probe", text=f"{probe.where}: without SNI, GET {answer.path} with Host {answer.host} -> {answer.status}")
         for probe in case.probes
         for answer in probe.answers(Sni.NONE)
-        if answer.status is not None and not answer.no_route
+        if answer.well
     ]
     config = [
         Evidence(source="routes", file=route.file, line=route.line, text=f"ApigeeRoute {route.name} takes clients without SNI")
         for route in case.working_wildcards
     ]
     active = [each for each in good if each.source in {"probe", "capture"}]
-    against = [*case.no_wildcard_said, *(case.rejected if active else ())]
+    doubted = [each for doubt in doubts for each in doubt.evidence if each.source not in {"probe", "capture"}]
+    against = dict.fromkeys([*case.no_wildcard_said, *doubted, *(case.rejected if active else ())])
     probed = any(each.source == "probe" for each in good)
-    untried = "" if http or not active else " Whether requests are routed was not tried (--http)."
+    untried = (
+        ""
+        if http or not active
+        else f" Whether requests are routed is open: {case.requests.telling_nothing[0].text} (try --http-path or --http-agent)."
+        if case.requests.telling_nothing
+        else " Whether requests are routed was not tried (--http)."
+    )
     return found(
         "ok",
         f"Clients without SNI {'get a certificate that they accept' if probed else 'are served, as far as one sees it'}.{untried}",
@@ -167,16 +181,20 @@ def _inconclusive(case: Case) -> Finding:
     facts = [*case.accepts, *case.served_in_log, *case.rejected]
     failing = [probe for probe in case.probes if probe.judgement.at_fault]
     what = f"{right}othing shows how clients without SNI fare{': ' + listed(unsure) if unsure else ''}"
+    if case.requests.refused:
+        what = (
+            "A request without SNI fails where the same request with SNI is answered, and what was given does not tell the cause"
+        )
     if failing:
         said = listed(f"{probe.where} ({', '.join(fault.value for fault in probe.judgement.faults)})" for probe in failing)
         unknown = f": {listed(unsure)}" if unsure else ""
         what = f"Something is wrong with {said}, and what was given does not tell the cause{unknown}"
     return Finding(
         id="inconclusive",
-        severity=Severity.WARNING if failing else Severity.INFO,
+        severity=Severity.WARNING if failing or case.requests.refused else Severity.INFO,
         confidence=Confidence.SUSPECTED,
         summary=f"{what}.{noise} Missing: {'; '.join(missing) or 'a client without SNI that is served'}.",
-        evidence=tuple(dict.fromkeys((*facts[:4], *(probe_evidence(probe) for probe in case.probes)))),
+        evidence=tuple(dict.fromkeys((*facts[:4], *case.requests.refused, *(probe_evidence(probe) for probe in case.probes)))),
         fix=Fix(
             explanation="Give prober what is missing; the probe says when the ingress is well."
             if judged

@@ -16,6 +16,7 @@ from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import VirtualHost
 from prober.diagnose.routes import ROUTE, Route
 from prober.diagnose.wording import listed, route_evidence
+from prober.model import Sni
 
 __all__ = ["dangling", "not_applied", "not_linked", "partial_vhosts"]
 
@@ -34,10 +35,14 @@ def not_linked(case: Case) -> Iterator[Finding]:
     if not active and not log and not case.working_wildcards:
         return  # the route itself is wrong; that comes first
     # Where it is linked in part, `partial-vhosts` and `not-applied` say where not; this is then about the Hosts that were seen.
-    against = (*_answered(case), *_linked(case))
+    against = (*_answered(case), *_linked(case), *(() if active else case.resets))
     proof = (
         ""
         if active
+        else " The request that was tried tells nothing, since it fails with SNI, too: try --http-path or --http-agent."
+        if case.requests.telling_nothing
+        else ""
+        if _answered(case)
         else " Whether requests get 404 was not tried: probe with --http."
         if config
         else " A Host that no environment group has is logged the same way: compare with the routes, or probe with --http."
@@ -106,7 +111,7 @@ def _answered(case: Case) -> tuple[Evidence, ...]:
         Evidence(source="probe", text=f"{probe.where}: without SNI, Host {answer.host} -> {answer.status}")
         for probe in case.probes
         for answer in probe.http
-        if answer.sni == "none" and answer.status is not None and not answer.no_route
+        if answer.sni is Sni.NONE and answer.status is not None and answer.status != 404
     )
 
 

@@ -47,14 +47,14 @@ class HttpAnswer:
     error: str | None = None
 
     @property
-    def by_envoy(self) -> bool:
-        """Whether Envoy itself, or Istio's, signed the answer."""
-        return self.server.lower() in {"envoy", "istio-envoy"}
+    def well(self) -> bool:
+        """Whether it was answered, and not with an error."""
+        return self.status is not None and self.status < 400
 
     @property
-    def no_route(self) -> bool:
-        """What Envoy answers for a Host that its gateway has no virtual host for."""
-        return self.status == 404 and self.by_envoy
+    def said(self) -> str:
+        """The answer in words."""
+        return f"{self.status} {self.server}".strip() if self.status is not None else self.error or "no answer"
 
 
 def is_reset(handshake: Handshake | None) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from prober.diagnose.evidence import FlowEnd
+from prober.diagnose.evidence import FlowEnd, HttpAnswer
 from prober.diagnose.findings import Confidence, Severity
+from prober.model import Sni
 from tests.diagnose.evidence_samples import GROUP, WILDCARD, capture, flow, probe, routes, told
 from tests.judge.differentials import KNOWN
 
@@ -112,3 +113,70 @@ def test_two_wildcard_routes_on_different_pods_do_not_explain_a_reset() -> None:
 
     assert (Severity.WARNING, Confidence.SUSPECTED) == (finding.severity, finding.confidence)
     assert {"routes"} == {each.source for each in finding.evidence}
+
+
+def answers(without: int | None, with_name: int | None, server: str = "istio-envoy") -> list[HttpAnswer]:
+    """The request without SNI and its control; None: the connection was closed before an answer."""
+    return [
+        HttpAnswer(sni=sni, host=KNOWN, path="/healthz/ingress", status=status, server=server, error=None if status else "closed")
+        for sni, status in ((Sni.NONE, without), (Sni.KNOWN, with_name))
+    ]
+
+
+@pytest.mark.parametrize("server", ["", "envoy", "somebody's own"])
+def test_a_404_without_a_name_is_the_missing_link_whatever_signs_it_where_a_wildcard_route_is(server: str) -> None:
+    """The server header can be turned off or written anew; 200 with SNI is what tells it from a path that is not there."""
+    asked = probe("certificate", "certificate", None, *answers(404, 200, server))
+    findings = told(probes=asked, routes=routes(UNLINKED, WILDCARD))
+
+    assert ("not-linked", Confidence.CONFIRMED) == (next(iter(findings)), findings["not-linked"].confidence)
+    assert "ok" not in findings
+
+
+@pytest.mark.parametrize(("without", "server"), [(404, "nginx"), (421, "Apache"), (403, "Apache"), (503, "envoy"), (None, "")])
+def test_a_request_that_fails_without_a_name_alone_is_never_well(without: int | None, server: str) -> None:
+    """The handshake stands, and the client is not served: another server's default host, or what nobody has explained yet."""
+    findings = told(probes=probe("certificate", "certificate", None, *answers(without, 200, server)))
+
+    assert ["inconclusive"] == list(findings)
+    assert Severity.WARNING is findings["inconclusive"].severity
+    assert any("with SNI -> 200" in each.text for each in findings["inconclusive"].evidence)
+
+
+def test_a_request_that_fails_with_a_name_as_well_is_said_to_tell_nothing() -> None:
+    """It was tried: that is not the same as not having tried; and it is no evidence for `ok`."""
+    asked = probe("certificate", "certificate", None, *answers(404, 404))
+    well, unlinked = told(probes=asked), told(probes=asked, routes=routes(UNLINKED, WILDCARD))
+
+    assert "--http-agent" in well["ok"].summary
+    assert "not tried" not in well["ok"].summary
+    assert not any("-> 404" in each.text for each in well["ok"].evidence)
+    assert "--http-agent" in unlinked["not-linked"].summary
+    assert "ok" not in unlinked
+
+
+@pytest.mark.parametrize("texts", [(UNLINKED, WILDCARD), (GROUP, UNLINKED.replace("prod", "test"), WILDCARD)])
+def test_a_certificate_alone_is_not_ok_where_the_configuration_is_in_the_way_of_requests(texts: tuple[str, ...]) -> None:
+    """Not linked, or in part: requests of a client without SNI would get 404, and that was named."""
+    served = probe("certificate", "certificate")
+
+    assert "ok" in told(probes=served, routes=routes(GROUP, WILDCARD))
+    assert "ok" not in told(probes=served, routes=routes(*texts))
+
+
+def test_what_the_configuration_says_against_a_good_answer_is_shown_with_it() -> None:
+    """200 without SNI, although nothing is linked: both are told, and each contradicts the other."""
+    asked = probe("certificate", "certificate", None, *answers(200, 200))
+    findings = told(probes=asked, routes=routes(UNLINKED, WILDCARD))
+
+    assert Confidence.SUSPECTED is findings["not-linked"].confidence
+    assert Confidence.LIKELY is findings["ok"].confidence
+    assert any("lists no wildcard route" in each.text for each in findings["ok"].against)
+
+
+def test_a_reset_is_shown_against_what_would_come_behind_the_handshake() -> None:
+    """Nothing is linked, and the handshake does not stand either: 404 was not seen, and the reset says so."""
+    finding = told(probes=RESET, routes=routes(UNLINKED, WILDCARD))["not-linked"]
+
+    assert Confidence.SUSPECTED is finding.confidence
+    assert any("no name: RST" in each.text for each in finding.against)
