@@ -118,14 +118,15 @@ def _answered(case: Case) -> tuple[Evidence, ...]:
 def dangling(case: Case) -> Iterator[Finding]:
     """A name in additionalGateways that no ApigeeRoute has: the link leads nowhere.
 
-    Where the files may not hold all routes it is suspected only, and only where a wildcard route of another name is among them.
+    Where the files may not hold all routes it is suspected only; and where no wildcard route is among them, the one that is named may
+    well be what is missing there, so that it is no more than a remark.
     """
     facts = case.evidence.routes
     if facts is None or facts.damaged:
         return
     unsure = not facts.complete
-    if unsure and (not case.wildcards or case.accepts):
-        return  # the route may be in a file that was not given
+    if unsure and case.accepts:
+        return  # the route is in a file that was not given
     absent = "none of the routes given has that name" if unsure else "no ApigeeRoute has that name"
     names = {(route.namespace, route.name) for route in case.routes if route.kind == ROUTE}
     missing: dict[str, list[Evidence]] = {}
@@ -156,13 +157,14 @@ def dangling(case: Case) -> Iterator[Finding]:
         whole = " The files may not hold all routes: kubectl get apigeeroutes -o json prints them." if guessed else ""
         yield found(
             "dangling",
-            f"additionalGateways names {name}, and there is no such ApigeeRoute in its namespace"
+            f"additionalGateways names {name}, and {absent if guessed else 'there is no such ApigeeRoute in its namespace'}"
             + (f"; the wildcard route there is called {near}." if near else ".")
             + whole,
             active=() if guessed else (*case.resets, *case.not_found),
             config=() if guessed else evidence,
             log=evidence if guessed else (),
             against=() if case.resets or case.not_found else case.accepts,
+            severity=Severity.INFO if guessed and not case.wildcards else None,
             # A second route with host '*' is what must never be: where one is, its name is what the link should say.
             fix=remedy.rename_link(name) if case.wildcards and name not in elsewhere else remedy.enable(),
         )

@@ -32,6 +32,7 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
     if not active and not config and not case.rejected:
         return
     missing = _missing(active=bool(active), config=bool(config))
+    whole = case.evidence.routes is not None and case.evidence.routes.complete
     consequence = (
         "the ingress resets clients that send no SNI"
         if active
@@ -45,20 +46,23 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
         else "No virtualhost lists a wildcard route, and "
         if all(each.source == "overrides" for each in config)
         else "No ApigeeRoute with host '*' is configured, and "
+        if whole
+        else "None of the ApigeeRoutes given has host '*', and "
     )
     summary = f"{known}{consequence}{'' if known else ', as an ingress without a wildcard route does'}.{missing}"
     against = (*case.other_resets, *case.accepts, *case.handshakes_in_log)
     dangling = [name for name in case.links if case.routes]
-    if dangling and active and not (case.evidence.routes is not None and case.evidence.routes.complete):
+    support: tuple[Evidence, ...] = ()
+    if dangling and not whole:
         # A route that is linked and was not among the files may be the wildcard: then the files do not agree, they are silent.
         summary += f" The linked route {listed(dangling)} is in none of the files: give it, to be sure."
-        config = ()
+        support, config = config, ()
     yield found(
         "no-wildcard",
         summary[:1].upper() + summary[1:],
         active=active,
         config=config,
-        log=case.rejected,
+        log=(*support, *case.rejected),
         against=against,
         fix=Remedy(case).enable(),
     )

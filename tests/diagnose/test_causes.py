@@ -51,6 +51,10 @@ CASES: list[tuple[str, Confidence, dict[str, Any]]] = [
     ("not-applied", L, {"routes": routes(UNLINKED, CONFIG, WILDCARD), "overrides": overrides()}),
     ("dangling", C, {"probes": RESET, "routes": routes(GROUP)}),
     ("dangling", L, {"routes": routes(GROUP, WILDCARD.replace("fallback-no-sni", "other"))}),
+    ("dangling", S, {"routes": routes(GROUP, whole=False)}),
+    ("dangling", S, {"routes": routes(UNLINKED, whole=False), "overrides": overrides()}),
+    ("no-wildcard", L, {"probes": RESET, "routes": routes(GROUP, whole=False)}),
+    ("no-wildcard", S, {"routes": routes(GROUP, whole=False)}),
     ("partial-vhosts", C, {"probes": probe("certificate", "certificate", None, *http(404)), "routes": BOTH,
                            "overrides": overrides(OVERRIDES[: OVERRIDES.rindex("  additional")])}),
     ("selector", C, {"probes": RESET, "routes": routes(GROUP, WILDCARD.replace("gateway}", "gateway, ingress_name: edge-b}"))}),
@@ -130,7 +134,7 @@ NEGATIVES: list[tuple[str, dict[str, Any]]] = [
     ("not-linked", {"probes": probe("certificate", "certificate", None, *http(404, 404)), "routes": BOTH}),
     ("not-linked", {"probes": RESET, "routes": routes(UNLINKED)}),
     ("not-applied", {"probes": RESET, "routes": routes(GROUP, CONFIG, WILDCARD), "overrides": overrides()}),
-    ("dangling", {"routes": routes(GROUP, whole=False)}),  # it may be in a file that was not given
+    ("dangling", {"routes": routes(GROUP, whole=False), "probes": SERVED}),  # it is in a file that was not given
     ("partial-vhosts", {"routes": BOTH, "overrides": overrides()}),
     ("selector", {"probes": RESET, "routes": BOTH}),
     ("port", {"probes": RESET, "routes": BOTH}),

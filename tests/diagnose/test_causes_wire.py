@@ -180,3 +180,14 @@ def test_a_reset_is_shown_against_what_would_come_behind_the_handshake() -> None
 
     assert Confidence.SUSPECTED is finding.confidence
     assert any("no name: RST" in each.text for each in finding.against)
+
+
+def test_a_linked_route_that_is_in_no_file_is_a_remark_and_the_files_are_shown() -> None:
+    """It may be missing, and it may stand in a file that was not given: neither is claimed, both are said."""
+    findings = told(probes=RESET, routes=routes(GROUP, whole=False))
+
+    assert Severity.INFO is findings["dangling"].severity
+    assert 9 == findings["dangling"].evidence[0].line
+    assert "may not hold all routes" in findings["dangling"].summary
+    assert "None of the ApigeeRoutes given" in findings["no-wildcard"].summary
+    assert any("no route has host '*'" in each.text for each in findings["no-wildcard"].evidence)
