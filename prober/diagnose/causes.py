@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from prober.diagnose import causes_clients, causes_links, causes_routes, causes_server, causes_serving
 from prober.diagnose.case import Case, found
 from prober.diagnose.causes_lints import lint_findings
-from prober.diagnose.evidence import EvidenceSet
+from prober.diagnose.evidence import EvidenceSet, ProbeFacts
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.wording import listed, probe_evidence
@@ -135,6 +135,8 @@ def _ok(case: Case, good: tuple[Evidence, ...], doubts: list[Finding]) -> Findin
         if case.requests.telling_nothing
         else " Whether requests are routed was not tried (--http)."
     )
+    if not http and any(_asked_for_certificate(probe) for probe in case.probes):
+        untried += " The ingress asks for a client certificate: whether it demands one shows behind the handshake alone."
     return found(
         "ok",
         f"Clients without SNI {'get a certificate that they accept' if probed else 'are served, as far as one sees it'}.{untried}",
@@ -144,6 +146,11 @@ def _ok(case: Case, good: tuple[Evidence, ...], doubts: list[Finding]) -> Findin
         against=against,
         severity=Severity.INFO,
     )
+
+
+def _asked_for_certificate(probe: ProbeFacts) -> bool:
+    hello = probe.hello(Sni.NONE)
+    return hello is not None and hello.observation.facts.client_certificate_requested
 
 
 def _inconclusive(case: Case) -> Finding:

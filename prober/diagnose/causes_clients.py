@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, FlowGroup
-from prober.diagnose.findings import Evidence, Finding, Fix, Severity
+from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.logs import NOISE_LINES, SourceKind, kind_of
 from prober.diagnose.sources import range_of
@@ -66,13 +66,15 @@ def sni_stripped(case: Case) -> Iterator[Finding]:
     without = [each for each in case.flows if each.tls and each.sni is None]
     with_name = [each for each in case.flows if each.tls and each.sni is not None]
     files = {each.file for each in without}
-    # Two captures: one in which everybody sends a name, taken before the balancer, and one with hellos that have none.
-    client_side = [each for each in with_name if each.file not in files]
     balancers = [each for each in without if (known := range_of(each.client)) is not None and known.load_balancer]
+    # Two captures: one in which everybody sends a name, taken before the balancer, and one with hellos that have none.
+    client_side = [each for each in with_name if each.file not in files] if without else []
+    # Where both were taken before the same server, they may just be of different clients.
+    before = {each.server for each in client_side} - {each.server for each in without}
     active = [
-        Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: server_name {each.sni}") for each in client_side
-    ] if without else []  # fmt: skip
-    active += [
+        Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: server_name {each.sni}")
+        for each in client_side
+    ] + [
         Evidence(source="capture", file=each.file, text=f"{each.client}{_range(each.client)} -> {each.server}: no server_name")
         for each in (balancers or (without if client_side else []))
     ]
@@ -86,16 +88,24 @@ def sni_stripped(case: Case) -> Iterator[Finding]:
     if not active and not log:
         return
     names = listed(dict.fromkeys([each.client for each in balancers] or [each.text.partition(" ")[0] for each in log]))
+    failing = [each for each in balancers or without if each.end in _FAILED]
     yield found(
         "sni-stripped",
         f"Connections without a server name come from a load balancer ({names}): it opens its own connection to the ingress and sends no SNI there, "
         "whatever its clients send."
         if balancers or log
-        else "Clients send a server name, and at the ingress it is gone: something in between opens a connection of its own.",
+        else "Clients send a server name, and at the ingress it is gone, if these are the same clients: something in between opens a "
+        "connection of its own.",
         active=active,
-        config=() if case.working_wildcards or not active else case.no_wildcard_said,
+        # A wildcard route is missing only for connections that were turned away for it.
+        config=case.no_wildcard_said if balancers and failing and not case.working_wildcards else (),
         log=log,
-        severity=Severity.CRITICAL if active and case.resets else Severity.WARNING,
+        severity=Severity.INFO
+        if active and not failing and not log
+        else Severity.CRITICAL
+        if failing and case.resets
+        else Severity.WARNING,
+        at_most=Confidence.CONFIRMED if balancers else Confidence.LIKELY if before else Confidence.SUSPECTED,
         fix=Fix(
             explanation="Let the load balancer send the name to its backend, or serve clients without SNI by a wildcard route.",
             commands=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found, serves_unknown
-from prober.diagnose.evidence import FlowEnd, ProbeFacts
+from prober.diagnose.evidence import FlowEnd, HttpAnswer, ProbeFacts
 from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers
@@ -42,13 +42,21 @@ def proto(case: Case) -> Iterator[Finding]:
         return
     codes = {code for _, found_codes in concerned for code in found_codes} | {flow.alert for flow in flows if flow.alert}
     names = listed(f"{code} ({_PROTOCOL_ALERTS[code]})" for code in sorted(codes))
+    # A capture tells it only of those who came: an old client's alert is no word on the others.
+    kinds = {flow.sni is None for flow in flows}
+    with_both = concerned or len(kinds) > 1
+    whom = (
+        "with SNI and without: this is no matter of SNI"
+        if with_both
+        else f"as {listed(dict.fromkeys(flow.client for flow in flows))} offered them"
+    )
     limits = [lint for each in case.overrides for lint in each.lints if lint.id == "tls-version-not-string"]
     yield found(
         "proto",
-        f"The ingress refuses the offered TLS versions or cipher suites with alert {names}, with SNI and without: this is no matter of SNI.",
+        f"The ingress refuses the offered TLS versions or cipher suites with alert {names}, {whom}.",
         active=[
             *(probe_evidence(probe) for probe, _ in concerned),
-            *(Evidence(source="capture", file=flow.file, text=f"{flow.client} -> {flow.server}: {flow.times} alerts {flow.alert}") for flow in flows),
+            *(Evidence(source="capture", file=flow.file, text=f"{flow.client} -> {flow.server}: {flow.times} times alert {flow.alert}, {'without SNI' if flow.sni is None else f'server_name {flow.sni}'}") for flow in flows),
         ],
         config=[Evidence(source="overrides", file=lint.file, line=lint.line, text=lint.text) for lint in limits],
         fix=Fix(
@@ -71,14 +79,30 @@ def mtls(case: Case) -> Iterator[Finding]:
         probe
         for probe in case.probes
         if (_alerts(probe, Sni.KNOWN) | _alerts(probe, Sni.NONE)) & set(_CLIENT_CERTIFICATE_ALERTS)
-        or any(answer.error and "certificate_required" in answer.error for answer in probe.http)
+        or _refused_for_certificate(probe)
     ]
     mutual = [(file, host) for file, host in case.virtual_hosts if host.tls_mode == "MUTUAL"]
     if concerned:
+        everybody = any(
+            _alerts(probe, Sni.NONE) & set(_CLIENT_CERTIFICATE_ALERTS)
+            or any(answer.sni is Sni.NONE for answer in _refused_for_certificate(probe))
+            for probe in concerned
+        )
+        whom = "whatever the server name is" if everybody else "of those who send the known name"
         yield found(
             "mtls",
-            "The ingress demands a client certificate, whatever the server name is: clients without one are turned away after the hello.",
-            active=map(probe_evidence, concerned),
+            f"The ingress demands a client certificate, {whom}: without one they are turned away after the hello.",
+            active=[
+                each
+                for probe in concerned
+                for each in (
+                    probe_evidence(probe),
+                    *(
+                        Evidence(source="probe", text=f"{probe.where}: GET {answer.path} {'without SNI' if answer.sni is Sni.NONE else 'with SNI'} -> {answer.said}")
+                        for answer in _refused_for_certificate(probe)
+                    ),
+                )
+            ],
             config=[Evidence(source="overrides", file=file, line=host.line, text=f"virtualhost {host.name} has tlsMode MUTUAL") for file, host in mutual],
             fix=Fix(explanation="Give the client its certificate; or set tlsMode SIMPLE where none is needed."),
         )  # fmt: skip
@@ -98,11 +122,24 @@ def mtls(case: Case) -> Iterator[Finding]:
             "mtls-bypass",
             "With the known name the ingress asks for a client certificate, without SNI it does not: who leaves the name out may reach the "
             "same APIs without a certificate.",
-            active=map(probe_evidence, passed),
+            active=[
+                *map(probe_evidence, passed),
+                *(
+                    Evidence(source="probe", text=f"{probe.where}: GET {answer.path} without SNI -> {answer.said}")
+                    for probe in passed
+                    for answer in probe.answers(Sni.NONE)
+                    if answer.well
+                ),
+            ],
             config=linked,
             severity=Severity.WARNING,
             fix=Fix(explanation="Do not list the wildcard route in additionalGateways of a virtualhost with tlsMode MUTUAL."),
         )
+
+
+def _refused_for_certificate(probe: ProbeFacts) -> tuple[HttpAnswer, ...]:
+    """Requests that TLS 1.3 ended behind the handshake, since the client had no certificate."""
+    return tuple(answer for answer in probe.http if answer.error and "certificate_required" in answer.error)
 
 
 def _wants_certificate(probe: ProbeFacts, sni: Sni) -> bool:
@@ -181,6 +218,8 @@ def other_server(case: Case) -> Iterator[Finding]:
         if not probe.known_served:
             continue
         signature = _signature(probe)
+        if signature is not None and signature.id == "sni-router" and case.routes:
+            signature = None  # it is Envoy's as well, behind a TCP proxy, and the configuration is of an Envoy
         product = _default_product(probe)
         if signature is None and product is None:
             continue

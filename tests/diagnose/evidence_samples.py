@@ -107,7 +107,8 @@ def log(*entries: dict[str, object]) -> LogFacts:
 
 def flow(sni: str | None, end: FlowEnd, *, client: str = "198.51.100.7", file: str = "in.pcap", **more: object) -> FlowGroup:
     """Captured connections."""
-    return FlowGroup(file, client, "192.0.2.10:443", bool(more.pop("tls", True)), sni, end, **more)  # type: ignore[arg-type]
+    server = str(more.pop("server", "192.0.2.10:443"))
+    return FlowGroup(file, client, server, bool(more.pop("tls", True)), sni, end, **more)  # type: ignore[arg-type]
 
 
 def capture(*flows: FlowGroup) -> CaptureEvidence:

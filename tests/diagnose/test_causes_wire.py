@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from prober.diagnose.causes import exit_status
 from prober.diagnose.evidence import FlowEnd, HttpAnswer
 from prober.diagnose.findings import Confidence, Severity
 from prober.model import Sni
@@ -191,3 +193,56 @@ def test_a_linked_route_that_is_in_no_file_is_a_remark_and_the_files_are_shown()
     assert "may not hold all routes" in findings["dangling"].summary
     assert "None of the ApigeeRoutes given" in findings["no-wildcard"].summary
     assert any("no route has host '*'" in each.text for each in findings["no-wildcard"].evidence)
+
+
+BALANCER = "35.191.0.9"
+
+
+def test_a_load_balancer_that_is_served_without_a_name_is_a_remark() -> None:
+    """What Google's load balancers do, and what the wildcard route is for: nothing is wrong with it."""
+    findings = told(capture=capture(flow(None, FlowEnd.CERTIFICATE, client=BALANCER)), routes=routes(GROUP, WILDCARD))
+
+    assert Severity.INFO is findings["sni-stripped"].severity
+    assert 0 == exit_status(tuple(findings.values()))
+
+
+def test_two_captures_before_one_server_do_not_show_that_a_name_was_lost() -> None:
+    """They may be of different clients; a missing wildcard route confirms nothing about that."""
+    before = flow(KNOWN, FlowEnd.CERTIFICATE, file="before.pcap", client="198.51.100.8")
+    finding = told(capture=capture(flow(None, FlowEnd.RESET), before), routes=routes(UNLINKED))["sni-stripped"]
+
+    assert Confidence.SUSPECTED is finding.confidence
+    assert "if these are the same clients" in finding.summary
+
+
+def test_a_captured_alert_about_versions_is_told_of_those_who_got_it() -> None:
+    """One old client is no word on SNI; with a name and without is."""
+    old = flow(KNOWN, FlowEnd.ALERT, alert=70)
+    both = told(capture=capture(old, flow(None, FlowEnd.ALERT, alert=70)))["proto"].summary
+
+    assert "no matter of SNI" in both
+    assert "no matter of SNI" not in told(capture=capture(old))["proto"].summary
+
+
+def test_a_certificate_demanded_of_the_known_name_alone_is_not_demanded_of_everybody() -> None:
+    """TLS 1.3 says so behind the handshake, to the request with SNI; without SNI the request is answered: a bypass."""
+    asked = replace(
+        probe("certificate", "certificate", None, *answers(200, None)),
+        http=(
+            HttpAnswer(sni=Sni.NONE, host=KNOWN, path="/", status=200, server="envoy"),
+            HttpAnswer(sni=Sni.KNOWN, host=KNOWN, path="/", error="TLS alert 116 (certificate_required)"),
+        ),
+    )
+    finding = told(probes=asked)["mtls"]
+
+    assert "whatever the server name is" not in finding.summary
+    assert any("with SNI -> TLS alert 116" in each.text for each in finding.evidence)
+
+
+def test_a_fin_is_what_an_envoy_behind_a_proxy_sends_where_apigee_is_configured() -> None:
+    """Without a configuration it may be another product's SNI router; with one it is the missing route, and no other server."""
+    closed = probe("certificate", "closed")
+
+    assert "other-server" in told(probes=closed)
+    assert "other-server" not in told(probes=closed, routes=routes(UNLINKED))
+    assert Confidence.CONFIRMED is told(probes=closed, routes=routes(UNLINKED))["no-wildcard"].confidence
