@@ -163,6 +163,7 @@ class Gathered:
         if not any(document.mapping() for document in manifest.documents):
             if manifest.flaws:
                 self._damaged("overrides", manifest)
+                self.texts[source.name] = text  # whoever asks for it wants it as it is
             else:
                 self.failed("overrides", source.name, f"{source.name}: is empty or no mapping")
             return

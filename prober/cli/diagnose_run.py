@@ -38,11 +38,16 @@ def carry_out(args: argparse.Namespace) -> int:
     """Everything that the command line asks for; the exit status."""
     gathered = _gather(args)
     evidence = gathered.evidence()
+    if args.route == "bundle":
+        from prober.diagnose.bundle import redacted
+
+        # What is printed goes where the archive goes: neither has a secret in it.
+        evidence = redacted(evidence)
     findings = diagnose(evidence)
     if args.route == "bundle":
         from prober.cli.diagnose_bundle import write_bundle
 
-        write_bundle(args.output, gathered, document)
+        write_bundle(args.output, evidence, findings, gathered, document(evidence, findings, gathered.captures))
     if args.format == "json":
         text = json.dumps(document(evidence, findings, gathered.captures), indent=1) + "\n"
     else:

@@ -19,10 +19,10 @@ REDACTED = "[redacted]"
 # Names under which a value is secret, and names that only refer to one. Compared without case, hyphens and underscores.
 _TELLING = (
     r"[\w.-]*(?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|private[-_]?key|encryption[-_]?key|api[-_]?key|apikey|salt"
-    r"|credentials?|authorization|cookie|client[-_]?key[-_]?data|access[-_]?key|signing[-_]?key|shared[-_]?key)[\w.-]*"
+    r"|credentials?|authorization|cookie|client[-_]?key[-_]?data|access[-_]?key|signing[-_]?key|shared[-_]?key|user[-_]?name)[\w.-]*"
 )
 _REFERENCE = re.compile(
-    r"(?i)(?:.*(?:name|names|path|file|ref|refs|nameref|namespace|provider|type|enabled|class|mode|version|key_?id|url|uri)"
+    r"(?i)(?!.*user[-_]?name$)(?:.*(?:name|names|path|file|ref|refs|nameref|namespace|provider|type|enabled|class|mode|version|key_?id|url|uri)"
     r"|sslsecret|imagepullsecrets|existingsecret|authsecret|k8ssecret|.*tokencreator.*|automountserviceaccounttoken)$"
 )
 _BLOCK_LINE = re.compile(rf"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>{_TELLING})(?P=quote)[ \t]*:(?P<value>.*)$")
@@ -80,6 +80,9 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{REDACTED}",
     ),
 )  # fmt: skip
+# A service account's own names, beside its key: whose account it is says more than a diagnosis needs.
+_ACCOUNT_KEYS = ("private_key_id", "client_email", "client_id", "client_x509_cert_url")
+_ACCOUNT = re.compile(rf"""(?i)\b((?:{"|".join(_ACCOUNT_KEYS)})["'\\]{{0,9}}\s{{0,9}}:\s{{0,9}}["'\\]{{0,9}})[^\s"'\\,}}]+""")
 # What nothing names: long base64 with letters of both cases and digits. A digest in lower-case hex is none, nor is a path or a name.
 _BASE64 = re.compile(
     r"(?<![\w./+-])(?=[A-Za-z0-9+/]*[a-z])(?=[A-Za-z0-9+/]*[A-Z])(?=[A-Za-z0-9+/]*\d)[A-Za-z0-9+/]{40,}={0,2}(?![\w-])"
@@ -105,6 +108,7 @@ def redact(text: str) -> str:
             return json.dumps(redact_value(value), indent=2 if "\n" in text.strip() else None, ensure_ascii=False) + end
     for shape, replacement in _SHAPES:
         text = shape.sub(partial(_shaped, replacement), text)
+    text = _ACCOUNT.sub(rf"\1{REDACTED}", text)
     text = _blocks(_NAMED.sub(_marked, text), _BLOCK_LINE, _is_secret).replace(_MARK, "")
     if _SECRET_KIND.search(text):
         text = _blocks(text, _DATA_LINE, lambda _: True)
@@ -137,6 +141,7 @@ def redact_value(value: object) -> object:
             key: REDACTED
             if (isinstance(key, str) and each is not None and not isinstance(each, bool) and re.fullmatch(f"(?i){_TELLING}", key) and _is_secret(key))
             or (secret and key in {"data", "stringData", "binaryData"})
+            or key in _ACCOUNT_KEYS
             else redact_value(each)
             for key, each in value.items()
         }  # fmt: skip

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -273,3 +274,24 @@ def test_a_file_of_the_other_kind_is_said_to_be(
 
     assert 2 == status
     assert hint in document["sources"][0]["error"]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_bundle_prints_has_no_secret_either_and_a_damaged_file_is_in_it(
+    form: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The lines around a change may be the middle of a key; who asks for overrides.yaml wants it also where it is no YAML."""
+    key = "-----BEGIN PRIVATE KEY-----\n    Tr0ub4dor\n    -----END PRIVATE KEY-----"
+    (here / "secret").write_text(
+        OVERRIDES.replace('  additionalGateways: ["fallback-no-sni"]\n- name: test', f"  tls: |\n    {key}\n- name: test")
+    )
+    (here / "damaged").write_text("virtualhosts:\n- name: a\n  - b\n")
+
+    assert 1 == main(["diagnose", "bundle", "-o", "b.tar.gz", "secret", "damaged", "b", "--format", form])
+    printed = capfd.readouterr().out
+
+    assert "partial-vhosts" in printed
+    assert "@@" in printed
+    assert "Tr0ub4dor" not in printed
+    with tarfile.open(here / "b.tar.gz") as archive:
+        assert {"prober-bundle/overrides/1-secret", "prober-bundle/overrides/2-damaged"} <= set(archive.getnames())
