@@ -142,6 +142,8 @@ def stale_route(case: Case) -> Iterator[Finding]:
         return
     told = [route_evidence(route, text, route.line_of("status")) for route, text in stale]
     right = [_right(route) for route in case.working_wildcards] if unexplained else []
+    # Where the Secret is seen to be there, an older configuration is what remains.
+    remains = undecided and any(_present_secret(case, _credential(route)) for route in case.working_wildcards)
     # A group's route that is not applied is no reason for a reset without SNI; the wildcard route itself is.
     concerned = unexplained or any(route.is_wildcard for route, _ in stale)
     unlinked = case.not_found if any(not route.is_wildcard for route, _ in stale) else ()
@@ -160,7 +162,7 @@ def stale_route(case: Case) -> Iterator[Finding]:
         log=(*(() if stale or logged else right), *logged, *(case.rejected if concerned else ())),
         against=(*case.other_resets, *case.accepts) if concerned else (),
         fix=Remedy(case).reapply("Apply again; if the state stays, read the watcher's log and restart the ingress manager."),
-        at_most=Confidence.CONFIRMED if shown else Confidence.LIKELY if stale or ignored else Confidence.SUSPECTED,
+        at_most=Confidence.CONFIRMED if shown else Confidence.LIKELY if stale or ignored or remains else Confidence.SUSPECTED,
     )
 
 

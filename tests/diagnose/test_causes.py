@@ -196,6 +196,15 @@ def test_a_secret_that_the_cluster_does_not_tell_about_is_unknown_and_not_absent
     assert told(probes=RESET, routes=BOTH, cluster=denied)["secret"].confidence is S
 
 
+def test_a_secret_that_is_there_leaves_an_older_configuration() -> None:
+    """It may still be no certificate: that is suspected, with the Secret against it, and comes second."""
+    there = cluster(secrets=(Secret("acme-hyb-prod-grp", "apigee", present=True),))
+    findings = told(probes=RESET, routes=BOTH, cluster=there)
+
+    assert [("stale-route", L), ("secret", S)] == [(each.id, each.confidence) for each in findings.values()]
+    assert findings["secret"].against
+
+
 CANARY = "probe-0f.invalid"
 
 
