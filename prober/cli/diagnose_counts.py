@@ -22,11 +22,14 @@ def log_lines(facts: LogFacts, terminal: Terminal) -> Iterator[str]:
     """What the log counts."""
     span = f", {_moment(facts.span.first)} to {_moment(facts.span.last)}" if facts.span.first else ""
     dialects = ", ".join(f"{name} {count:,}" if len(facts.dialects) > 1 else name for name, count in facts.dialects.most_common())
-    yield terminal.paint(f"access log: {facts.entries:,} entries{span}", Paint.STRONG)
-    yield f"{_INDENT}{dialects}" + (f"; {len(facts.pods)} pods" if facts.pods else "")
+    yield terminal.paint(f"access log: {facts.entries:,} {'entry' if facts.entries == 1 else 'entries'}{span}", Paint.STRONG)
+    yield f"{_INDENT}{dialects}" + (f"; {len(facts.pods)} pod{'s' * (len(facts.pods) != 1)}" if facts.pods else "")
     if facts.damaged_count:
         lines = ", ".join(map(str, facts.damaged[:5]))
-        yield terminal.paint(f"{_INDENT}{facts.damaged_count:,} entries are damaged (lines {lines}...)", Paint.UNSURE)
+        more = "..." * (facts.damaged_count > 5)
+        many = facts.damaged_count != 1
+        text = f"{facts.damaged_count:,} {'entries are' if many else 'entry is'} damaged (line{'s' * many} {lines}{more})"
+        yield terminal.paint(f"{_INDENT}{text}", Paint.UNSURE)
     yield from _signatures(facts, terminal)
     yield from _rejected(facts, terminal)
     if facts.rejected_by_name:
@@ -134,7 +137,9 @@ def _limits(facts: LogFacts, terminal: Terminal) -> Iterator[str]:
 def capture_lines(name: str, facts: CaptureFacts, terminal: Terminal) -> Iterator[str]:
     """What a capture counts."""
     span = f", {_unix(facts.first)} to {_unix(facts.last)}" if facts.first is not None else ""
-    yield terminal.paint(f"capture {printable(name)}: {facts.frames:,} packets{span}", Paint.STRONG)
+    counted = f": {facts.frames:,} packet{'s' * (facts.frames != 1)}{span}"
+    room = max(terminal.width - len("capture ") - len(counted), 8)
+    yield terminal.paint(f"capture {terminal.shorten(printable(name), room)}{counted}", Paint.STRONG)
     for title, table in (("ClientHellos without a name", facts.without_name), ("ClientHellos with a name", facts.names)):
         total = sum(table.values())
         yield f"{_INDENT}{title}: {total:,}"

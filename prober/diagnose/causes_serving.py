@@ -14,6 +14,7 @@ from prober.diagnose.evidence import FlowEnd, is_reset
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers, near_miss
+from prober.diagnose.logs import SourceKind, Tally, kind_of
 from prober.diagnose.routes import Route
 from prober.diagnose.wording import default_problems, listed, probe_evidence, route_evidence
 from prober.model import Handshake, Outcome, Sni, Verdict
@@ -214,14 +215,16 @@ def unknown_name(case: Case) -> Iterator[Finding]:
             against = [Evidence(source="routes", text=f"a route has a hostname that covers {name}: it may not be applied")]
         near = near_miss(name, case.hostnames)
         missing = "the ingress turns them away, although a route has that name" if covered else "no route serves that name"
+        noise = not active and not covered and not near and _is_noise(case, name)
+        scanner = " They are single public addresses that came a few times: internet noise." if noise else ""
         yield found(
             "unknown-name",
-            f"Clients ask for {name}, and {missing}{near}.",
+            f"Clients ask for {name}, and {missing}{near}.{scanner}",
             active=active,
             config=config if active or log else (),
             log=log,
             against=against,
-            severity=None if active else Severity.WARNING,
+            severity=None if active else Severity.INFO if noise else Severity.WARNING,
             fix=Fix(
                 explanation=f"Add {name} to the hostnames of its environment group, or correct the name in the client.",
                 commands=(
@@ -230,6 +233,14 @@ def unknown_name(case: Case) -> Iterator[Finding]:
                 ),
             ),
         )
+
+
+def _is_noise(case: Case, name: str) -> bool:
+    """Whether those who ask for a name are as those who send none and are no client: public addresses that came a few times."""
+    if case.logs is None:
+        return False
+    sources: dict[str, int] = dict(case.logs.sources_by_name.get(name, {}))
+    return bool(sources) and all(kind_of(source, Tally(count=count))[0] is SourceKind.NOISE for source, count in sources.items())
 
 
 def _refused_name(hello: Handshake) -> bool:

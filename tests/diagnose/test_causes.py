@@ -302,6 +302,22 @@ def test_log_noise_is_said_to_be_noise() -> None:
     assert "internet noise" in finding.summary
 
 
+def test_a_scanner_that_asks_for_a_name_is_noise_and_a_client_is_not() -> None:
+    """A few lines of a public address are no fault; a private one's, many, or a name that is nearly right are."""
+    public = [entry(remote_address="203.0.113.7:1", sni_host="shop.test")]
+    severities = [
+        told(logs=log(*lines), routes=BOTH)["unknown-name"].severity
+        for lines in (
+            public,
+            [entry(remote_address="10.0.0.7:1", sni_host="shop.test")],
+            public * 6,
+            [entry(remote_address="203.0.113.7:1", sni_host=f"{KNOWN}.")],
+        )
+    ]
+
+    assert [Severity.INFO, *[Severity.WARNING] * 3] == severities
+
+
 def test_the_fix_has_the_names_of_this_installation() -> None:
     """Credential, selector, namespace and the linked name come from the routes; both tools' commands; the proof comes last."""
     finding = told(probes=RESET, routes=routes(GROUP))["no-wildcard"]

@@ -1,0 +1,37 @@
+"""What was counted, as a tired person reads it: in eighty columns, and in words that fit the number."""
+
+from __future__ import annotations
+
+from prober.cli.diagnose_counts import capture_lines, log_lines
+from prober.cli.terminal import Terminal
+from prober.diagnose.capture_facts import CaptureFacts
+from prober.diagnose.log_lines import LogLine, read_lines
+from prober.diagnose.logs import analyse, count_line
+from tests.diagnose.log_samples import typed
+
+PREFIX = "[pod/gateway-1/istio-proxy] "
+
+
+def test_one_is_one_and_several_are_several() -> None:
+    """An entry and entries, a pod and pods, a packet and packets, and no dots where nothing is left out."""
+    one = analyse(read_lines([PREFIX + typed()]))
+    two = analyse(read_lines([PREFIX + typed(), PREFIX.replace("-1", "-2") + typed()]))
+    count_line(one, LogLine(2, None, None, damaged=True))
+
+    first, dialect, damage, *_ = log_lines(one, Terminal(width=80))
+    assert first.startswith("access log: 1 entry, ")
+    assert dialect.endswith("JSON; 1 pod")
+    assert damage.strip() == "1 entry is damaged (line 2)"
+    first, dialect, *_ = log_lines(two, Terminal(width=80))
+    assert first.startswith("access log: 2 entries, ")
+    assert dialect.endswith("; 2 pods")
+    assert "1 packet" == next(iter(capture_lines("a.pcap", CaptureFacts(frames=1), Terminal(width=80)))).partition(": ")[2]
+
+
+def test_a_long_path_leaves_the_counts_on_their_line() -> None:
+    """The directory is cut, not the numbers behind it, and no line is longer than the terminal is wide."""
+    facts = CaptureFacts(frames=835_149, first=1e9, last=1.1e9)
+    first, *_ = capture_lines(f"/var/captures/{'deep/' * 20}ingress.pcap", facts, Terminal(width=80))
+
+    assert len(first) <= 80
+    assert first.endswith(": 835,149 packets, 2001-09-09 01:46:40 to 2004-11-09 11:33:20")
