@@ -234,7 +234,7 @@ def run(args: argparse.Namespace) -> int:
     sources = ("probes", "files", "logs", "capture", "live", "routes", "overrides")
     if not any(words.get(each) for each in sources) and not words.get("kubernetes"):
         raise UsageError("nothing to look at; `prober diagnose --help` has examples")
-    if words.get("files") and words["files"].count("-") > 1:
+    if sum(words[each].count("-") for each in ("files", "logs", "capture", "routes", "overrides") if words.get(each)) > 1:
         raise UsageError("standard input (-) can be read once")
 
     from prober.cli.diagnose_run import carry_out

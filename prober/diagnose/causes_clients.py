@@ -40,6 +40,8 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
     by_ingress = any(each.end is FlowEnd.ALERT or each in case.ingress_resets for each in flows)
     strict = case.no_wildcard_said if by_ingress and not case.working_wildcards else ()
     total = sum(each.times for each in flows) or sum(tally.count for _, tally in case.rejected_sources)
+    # What a log says of a client without a name, it says of plain HTTP in the same words.
+    sends = ("send" if len(clients) > 1 else "sends") if active else ("seem to send" if len(clients) > 1 else "seems to send")
     unsure = (
         ""
         if active
@@ -47,7 +49,7 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
     )
     yield found(
         "client-no-sni",
-        f"{listed(clients)} {'send' if len(clients) > 1 else 'sends'} no server name ({total:,} connection{'s' * (total != 1)}) and "
+        f"{listed(clients)} {sends} no server name ({total:,} connection{'s' * (total != 1)}) and "
         f"{'are' if len(clients) > 1 else 'is'} turned away.{unsure}",
         active=active,
         config=strict,
@@ -91,8 +93,8 @@ def sni_stripped(case: Case) -> Iterator[Finding]:
     failing = [each for each in balancers or without if each.end in _FAILED]
     yield found(
         "sni-stripped",
-        f"Connections without a server name come from a load balancer ({names}): it opens its own connection to the ingress and sends no SNI there, "
-        "whatever its clients send."
+        f"Connections without a server name come from a load balancer ({names}): it opens its own connection to the ingress and "
+        f"{'sends' if balancers else 'seems to send'} no SNI there, whatever its clients send."
         if balancers or log
         else "Clients send a server name, and at the ingress it is gone, if these are the same clients: something in between opens a "
         "connection of its own.",

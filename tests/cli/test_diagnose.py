@@ -154,6 +154,13 @@ def test_standard_input_is_read(here: Path) -> None:
     assert ["inconclusive"] == [each["id"] for each in json.loads(done.stdout)["findings"]]
 
 
+@pytest.mark.parametrize("arguments", [("-", "-"), ("--logs", "-", "--routes", "-"), ("--overrides", "-", "-")])
+def test_standard_input_is_read_once(arguments: tuple[str, ...], here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whichever options name it twice: the second would be empty, and that is said before anything is read."""
+    assert 2 == main(["diagnose", "all", *arguments])
+    assert "can be read once" in capfd.readouterr().err
+
+
 def test_a_growing_log_is_followed(here: Path) -> None:
     """Each client is told when its line comes, and Ctrl-C prints the result."""
     command = [sys.executable, "-m", "prober", "diagnose", "logs", "--follow", "a", "--json"]

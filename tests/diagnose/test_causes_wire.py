@@ -11,7 +11,8 @@ from prober.diagnose.causes import exit_status
 from prober.diagnose.evidence import FlowEnd, HttpAnswer
 from prober.diagnose.findings import Confidence, Severity
 from prober.model import Sni
-from tests.diagnose.evidence_samples import GROUP, WILDCARD, capture, flow, probe, routes, told
+from tests.diagnose.evidence_samples import GROUP, WILDCARD, capture, flow, log, probe, routes, told
+from tests.diagnose.log_samples import entry
 from tests.judge.differentials import KNOWN
 
 RESET = probe("certificate", "reset")
@@ -246,3 +247,15 @@ def test_a_fin_is_what_an_envoy_behind_a_proxy_sends_where_apigee_is_configured(
     assert "other-server" in told(probes=closed)
     assert "other-server" not in told(probes=closed, routes=routes(UNLINKED))
     assert Confidence.CONFIRMED is told(probes=closed, routes=routes(UNLINKED))["no-wildcard"].confidence
+
+
+def test_a_log_alone_says_that_it_seems_so() -> None:
+    """Plain HTTP on the TLS port is written in the same words: no sentence claims that a name was not sent."""
+    findings = told(logs=log(entry(remote_address="35.191.0.9:1")))
+
+    assert "seems to send no server name" in findings["client-no-sni"].summary
+    assert "seems to send no SNI" in findings["sni-stripped"].summary
+    assert (
+        "35.191.0.9 sends no server name"
+        in told(capture=capture(flow(None, FlowEnd.RESET, client=BALANCER)))["client-no-sni"].summary
+    )
