@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathered"]
 
+_MOST_FLAWS = 20
+"""Mistakes that are told of a file of which nothing could be read: what is no YAML at all has as many as it has lines."""
 _REDRAW = 4 * 1024 * 1024
 """Bytes between two drawings of the progress bar."""
 
@@ -145,7 +147,7 @@ class Gathered:
         self.reports.append(SourceReport(kind="capture", name=name, error=error, summary=summary))
 
     def _routes(self, source: Input) -> None:
-        manifest = read_manifests(source.name, source.text())
+        manifest = read_manifests(source.name, _written(source))
         if not manifest.documents and manifest.flaws:
             self._damaged("routes", manifest)
             return
@@ -158,7 +160,7 @@ class Gathered:
         self.reports.append(SourceReport(kind="routes", name=source.name, summary=f"{count} object{'s' * (count != 1)}"))
 
     def _overrides(self, source: Input) -> None:
-        text = source.text()
+        text = _written(source)
         manifest = read_manifests(source.name, text)
         if not any(document.mapping() for document in manifest.documents):
             if manifest.flaws:
@@ -200,11 +202,18 @@ class Gathered:
         """Name a file whose mistakes left nothing to read; they are findings all the same, with their lines."""
         first = manifest.flaws[0]
         self.failed(kind, manifest.name, f"{manifest.name}:{first.line}: {first.text}")
-        self.unread += ((kind, Lint(flaw.kind, manifest.name, flaw.line, flaw.text)) for flaw in manifest.flaws)
+        self.unread += ((kind, Lint(flaw.kind, manifest.name, flaw.line, flaw.text)) for flaw in manifest.flaws[:_MOST_FLAWS])
 
     def failed(self, kind: str, name: str, error: str) -> None:
         """Name a source that could not be read."""
         self.reports.append(SourceReport(kind=kind, name=name, error=error))
+
+
+def _written(source: Input) -> str:
+    """The text of a manifest; `InputError` for what is none."""
+    if source.is_binary:
+        raise InputError(f"{source.name}: is binary, so it is no YAML and no JSON")
+    return source.text()
 
 
 def _counted(count: int, what: str) -> str:

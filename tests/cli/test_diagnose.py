@@ -87,6 +87,15 @@ def test_a_file_that_is_damaged_as_a_whole_is_a_finding_with_its_line(
         assert source["error"].startswith(f"damaged:{line}: ")
 
 
+def test_what_is_no_yaml_in_every_line_is_told_of_its_first_lines(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A text of another kind, given as a manifest: twenty mistakes say as much as ten thousand."""
+    (here / "prose").write_text("".join(f"key{number}: [\n" for number in range(10_000)))
+    _, document = run(capfd, "overrides", "prose")
+
+    [mistake] = [each for each in document["findings"] if each["id"] == "yaml-error"]
+    assert [*range(2, 22)] == [each["line"] for each in mistake["evidence"]]
+
+
 def test_what_a_damaged_file_may_hold_is_not_said_to_be_missing(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The wildcard route may stand in the file that nobody could read."""
     (here / "damaged").write_text("kind: ApigeeRoute\n spec: [\n")
@@ -218,7 +227,7 @@ def test_what_is_empty_binary_or_a_directory_is_said_to_be(here: Path, capfd: py
         ("empty", "is empty"),
         ("adir", "Is a directory"),
         ("junk", "is binary, so it is no access log"),
-        ("junk", "junk:1: "),
+        ("junk", "is binary, so it is no YAML and no JSON"),
     ):
         assert any(name == found and text in error for found, error in errors), (name, text, errors)
     assert 1 == document["logs"]["entries"]
