@@ -7,6 +7,7 @@ through three places: overrides.yaml, ApigeeRouteConfig (applied by the virtualh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
@@ -160,7 +161,8 @@ def dangling(case: Case) -> Iterator[Finding]:
             f"additionalGateways names {name}, and {absent if guessed else 'there is no such ApigeeRoute in its namespace'}"
             + (f"; the wildcard route there is called {near}." if near else ".")
             + whole,
-            active=() if guessed else (*case.resets, *case.not_found),
+            # Where there is a wildcard route of another name, a reset is not for want of this one.
+            active=() if guessed else (*(() if case.wildcards else case.resets), *case.not_found),
             config=() if guessed else evidence,
             log=evidence if guessed else (),
             against=() if case.resets or case.not_found else case.accepts,
@@ -210,7 +212,7 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
 
 
 def not_applied(case: Case) -> Iterator[Finding]:
-    """overrides.yaml lists the wildcard route, and the objects in the cluster do not; or the other way round."""
+    """overrides.yaml lists the wildcard route, and the objects in the cluster do not; or the other way round; or those two differ."""
     for facts in case.overrides:
         for host in facts.virtual_hosts:
             if not host.name:
@@ -219,6 +221,37 @@ def not_applied(case: Case) -> Iterator[Finding]:
             routes = [route for route in case.group_routes if _belongs(route, host, facts.organization, case)]
             yield from _missing_hop(case, facts.file, host, configs, routes)
             yield from _surplus(case, facts.file, host, configs + routes)
+    for config in case.route_configs:
+        if not any(_belongs(config, host, facts.organization, case) for facts in case.overrides for host in facts.virtual_hosts):
+            yield from _second_hop(case, config)
+
+
+def _second_hop(case: Case, config: Route) -> Iterator[Finding]:
+    """ApigeeRouteConfig -> ApigeeRoute, where no overrides.yaml says more about the group."""
+    made = re.compile(re.escape(config.name) + r"(?:-\d+-[0-9a-f]+)?")  # as the watcher names them: ORG-GROUP-000-33620d0
+    wanted = set(config.additional_gateways)
+    if any(map(is_unresolved, wanted)):
+        return
+    for route in case.group_routes:
+        has = set(route.additional_gateways)
+        if made.fullmatch(route.name) is None or has == wanted or any(map(is_unresolved, has)):
+            continue
+        lacking, surplus = sorted(wanted - has), sorted(has - wanted)
+        what = f"is linked to {listed(lacking)}" if lacking else f"is not linked to {listed(surplus)} any more"
+        yield found(
+            "not-applied",
+            f"ApigeeRouteConfig {config.name} {what}, and ApigeeRoute {route.name}, which is made from it, "
+            f"{'is not' if lacking else 'still is'}: the watcher did not carry it on (ApigeeRouteConfig -> ApigeeRoute): "
+            "look at its log and at the webhook's certificate.",
+            active=case.not_found if lacking else (),
+            config=[
+                route_evidence(config, f"lists {listed(config.additional_gateways) or 'none'}", config.additional_gateways_line),
+                route_evidence(route, f"lists {listed(route.additional_gateways) or 'none'}", route.additional_gateways_line),
+            ],
+            log=_unlinked_lines(case) if lacking else (),
+            against=_answered(case) if lacking and not case.not_found else (),
+            fix=Remedy(case).reapply("Apply the virtual hosts again; if the route stays as it is, the watcher's log says why."),
+        )
 
 
 def _missing_hop(case: Case, file: str, host: VirtualHost, configs: list[Route], routes: list[Route]) -> Iterator[Finding]:
@@ -244,13 +277,14 @@ def _missing_hop(case: Case, file: str, host: VirtualHost, configs: list[Route],
     yield found(
         "not-applied",
         f"overrides.yaml links virtualhost {host.name} to {listed(names)}, and {route.kind} {route.name} does not: {hop}.",
-        active=(*case.resets, *case.not_found),
+        # A link that is missing gives 404 behind the handshake; a reset has another reason.
+        active=case.not_found,
         config=[
             Evidence(source="overrides", file=file, line=line, text=f"virtualhost {host.name} lists {listed(host.additional_gateways)}"),
             *(route_evidence(each, f"lacks {listed(lacking)}", each.additional_gateways_line) for each, lacking in late),
         ],
         log=_unlinked_lines(case),
-        against=() if case.resets or case.not_found else _answered(case),
+        against=() if case.not_found else _answered(case),
         fix=Remedy(case).reapply(f"Apply the virtual hosts of {file} again; if {host.name} stays as it is, the watcher's log says why."),
     )  # fmt: skip
 

@@ -32,6 +32,7 @@ BOTH = routes(GROUP, WILDCARD)
 UNLINKED = GROUP.replace("  additionalGateways: [fallback-no-sni]\n", "")
 REJECTED = log(entry(remote_address="10.0.0.7:1"))
 CONFIG = GROUP.replace("kind: ApigeeRoute", "kind: ApigeeRouteConfig").replace("-000-1a2b3c4", "")
+UNLINKED_CONFIG = CONFIG.replace("  additionalGateways: [fallback-no-sni]\n", "")
 
 C, L, S = Confidence.CONFIRMED, Confidence.LIKELY, Confidence.SUSPECTED
 
@@ -47,10 +48,15 @@ CASES: list[tuple[str, Confidence, dict[str, Any]]] = [
     ("not-linked", L, {"probes": SERVED, "routes": routes(UNLINKED, WILDCARD)}),
     ("not-linked", L, {"probes": probe("certificate", "certificate", None, *http(404))}),
     ("not-linked", S, {"logs": log(entry(status_details="route_not_found", tls_protocol="TLSv1.3", host="a.test", status=404))}),
-    ("not-applied", C, {"probes": RESET, "routes": routes(UNLINKED, WILDCARD), "overrides": overrides()}),
+    ("not-applied", C, {"probes": probe("certificate", "certificate", None, *http(404)),
+                        "routes": routes(UNLINKED, WILDCARD), "overrides": overrides()}),
+    ("not-applied", L, {"probes": RESET, "routes": routes(UNLINKED, WILDCARD), "overrides": overrides()}),
+    ("not-applied", L, {"routes": routes(UNLINKED, CONFIG, WILDCARD)}),
+    ("not-applied", L, {"routes": routes(GROUP, UNLINKED_CONFIG, WILDCARD)}),
     ("not-applied", L, {"routes": routes(UNLINKED, CONFIG, WILDCARD), "overrides": overrides()}),
     ("dangling", C, {"probes": RESET, "routes": routes(GROUP)}),
     ("dangling", L, {"routes": routes(GROUP, WILDCARD.replace("fallback-no-sni", "other"))}),
+    ("dangling", L, {"probes": RESET, "routes": routes(GROUP, WILDCARD.replace("fallback-no-sni", "other"))}),
     ("dangling", S, {"routes": routes(GROUP, whole=False)}),
     ("dangling", S, {"routes": routes(UNLINKED, whole=False), "overrides": overrides()}),
     ("no-wildcard", L, {"probes": RESET, "routes": routes(GROUP, whole=False)}),
@@ -136,6 +142,8 @@ NEGATIVES: list[tuple[str, dict[str, Any]]] = [
     ("not-linked", {"probes": probe("certificate", "certificate", None, *http(404, 404)), "routes": BOTH}),
     ("not-linked", {"probes": RESET, "routes": routes(UNLINKED)}),
     ("not-applied", {"probes": RESET, "routes": routes(GROUP, CONFIG, WILDCARD), "overrides": overrides()}),
+    ("not-applied", {"routes": routes(GROUP, CONFIG, WILDCARD)}),
+    ("not-applied", {"routes": routes(GROUP, UNLINKED_CONFIG.replace("acme-hyb-prod-grp", "acme-hyb-prod"), WILDCARD)}),
     ("dangling", {"routes": routes(GROUP, whole=False), "probes": SERVED}),  # it is in a file that was not given
     ("partial-vhosts", {"routes": BOTH, "overrides": overrides()}),
     ("selector", {"probes": RESET, "routes": BOTH}),
