@@ -145,8 +145,8 @@ def source_object(source: SourceReport) -> dict[str, object]:
 
 
 def finding_object(finding: Finding) -> dict[str, object]:
-    """One element of ``findings``."""
-    fix = finding.fix
+    """One element of ``findings``. ``fix`` is always an object: without one its explanation is empty, and there is nothing to apply."""
+    fix = finding.fix or Fix(explanation="")
     return {
         "id": finding.id,
         "severity": finding.severity.value,
@@ -154,7 +154,7 @@ def finding_object(finding: Finding) -> dict[str, object]:
         "summary": finding.summary,
         "evidence": [_evidence_object(each) for each in finding.evidence],
         "against": [_evidence_object(each) for each in finding.against],
-        "fix": None if fix is None else {"explanation": fix.explanation, "yaml": fix.yaml, "commands": list(fix.commands)},
+        "fix": {"explanation": fix.explanation, "yaml": fix.yaml, "commands": list(fix.commands)},
     }
 
 

@@ -95,7 +95,12 @@ def test_every_combination_of_evidence_is_judged_as_promised(evidence: EvidenceS
             assert each.confidence is Confidence.SUSPECTED
         assert each.summary
     assert exit_status(findings) in ({1} if any(each.judgement.at_fault for each in evidence.probes) else {0, 1, 3})
-    assert json.loads(json.dumps(findings_document(findings, ())))["schema"] == 1
+    document = json.loads(json.dumps(findings_document(findings, ())))
+    assert document["schema"] == 1
+    for each in document["findings"]:
+        assert {"id", "severity", "confidence", "summary", "evidence", "against", "fix"} == set(each)
+        assert {"explanation", "yaml", "commands"} == set(each["fix"])
+        assert all({"source", "file", "line", "text"} == set(one) for one in (*each["evidence"], *each["against"]))
 
 
 @given(_LOGS)
