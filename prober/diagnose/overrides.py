@@ -221,17 +221,28 @@ def _additional_gateways(root: Node, facts: OverridesFacts) -> Iterator[_Found]:
         return
     example = ", ".join(f'"{each}"' for each in linked[0].additional_gateways)
     for host in facts.virtual_hosts:
-        if not host.additional_gateways:
+        # One that demands client certificates is better not linked: see `_mtls_bypass`.
+        if not host.additional_gateways and host.tls_mode != "MUTUAL":
             text = f"virtualhost {host.name} lists no additionalGateways, {linked[0].name} does; add [{example}], else its hosts answer 404 without SNI"
             yield "partial-vhosts", host.line, text
 
 
 def _one_pair(_root: Node, facts: OverridesFacts) -> Iterator[_Found]:
-    linked = [host for host in facts.virtual_hosts if host.additional_gateways and host.certificate]
-    pairs = sorted({host.certificate for host in linked if host.certificate and not is_unresolved(host.certificate)})
-    if len(pairs) > 1:
-        text = f"virtualhosts with additionalGateways use different certificates ({', '.join(pairs)}); clients without SNI can get only one: share one pair"
-        yield "different-certificates", linked[-1].line, text
+    """Once clients without SNI are served, all hosts must have one pair: also those that are linked later."""
+    if not facts.linked:
+        return
+    hosts = [
+        host
+        for host in facts.virtual_hosts
+        if host.certificate and not is_unresolved(host.certificate) and (host.additional_gateways or host.tls_mode != "MUTUAL")
+    ]
+    for host in hosts[1:]:
+        if host.certificate != hosts[0].certificate:
+            text = (
+                f"virtualhost {host.name} uses another certificate ({host.certificate}) than {hosts[0].name} ({hosts[0].certificate}); "
+                "clients without SNI can get only one: share one pair"
+            )
+            yield "different-certificates", host.line, text
 
 
 def _mtls_bypass(_root: Node, facts: OverridesFacts) -> Iterator[_Found]:

@@ -71,6 +71,11 @@ class Route:
         open_name = self.enable_non_sni_client and any(map(is_unresolved, self.hostnames))
         return self.kind == ROUTE and (WILDCARD in self.hostnames or bool(open_name))
 
+    @property
+    def is_mutual(self) -> bool:
+        """Whether it demands client certificates: linked to a wildcard route that demands none, it would not."""
+        return any(port.tls_mode == "MUTUAL" for port in self.ports)
+
     def line_of(self, field: str) -> int:
         """The line of a field of the spec, or of the status; the object's own where it is not written."""
         return dict(self.lines).get(field, self.line)
@@ -232,12 +237,12 @@ def _lints(facts: RouteFacts) -> Iterator[Lint]:
         if route.additional_gateways and elsewhere and all(each and route.namespace for each in elsewhere):
             text = f"{route.kind} {route.name} lists a route of the namespace {', '.join(sorted(elsewhere))}; it must be in {route.namespace}"
             yield Lint("dangling", route.file, place, text)
-        if any(port.tls_mode == "MUTUAL" for port in route.ports) and not route.is_wildcard:
+        if route.is_mutual and not route.is_wildcard:
             yield from _mtls_lints(route, facts)
         if route.is_wildcard:
             yield from _wildcard_lints(route)
             yield from _certificate_lints(route, facts)
-        if route.kind == ROUTE and not route.is_wildcard and not route.additional_gateways and linked:
+        if route.kind == ROUTE and not (route.is_wildcard or route.is_mutual or route.additional_gateways) and linked:
             text = f"ApigeeRoute {route.name} lists no additionalGateways, others do ({', '.join(sorted(linked))}); without SNI its hosts answer 404"
             yield Lint("partial-vhosts", route.file, route.line, text)
 

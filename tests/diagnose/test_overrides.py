@@ -76,6 +76,28 @@ def test_each_lint_names_its_line(before: str, after: str, expected: tuple[str, 
     assert [expected] == lints(GOOD.replace(before, after, 1))
 
 
+TWO_MORE = """\
+- name: partners
+  sslSecret: partners
+  tlsMode: MUTUAL
+- name: shop
+  sslSecret: shop
+"""
+
+
+def test_a_host_that_demands_client_certificates_is_better_not_linked() -> None:
+    """It is no gap among the linked ones, nor must its certificate be theirs; a host that may be linked must have their pair before."""
+    assert [("different-certificates", 21), ("partial-vhosts", 21)] == sorted(lints(GOOD + TWO_MORE))
+    assert [] == lints(GOOD + TWO_MORE[: TWO_MORE.index("- name: shop")])
+
+
+def test_the_host_whose_certificate_differs_is_the_one_that_is_named() -> None:
+    """The second of three, between two that have the same pair."""
+    second = "- name: shop\n  sslSecret: shop\n  additionalGateways: [fallback-no-sni]\n"
+
+    assert [("different-certificates", 13)] == lints(GOOD.replace("- name: test-grp", f"{second}- name: test-grp"))
+
+
 def test_a_bad_indentation_costs_its_own_section_only() -> None:
     """The error has its line, and the sections around it are read all the same."""
     facts = read(GOOD.replace("  svcLoadBalancerIP", "   svcLoadBalancerIP: x\n svcLoadBalancerIP"))

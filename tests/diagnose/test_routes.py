@@ -83,6 +83,15 @@ def test_a_group_without_a_link_is_linted_only_where_others_have_one() -> None:
     assert [] == lints(second, WILDCARD)
 
 
+def test_a_route_that_demands_client_certificates_is_no_gap() -> None:
+    """Linking it would open it to clients without a certificate; neither the lint nor the cause asks for that."""
+    second = GROUP.replace("prod", "partners").replace("  additionalGateways: [fallback-no-sni]\n", "")
+    mutual = second.replace("mode: SIMPLE", "mode: MUTUAL")
+
+    assert "partial-vhosts" in told(routes=read(GROUP, second, WILDCARD))
+    assert "partial-vhosts" not in told(routes=read(GROUP, mutual, WILDCARD))
+
+
 def test_a_missing_route_is_only_missing_among_all_of_them() -> None:
     """In single files nothing says that there are no others."""
     assert [] == lints(GROUP)
