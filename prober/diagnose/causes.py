@@ -15,7 +15,7 @@ from prober.diagnose.causes_lints import lint_findings
 from prober.diagnose.evidence import EvidenceSet, ProbeFacts
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
-from prober.diagnose.wording import listed, probe_evidence
+from prober.diagnose.wording import known_problems, listed, probe_evidence
 from prober.model import Sni, Verdict
 
 __all__ = ["CAUSES", "diagnose", "exit_status"]
@@ -186,7 +186,9 @@ def _inconclusive(case: Case) -> Finding:
     )  # fmt: skip
     right = f"The wildcard route {case.working_wildcards[0].name} reads right, but n" if case.working_wildcards else "N"
     facts = [*case.accepts, *case.served_in_log, *case.rejected]
+    said = ""
     failing = [probe for probe in case.probes if probe.judgement.at_fault]
+    refused = [each for probe in failing for each in known_problems(probe)]
     what = f"{right}othing shows how clients without SNI fare{': ' + listed(unsure) if unsure else ''}"
     if case.requests.refused:
         what = (
@@ -196,14 +198,21 @@ def _inconclusive(case: Case) -> Finding:
         said = listed(f"{probe.where} ({', '.join(fault.value for fault in probe.judgement.faults)})" for probe in failing)
         unknown = f": {listed(unsure)}" if unsure else ""
         what = f"Something is wrong with {said}, and what was given does not tell the cause{unknown}"
+    certificate = bool(refused) and all(probe.judgement.verdict is Verdict.CERTIFICATE_INVALID for probe in failing)
+    if certificate:
+        what = f"Clients that send a name refuse the certificate of {said}: this is no matter of SNI"
     return Finding(
         id="inconclusive",
         severity=Severity.WARNING if failing or case.requests.refused else Severity.INFO,
         confidence=Confidence.SUSPECTED,
         summary=f"{what}.{noise} Missing: {'; '.join(missing) or 'a client without SNI that is served'}.",
-        evidence=tuple(dict.fromkeys((*facts[:4], *case.requests.refused, *(probe_evidence(probe) for probe in case.probes)))),
+        evidence=tuple(
+            dict.fromkeys((*facts[:4], *refused, *case.requests.refused, *(probe_evidence(probe) for probe in case.probes)))
+        ),
         fix=Fix(
-            explanation="Give prober what is missing; the probe says when the ingress is well."
+            explanation="Replace the certificate of the known name; the probe says when it is accepted."
+            if certificate
+            else "Give prober what is missing; the probe says when the ingress is well."
             if judged
             else "Probe the ingress with a known name.",
             commands=(Remedy(case).prove(),),

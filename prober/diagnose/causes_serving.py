@@ -16,7 +16,7 @@ from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers, near_miss
 from prober.diagnose.logs import SourceKind, Tally, kind_of
 from prober.diagnose.routes import Route
-from prober.diagnose.wording import default_problems, listed, probe_evidence, route_evidence
+from prober.diagnose.wording import default_problems, known_problems, listed, probe_evidence, route_evidence
 from prober.model import Handshake, Outcome, Sni, Verdict
 
 __all__ = ["secret", "stale_route", "unknown_name", "wrong_default_cert"]
@@ -263,13 +263,20 @@ def wrong_default_cert(case: Case) -> Iterator[Finding]:
         if used and (len(used) > 1 or _credential(route) not in used)
     ]
     problems = [default_problems(probe) for probe in case.probes if default_problems(probe)]
+    with_name = [
+        each
+        for probe in case.probes
+        if Verdict.NON_SNI_WRONG_CERTIFICATE in probe.judgement.faults
+        for each in known_problems(probe)
+    ]
+    alike = " With SNI the certificate is refused, too: that comes first, and is no matter of SNI." if with_name else ""
     remedy = Remedy(case)
     route = case.working_wildcards[0] if case.working_wildcards else None
     text = "Present one certificate that covers all hostnames of all environment groups (one pair for the port), and renew it in time."
     yield found(
         "wrong-default-cert",
-        f"Clients without SNI get a certificate that they refuse: {listed(problems[0], 3)}.",
-        active=active,
+        f"Clients without SNI get a certificate that they refuse: {listed(problems[0], 3)}.{alike}",
+        active=(*active, *with_name),
         config=config,
         fix=remedy.repair_route(route, text) if route is not None else Fix(explanation=text, commands=(remedy.prove(),)),
     )

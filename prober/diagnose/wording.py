@@ -10,7 +10,7 @@ from prober.diagnose.logs import Tally, kind_of
 from prober.diagnose.routes import Route
 from prober.model import Handshake, Outcome, Sni
 
-__all__ = ["default_problems", "hello_text", "listed", "probe_evidence", "route_evidence", "source_evidence"]
+__all__ = ["default_problems", "hello_text", "known_problems", "listed", "probe_evidence", "route_evidence", "source_evidence"]
 
 
 def listed(names: Iterable[str], most: int = 4) -> str:
@@ -86,3 +86,16 @@ def default_problems(probe: ProbeFacts) -> tuple[str, ...]:
     product = (f"the default certificate of {judged.default_of}",) if judged.default_of else ()
     subject = (f"it got the certificate of {judged.certificates[0].subject or 'nobody'}",)
     return (*subject, *product, *judged.certificate_problems)
+
+
+def known_problems(probe: ProbeFacts) -> tuple[Evidence, ...]:
+    """What is wrong with the certificates that the known names got."""
+    pairs = zip(probe.differential.handshakes, probe.judgement.handshakes, strict=True)
+    return tuple(
+        Evidence(
+            source="probe",
+            text=f"{probe.where}: with server_name {handshake.server_name}: {'; '.join(judged.certificate_problems)}",
+        )
+        for handshake, judged in pairs
+        if handshake.sni is Sni.KNOWN and judged.certificate_problems
+    )

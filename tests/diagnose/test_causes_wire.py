@@ -259,3 +259,15 @@ def test_a_log_alone_says_that_it_seems_so() -> None:
         "35.191.0.9 sends no server name"
         in told(capture=capture(flow(None, FlowEnd.RESET, client=BALANCER)))["client-no-sni"].summary
     )
+
+
+def test_a_certificate_that_known_names_refuse_is_told_with_its_reason() -> None:
+    """Alone it is no matter of SNI, and is said so; where clients without SNI refuse it as well, both are shown."""
+    alone = told(probes=probe("expired", "certificate"))["inconclusive"]
+    both = told(probes=probe("expired", "expired"))["wrong-default-cert"]
+
+    assert "no matter of SNI" in alone.summary
+    assert any(f"with server_name {KNOWN}: " in each.text and "expired" in each.text for each in alone.evidence)
+    assert "With SNI the certificate is refused, too" in both.summary
+    assert any(f"with server_name {KNOWN}: " in each.text for each in both.evidence)
+    assert "With SNI" not in told(probes=probe("certificate", "expired"))["wrong-default-cert"].summary
