@@ -234,6 +234,8 @@ def run(args: argparse.Namespace) -> int:
     sources = ("probes", "files", "logs", "capture", "live", "routes", "overrides")
     if not any(words.get(each) for each in sources) and not words.get("kubernetes"):
         raise UsageError("nothing to look at; `prober diagnose --help` has examples")
+    if words.get("follow") and "-" in words["logs"] and len(words["logs"]) > 1:
+        raise UsageError("standard input (-) is followed alone")
     if sum(words[each].count("-") for each in ("files", "logs", "capture", "routes", "overrides") if words.get(each)) > 1:
         raise UsageError("standard input (-) can be read once")
 

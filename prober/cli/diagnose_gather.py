@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,7 @@ from prober.diagnose.collect_files import Input, InputError, Kind, recognise
 from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
 from prober.diagnose.evidence_capture import flow_groups
 from prober.diagnose.findings import Lint, SourceReport
-from prober.diagnose.log_blocks import analyse_blocks
+from prober.diagnose.log_blocks import BlockCounter
 from prober.diagnose.logs import LogFacts
 from prober.diagnose.manifest import Manifest, read_manifests
 from prober.diagnose.overrides import OverridesFacts, is_overrides, read_overrides
@@ -24,7 +25,7 @@ from prober.diagnose.routes import RouteFacts, has_routes, read_routes
 if TYPE_CHECKING:
     from prober.cli.diagnose_cluster import ApiServer  # with httpx; only who asks a cluster pays for it
 
-__all__ = ["Gathered"]
+__all__ = ["Gathered", "LogReading"]
 
 _MOST_FLAWS = 20
 """Mistakes that are told of a file of which nothing could be read: what is no YAML at all has as many as it has lines."""
@@ -106,24 +107,20 @@ class Gathered:
 
     def read_log(self, name: str, blocks: Iterable[str], kind: str = "logs") -> None:
         """Count one log, given in blocks of one or more whole lines."""
-        facts = self.logs = self.logs if self.logs is not None else LogFacts()
-        before = (facts.lines, facts.entries, facts.damaged_count)
+        reading = self.reading(name, kind)
         error = None
         try:
-            analyse_blocks(blocks, facts)
+            for block in blocks:
+                reading.add(block)
         except (InputError, ClusterError) as failure:
             error = str(failure)
-        read, entries, damaged = facts.lines - before[0], facts.entries - before[1], facts.damaged_count - before[2]
-        broken = f", {damaged:,} damaged (first in line {facts.damaged[0]})" if damaged and facts.damaged else ""
+        reading.finish(error)
+
+    def reading(self, name: str, kind: str = "logs") -> LogReading:
+        """A log of which more will come; several may be read at a time."""
+        facts = self.logs = self.logs if self.logs is not None else LogFacts()
         self.log_names.append(name)
-        self.reports.append(
-            SourceReport(
-                kind=kind,
-                name=name,
-                error=error,
-                summary=f"{read:,} line{'s' * (read != 1)}, {entries:,} of the access log{broken}",
-            )
-        )
+        return LogReading(name, kind, facts, self.reports)
 
     def _capture(self, source: Input) -> None:
         follower = Follower()
@@ -207,6 +204,42 @@ class Gathered:
     def failed(self, kind: str, name: str, error: str) -> None:
         """Name a source that could not be read."""
         self.reports.append(SourceReport(kind=kind, name=name, error=error))
+
+
+class LogReading:
+    """One log while it is read: its share of all that is counted, and the report on it in the end."""
+
+    def __init__(self, name: str, kind: str, facts: LogFacts, reports: list[SourceReport]) -> None:
+        self._name, self._kind = name, kind
+        self._facts, self._reports = facts, reports
+        self._counter = BlockCounter(facts)
+        self._counted = (0, 0, 0)
+        self._first_damaged: int | None = None
+
+    def add(self, block: str) -> None:
+        """Count a block of whole lines."""
+        with self._counting():
+            self._counter.add(block)
+
+    def finish(self, error: str | None = None) -> None:
+        """No more will come; ``error`` says why, where that was not to be."""
+        with self._counting():
+            self._counter.finish()
+        read, entries, damaged = self._counted
+        first = f" (first in line {self._first_damaged})" if self._first_damaged is not None else ""
+        broken = f", {damaged:,} damaged{first}" if damaged else ""
+        summary = f"{_counted(read, 'line')}, {entries:,} of the access log{broken}"
+        self._reports.append(SourceReport(kind=self._kind, name=self._name, error=error, summary=summary))
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[None]:
+        facts, known = self._facts, len(self._facts.damaged)
+        before = (facts.lines, facts.entries, facts.damaged_count)
+        yield
+        after = (facts.lines, facts.entries, facts.damaged_count)
+        self._counted = tuple(has + now - was for has, now, was in zip(self._counted, after, before, strict=True))  # type: ignore[assignment]
+        if self._first_damaged is None and len(facts.damaged) > known:
+            self._first_damaged = facts.damaged[known]
 
 
 def _written(source: Input) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from prober.cli.diagnose_gather import Gathered
@@ -19,19 +18,15 @@ from prober.cli.terminal import Terminal
 from prober.diagnose.capture_document import capture_object
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.causes import diagnose, exit_status
-from prober.diagnose.collect_files import Input, InputError
 from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.findings import Finding, findings_document
 from prober.diagnose.log_document import log_object
-from prober.diagnose.log_lines import MAX_PENDING
 from prober.report import result_object
 
 __all__ = ["carry_out"]
 
 _EXIT_USAGE, _EXIT_UNSURE = 2, 3
-_POLL = 0.5
-"""Seconds between two looks at the end of a growing log."""
 
 
 def carry_out(args: argparse.Namespace) -> int:
@@ -100,11 +95,13 @@ def _gather(args: argparse.Namespace) -> Gathered:
 
         gathered.add_capture(args.live, *watch(args.live))
     for kind in ("logs", "capture", "routes", "overrides"):
+        if kind == "logs" and words.get("follow"):
+            from prober.cli.diagnose_follow import follow
+
+            follow(words["logs"], gathered)
+            continue
         for path in words.get(kind) or ():
-            if kind == "logs" and words.get("follow"):
-                _follow(path, gathered)
-            else:
-                gathered.read(path, kind)
+            gathered.read(path, kind)
     for path in words.get("files") or ():
         gathered.read(path, None)
     if words.get("kubernetes"):
@@ -126,60 +123,3 @@ def _probe_plan(args: argparse.Namespace) -> ProbePlan:
         http=args.http,
         agent=args.http_agent,
     )
-
-
-def _follow(path: str, gathered: Gathered) -> None:
-    """Read a log while it grows, and say on standard error who is turned away; Ctrl-C ends it, and the result is printed."""
-    try:
-        source = Input(path)
-    except InputError as error:
-        gathered.failed("logs", path, str(error))
-        return
-    gathered.read_log(source.name, _growing(source, gathered))
-
-
-def _growing(source: Input, gathered: Gathered) -> Iterator[str]:
-    """The lines as they come, also of the file that takes the place of a rotated one."""
-    told: dict[str, int] = {}
-    rest = b""
-    try:
-        while True:
-            block = source.stream().read1(1 << 16)  # type: ignore[attr-defined]
-            if block:
-                whole, newline, after = block.rpartition(b"\n")
-                if newline:
-                    yield (rest + whole).decode("utf-8", "replace")
-                    rest = after
-                else:
-                    rest += block
-                if len(rest) > MAX_PENDING:
-                    yield rest.decode("utf-8", "replace")
-                    rest = b""
-                continue
-            _tell(gathered, told)
-            if source.path == "-":
-                break
-            if source.moved:
-                with contextlib.suppress(InputError):
-                    fresh = Input(source.path)
-                    source.close()
-                    source = fresh
-                    continue
-            time.sleep(_POLL)
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-    finally:
-        source.close()
-    if rest:
-        yield rest.decode("utf-8", "replace")
-
-
-def _tell(gathered: Gathered, told: dict[str, int]) -> None:
-    facts = gathered.logs
-    for source, tally in list({} if facts is None else facts.rejected_without_sni.items()):
-        if tally.count != told.get(source):
-            told[source] = tally.count
-            print(
-                f"{tally.last or time.strftime('%H:%M:%S')}  {source}  no server name, no filter chain ({tally.count} so far)",
-                file=sys.stderr,
-            )

@@ -19,7 +19,7 @@ from prober.diagnose.access_log import Dialect, split_remote
 from prober.diagnose.log_lines import LineReader, LogLine, is_wrapped
 from prober.diagnose.logs import FILTER_CHAIN_NOT_FOUND, OTHERS, LogFacts, bump, count_line, count_source
 
-__all__ = ["analyse_blocks"]
+__all__ = ["BlockCounter", "analyse_blocks"]
 
 _Row = tuple[str, ...]
 
@@ -63,33 +63,55 @@ class _Template:
 
 def analyse_blocks(blocks: Iterable[str], facts: LogFacts) -> LogFacts:
     """Count a log, given as blocks of whole lines without the last line's end. Counts the same as `logs.analyse` does."""
-    reader = LineReader()
-    template: _Template | None = None
-    learned = number = 0
+    counter = BlockCounter(facts)
     for block in blocks:
+        counter.add(block)
+    counter.finish()
+    return facts
+
+
+class BlockCounter:
+    """Counts one log, block by block as they come; several logs, each with a counter of its own, may be counted into the same facts."""
+
+    def __init__(self, facts: LogFacts) -> None:
+        self._facts = facts
+        self._reader = LineReader()
+        self._template: _Template | None = None
+        self._learned = self._number = 0
+
+    def add(self, block: str) -> None:
+        """Count a block of whole lines, without the last line's end."""
+        facts, reader, template = self._facts, self._reader, self._template
         rows: list[_Row] = [] if template is None or reader.waiting else template.rows(block)
         if template is not None and rows and len(rows) == block.count("\n") + 1 and all(map(template.matched, rows)):
-            number += len(rows)
+            self._number += len(rows)
             _count_rows(facts, template, rows)
-            continue
+            return
         lines = block.split("\n")
         if len(rows) != len(lines):
             rows = [()] * len(lines)
         before, alike = template, []
         for line, row in zip(lines, rows, strict=True):
-            number += 1
+            self._number += 1
             if row and before is not None and before.matched(row) and not reader.waiting:
                 alike.append(row)
                 continue
-            for each in reader.line(number, line):
+            for each in reader.line(self._number, line):
                 count_line(facts, each)
-                if learned < _MOST_TEMPLATES and (keys := _keys(each, line)) and (template is None or keys != template.keys):
-                    template, learned = _Template(keys), learned + 1
+                if (
+                    self._learned < _MOST_TEMPLATES
+                    and (keys := _keys(each, line))
+                    and (template is None or keys != template.keys)
+                ):
+                    template = self._template = _Template(keys)
+                    self._learned += 1
         if before is not None:
             _count_rows(facts, before, alike)
-    for each in reader.finish():
-        count_line(facts, each)
-    return facts
+
+    def finish(self) -> None:
+        """Count what is still pending: no more will come."""
+        for each in self._reader.finish():
+            count_line(self._facts, each)
 
 
 def _keys(read: LogLine, line: str) -> tuple[str, ...]:

@@ -7,11 +7,9 @@ import contextlib
 import gzip
 import json
 import os
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -168,50 +166,6 @@ def test_standard_input_is_read_once(arguments: tuple[str, ...], here: Path, cap
     """Whichever options name it twice: the second would be empty, and that is said before anything is read."""
     assert 2 == main(["diagnose", "all", *arguments])
     assert "can be read once" in capfd.readouterr().err
-
-
-def test_a_growing_log_is_followed(here: Path) -> None:
-    """Each client is told when its line comes, and Ctrl-C prints the result."""
-    command = [sys.executable, "-m", "prober", "diagnose", "logs", "--follow", "a", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert process.stdout is not None
-        first = process.stderr.readline()
-        with (here / "a").open("a") as log:
-            log.write(typed(remote_address="10.0.0.9:1") + "\n")
-        second = process.stderr.readline()
-        time.sleep(0.1)
-        os.kill(process.pid, signal.SIGINT)
-        document = json.loads(process.stdout.read())
-
-    assert "10.0.0.7" in first
-    assert "10.0.0.9" in second
-    assert 2 == document["logs"]["entries"]
-
-
-@pytest.mark.parametrize("how", ["renamed", "cut off"])
-def test_a_log_is_followed_through_its_rotation(how: str, here: Path) -> None:
-    """The file gets another name and a new one takes its place, or it is cut off: the lines of both are counted, once."""
-    command = [sys.executable, "-m", "prober", "diagnose", "logs", "--follow", "a", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert process.stdout is not None
-        first = process.stderr.readline()
-        if how == "renamed":
-            (here / "a").rename(here / "a.1")
-            (here / "a").write_text(typed(remote_address="10.0.0.9:1") + "\n")
-        else:
-            (here / "a").write_text("short\n")
-            time.sleep(1.0)
-            with (here / "a").open("a") as log:
-                log.write(typed(remote_address="10.0.0.9:1") + "\n")
-        second = process.stderr.readline()
-        os.kill(process.pid, signal.SIGINT)
-        document = json.loads(process.stdout.read())
-
-    assert "10.0.0.7" in first
-    assert "10.0.0.9" in second
-    assert 2 == document["logs"]["entries"]
 
 
 def test_what_is_empty_binary_or_a_directory_is_said_to_be(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
