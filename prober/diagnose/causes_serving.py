@@ -48,8 +48,9 @@ def secret(case: Case) -> Iterator[Finding]:
         active=(*case.resets, *(unlogged if case.resets else ())),
         # That the route reads right is what makes the reset a matter of the Secret; without a trace of it, it confirms nothing.
         config=(*absent, *issues, *((_right(route),) if shown else ())),
-        log=(*(() if shown else (_right(route),)), *_unlike_others(case, route, name)),
-        against=(*_present_secret(case, name), *case.other_resets, *case.accepts),
+        log=_unlike_others(case, route, name),
+        # What reads right contradicts what was seen, as long as nothing shows why.
+        against=(*_present_secret(case, name), *(() if shown else (_right(route),)), *case.other_resets, *case.accepts),
         fix=_recreate(case, name, route),
         at_most=Confidence.CONFIRMED if shown else Confidence.SUSPECTED,
     )
@@ -160,8 +161,8 @@ def stale_route(case: Case) -> Iterator[Finding]:
         summary,
         active=(*(case.resets if concerned else ()), *unlinked),
         config=(*told, *right) if stale or logged else (),
-        log=(*(() if stale or logged else right), *logged, *(case.rejected if concerned else ())),
-        against=(*case.other_resets, *case.accepts) if concerned else (),
+        log=(*logged, *(case.rejected if concerned else ())),
+        against=(*(() if stale or logged else right), *case.other_resets, *case.accepts) if concerned else (),
         fix=Remedy(case).reapply("Apply again; if the state stays, read the watcher's log and restart the ingress manager."),
         at_most=Confidence.CONFIRMED if shown else Confidence.LIKELY if stale or ignored or remains else Confidence.SUSPECTED,
     )

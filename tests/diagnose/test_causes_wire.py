@@ -82,7 +82,7 @@ def test_a_secret_of_another_name_is_a_hint_and_no_proof_that_it_is_missing() ->
 
     for cause in ("secret", "stale-route"):
         assert Confidence.SUSPECTED is findings[cause].confidence
-        assert any("has host '*', enableNonSniClient true" in each.text for each in findings[cause].evidence)
+        assert any("has host '*', enableNonSniClient true" in each.text for each in findings[cause].against)
     assert any("names the Secret old-cert" in each.text for each in findings["secret"].evidence)
     assert "may have" in findings["secret"].summary
 
