@@ -11,7 +11,7 @@ from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severit
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.logs import NOISE_LINES, SourceKind, kind_of
 from prober.diagnose.sources import range_of
-from prober.diagnose.wording import listed, probe_evidence
+from prober.diagnose.wording import listed, probe_evidence, route_evidence
 from prober.model import Outcome, Sni
 
 __all__ = ["client_no_sni", "middlebox", "not_tls", "sni_stripped"]
@@ -54,7 +54,12 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
         active=active,
         config=strict,
         log=log,
-        against=[each for each in case.other_resets if each.source == "capture"] if active else (),
+        # Where a route takes such clients, those that the log turns away may well be no TLS.
+        against=[each for each in case.other_resets if each.source == "capture"]
+        if active
+        else [
+            route_evidence(route, "takes clients without SNI, as it reads", route.flag_line) for route in case.working_wildcards
+        ],
         severity=None if active else Severity.WARNING,
         fix=Fix(
             explanation=f"{_CLIENTS} Or serve such clients: a wildcard route with enableNonSniClient.",

@@ -271,3 +271,11 @@ def test_a_certificate_that_known_names_refuse_is_told_with_its_reason() -> None
     assert "With SNI the certificate is refused, too" in both.summary
     assert any(f"with server_name {KNOWN}: " in each.text for each in both.evidence)
     assert "With SNI" not in told(probes=probe("certificate", "expired"))["wrong-default-cert"].summary
+
+
+def test_a_route_that_takes_clients_without_a_name_speaks_against_the_log() -> None:
+    """The configuration says that they are served, the log that some are not: they may be no TLS, and both are told."""
+    findings = told(logs=log(entry(remote_address="10.0.0.7:1")), routes=routes(GROUP, WILDCARD))
+
+    assert any("takes clients without SNI" in each.text for each in findings["client-no-sni"].against)
+    assert "not-tls" in findings
