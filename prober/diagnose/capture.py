@@ -1,7 +1,8 @@
 """What a packet capture says about ClientHellos: who sent one without a name, how each flow ended, and who ended it. Pure.
 
-One ClientHello is one client's handshake, however often it was captured: its 32 random bytes tell it from every other, so that the
-copies of ``-i any``, of both sides of an address translation or a tunnel, and retransmissions count once.
+One ClientHello is one client's handshake, however often it was captured: its 32 random bytes, its sequence number, and that it goes to
+another server under another address tell the copies of ``-i any``, of both sides of an address translation or a tunnel, and
+retransmissions, which count once. Who sends bytes of others anew, to the same server, is a client of his own.
 
 Memory is bounded: `MAX_LIVE` flows are followed at a time (the one that was silent longest is closed first), `MAX_HELLOS` hellos are
 kept one by one, and each table has as many rows at most; the rest is only counted.
@@ -51,6 +52,7 @@ _TTL_TOLERANCE = 1
 _MAX_STEPS = 8
 
 _OTHERS = "(others)"
+_Side = tuple[bytes, int]
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -61,7 +63,8 @@ class Follower:
         self.facts = CaptureFacts()
         self._live: OrderedDict[bytes, Flow] = OrderedDict()
         self._index: dict[bytes, Flow] = {}
-        self._seen: OrderedDict[bytes, int | None] = OrderedDict()
+        # By random and sequence number: the place among the hellos (None: behind the last), and the two ends.
+        self._seen: OrderedDict[tuple[bytes, int], tuple[int | None, _Side, _Side]] = OrderedDict()
         self._tls_ports: set[tuple[bytes, int]] = set()
         # By client, its port, the second, and what it spoke: of several (server, turned away), copies of one connection, the last.
         self._suspects: dict[tuple[str, int, int, str], tuple[tuple[bytes, int], bool]] = {}
@@ -209,10 +212,12 @@ class Follower:
 
     def _record(self, flow: Flow, hello: ClientHello, client: str) -> None:
         ending, tls_alert = _ending(flow, self._waited(flow.hello_time or flow.last_time))
-        index = self._seen.get(hello.random, -1)
-        if index != -1:
-            self._copy(index, ending, tls_alert, flow)
-            return
+        key = hello.random, flow.to_server.start
+        if (first := self._seen.get(key)) is not None:
+            index, first_client, first_server = first
+            if first_server != flow.server or first_client == flow.client:
+                self._copy(index, ending, tls_alert, flow)
+                return
         facts = self.facts
         versions, alpn, fingerprint = self._offered(hello)
         ended = flow.first_answer_time or flow.rst_time
@@ -235,7 +240,7 @@ class Follower:
             via=None if flow.via is None else flow.via.value,
         )
         self._count(record, +1)
-        self._seen[hello.random] = len(facts.hellos) if len(facts.hellos) < MAX_HELLOS else None
+        self._seen[key] = (len(facts.hellos) if len(facts.hellos) < MAX_HELLOS else None), flow.client, flow.server
         if len(self._seen) > 4 * MAX_HELLOS:
             self._seen.popitem(last=False)
         if len(facts.hellos) < MAX_HELLOS:

@@ -48,6 +48,11 @@ class Stream:
             self._base = sequence & 0xFFFFFFFF
 
     @property
+    def start(self) -> int:
+        """The sequence number of the first byte; 0 before anything was seen."""
+        return self._base or 0
+
+    @property
     def end(self) -> int | None:
         """The sequence number behind the last contiguous byte; None before anything was seen."""
         return None if self._base is None else (self._base + len(self.data)) & 0xFFFFFFFF

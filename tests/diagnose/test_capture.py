@@ -163,6 +163,16 @@ def test_copies_of_one_hello_count_once() -> None:
     assert {(CLIENT, Ending.RESET_BY_SERVER): 1} == dict(found.without_name)
 
 
+@pytest.mark.parametrize(("client", "port"), [("192.0.2.8", 40000), (CLIENT, 40001), ("192.0.2.8", 40001)])
+def test_the_same_bytes_of_another_client_are_another_hello(client: str, port: int) -> None:
+    """A replayed hello, or a broken random number generator: who sends it to the same server is counted for himself."""
+    wire = hello()
+    found = facts([*handshake(wire, "rst"), *handshake(wire, "rst", client=client, port=port)])
+
+    assert 2 == sum(found.without_name.values())
+    assert [1, 1] == [each.copies for each in found.hellos]
+
+
 def test_a_capture_that_begins_in_the_middle_still_shows_the_hello() -> None:
     """Without SYN the hello itself says who the client is."""
     [found] = facts(handshake(hello(), "rst")[3:]).hellos
