@@ -52,7 +52,11 @@ def secret(case: Case) -> Iterator[Finding]:
         # What reads right contradicts what was seen, as long as nothing shows why.
         against=(*_present_secret(case, name), *(() if shown else (_right(route),)), *case.other_resets, *case.accepts),
         fix=_recreate(case, name, route),
-        at_most=Confidence.CONFIRMED if shown else Confidence.SUSPECTED,
+        at_most=Confidence.SUSPECTED
+        if not shown
+        else Confidence.CONFIRMED
+        if absent or issues or _all_pods(case)
+        else Confidence.LIKELY,
     )
 
 
@@ -102,8 +106,16 @@ def _canaries(case: Case) -> tuple[tuple[Evidence, ...], tuple[Evidence, ...]]:
             logged.append(Evidence(source="logs", text=text))
         elif end is not None and end.timestamp() > hello.started:
             text = f"the probe's name {hello.server_name} was reset and is not in the log, which goes on until {logs.span.last}"
+            if not _all_pods(case):
+                text += f", but is of {len(logs.pods) or 1} of the {len(case.evidence.cluster.pods if case.evidence.cluster else ())} pods"
             unlogged.append(Evidence(source="logs", text=text))
     return tuple(unlogged), tuple(logged)
+
+
+def _all_pods(case: Case) -> bool:
+    """Whether the log is, as far as one sees, of all pods that the probe may have come to."""
+    cluster = case.evidence.cluster
+    return case.logs is None or cluster is None or len(cluster.pods) <= max(len(case.logs.pods), 1)
 
 
 def _unlike_others(case: Case, route: Route, name: str) -> tuple[Evidence, ...]:

@@ -224,7 +224,12 @@ def test_a_canary_that_was_reset_and_not_logged_tells_a_missing_secret_from_a_mi
     silent = told(probes=reset, routes=BOTH, logs=log(later))
     logged = told(probes=reset, routes=BOTH, logs=log(later, entry(sni_host=CANARY)))
 
+    pods = cluster(pods=tuple(Pod(f"gateway-{n}", (("app", "apigee-ingressgateway"),), ready=True) for n in (1, 2)))
+    half = told(probes=reset, routes=BOTH, logs=log(later), cluster=pods)
+
     assert silent["secret"].confidence is C
+    assert half["secret"].confidence is L  # the other pod may have logged it
+    assert any("1 of the 2 pods" in each.text for each in half["secret"].evidence)
     assert "stale-route" not in silent
     assert logged["stale-route"].confidence is C
     assert "secret" not in logged
