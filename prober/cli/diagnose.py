@@ -175,7 +175,11 @@ def _probing(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--http-path", dest="http", type=_path, metavar="PATH", help="GET this path instead")
     how.add_argument(
-        "--http-agent", default="GoogleHC/1.0", metavar="TEXT", help="User-Agent of that request (default: %(default)s)"
+        "--http-agent",
+        default="GoogleHC/1.0",
+        type=_agent,
+        metavar="TEXT",
+        help="User-Agent of that request (default: %(default)s)",
     )
     how.add_argument("--timeout", type=seconds, default=5.0, metavar="SECONDS", help="deadline of a handshake (default: 5)")
     how.add_argument("--ca-file", metavar="FILE", help="trust anchors, PEM (default: the system's)")
@@ -225,6 +229,12 @@ def _since(text: str) -> str:
 def _path(text: str) -> str:
     if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text:
         raise argparse.ArgumentTypeError(f"{text!r} is no path; write /healthz/ingress")
+    return text
+
+
+def _agent(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or text != text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} cannot stand in a header; write printable ASCII, as GoogleHC/1.0")
     return text
 
 

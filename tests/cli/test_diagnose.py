@@ -208,6 +208,13 @@ def test_a_terminal_sees_a_progress_bar_and_colour_unless_it_wants_none(environm
     assert (b"\x1b[1m" in said) is not ("NO_COLOR" in environment)
 
 
+@pytest.mark.parametrize("agent", ["a\r\nX-Other: b", "\u00e9", " a"])
+def test_an_agent_that_no_header_can_hold_is_a_usage_error(agent: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Said before anything is sent, with what to write; never a traceback, nor a header of the operator's by accident."""
+    assert 2 == main(["diagnose", "probe", "127.0.0.1", "--http", "--http-agent", agent])
+    assert "cannot stand in a header" in capfd.readouterr().err
+
+
 def test_http_swallows_no_target_and_calls_no_api_unless_told(capfd: pytest.CaptureFixture[str]) -> None:
     """The path that the ingress answers itself is meant, unless another is named; what is no path is refused."""
     parser = build_parser()
