@@ -19,6 +19,8 @@ __all__ = ["report"]
 _PAINT = {Severity.CRITICAL: Paint.BAD, Severity.WARNING: Paint.UNSURE, Severity.INFO: Paint.FAINT}
 _INDENT = "  "
 _LABEL = 9
+_SHOWN = 12
+"""Pieces of evidence of a finding; who has a hundred places to mend has seen enough by then, and goes through them with a program."""
 
 
 def report(
@@ -69,8 +71,12 @@ def _finding(finding: Finding, terminal: Terminal, shown: set[tuple[str | None, 
     )
     standing = f"{finding.severity.value}, {finding.confidence.value}"
     yield terminal.paint(f"{mark} {finding.id}", Paint.STRONG, paint) + terminal.paint(f"  {standing}", Paint.FAINT)
-    for each in finding.evidence:
-        yield from _labelled("evidence" if each is finding.evidence[0] else "", _place(each), terminal)
+    for place, each in enumerate(finding.evidence):
+        if place == _SHOWN and len(finding.evidence) > _SHOWN + 1:
+            left = f"and {len(finding.evidence) - _SHOWN:,} more (--format json has them all)"
+            yield from _labelled("", left, terminal)
+            break
+        yield from _labelled("evidence" if not place else "", _place(each), terminal)
     for each in finding.against:
         yield from _labelled("against" if each is finding.against[0] else "", _place(each), terminal, Paint.UNSURE)
     yield from _labelled("cause", printable(finding.summary), terminal, Paint.STRONG)

@@ -27,7 +27,7 @@ Labels = tuple[tuple[str, str], ...]
 _LOWERED = {Confidence.CONFIRMED: Confidence.LIKELY, Confidence.LIKELY: Confidence.SUSPECTED}
 _TURNED_AWAY = frozenset({FlowEnd.RESET, FlowEnd.CLOSED})
 _SHOWN = 6
-"""Pieces of evidence of one kind that are shown; a hundred like lines prove no more than six."""
+"""Pieces of evidence of one kind that are given; a hundred like connections prove no more than six."""
 
 
 def found(
@@ -49,7 +49,8 @@ def found(
     likely; never above ``at_most``, for what something else would explain as well. Without a severity: *critical* where clients
     were seen failing on the wire, else *warning*.
     """
-    active, config, log, against = (tuple(each)[:_SHOWN] for each in (active, config, log, against))
+    active, log, against = (tuple(each)[:_SHOWN] for each in (active, log, against))
+    config = tuple(config)  # each place is to be mended
     confidence = Confidence.CONFIRMED if active and config else Confidence.LIKELY if active or config else Confidence.SUSPECTED
     if against and not (active and confidence is Confidence.LIKELY):
         confidence = _LOWERED.get(confidence, confidence)

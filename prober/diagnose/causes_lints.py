@@ -17,9 +17,14 @@ _SHOWN = 6
 
 def lint_findings(case: Case, causes: Iterable[Finding]) -> list[Finding]:
     """The lints that no cause has told already at the same place."""
+    causes = tuple(causes)
     told = {(each.id, evidence.file, evidence.line) for each in causes for evidence in each.evidence}
+    # What a cluster's objects say has no line: there a cause tells all that have its mistake.
+    told_of_cluster = {each.id for each in causes for evidence in each.evidence if evidence.source == "kubernetes"}
     lints: dict[tuple[str, str], list[Lint]] = {}
     for source, lint in _all(case):
+        if lint.file.startswith("kubernetes:") and lint.id in told_of_cluster:
+            continue
         if (lint.id, lint.file, lint.line) not in told:
             lints.setdefault((lint.id, source), []).append(lint)
     return [_finding(case, name, source, places) for (name, source), places in lints.items()]

@@ -244,7 +244,7 @@ def _lints(facts: RouteFacts) -> Iterator[Lint]:
             yield from _certificate_lints(route, facts)
         if route.kind == ROUTE and not (route.is_wildcard or route.is_mutual or route.additional_gateways) and linked:
             text = f"ApigeeRoute {route.name} lists no additionalGateways, others do ({', '.join(sorted(linked))}); without SNI its hosts answer 404"
-            yield Lint("partial-vhosts", route.file, route.line, text)
+            yield Lint("partial-vhosts", route.file, place, text)
 
 
 def _wildcard_lints(route: Route) -> Iterator[Lint]:

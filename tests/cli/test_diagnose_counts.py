@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from prober.cli.diagnose_counts import capture_lines, log_lines
+from prober.cli.diagnose_text import report
 from prober.cli.terminal import Terminal
 from prober.diagnose.capture_facts import CaptureFacts
+from prober.diagnose.evidence import EvidenceSet
+from prober.diagnose.findings import Confidence, Evidence, Finding, Severity
 from prober.diagnose.log_lines import LogLine, read_lines
 from prober.diagnose.logs import analyse, count_line
 from tests.diagnose.log_samples import typed
@@ -35,3 +38,14 @@ def test_a_long_path_leaves_the_counts_on_their_line() -> None:
 
     assert len(first) <= 80
     assert first.endswith(": 835,149 packets, 2001-09-09 01:46:40 to 2004-11-09 11:33:20")
+
+
+def test_a_hundred_places_are_counted_and_a_dozen_shown() -> None:
+    """Who has so many to mend goes through them with a program; the text says where the others are."""
+    places = tuple(Evidence(source="routes", file="r.yaml", line=line, text="x") for line in range(1, 101))
+    finding = Finding(id="port", severity=Severity.WARNING, confidence=Confidence.LIKELY, summary="y", evidence=places)
+    text = "\n".join(report(EvidenceSet(), (finding,), {}, Terminal(width=80)))
+
+    assert "r.yaml:12: x" in text
+    assert "r.yaml:13: x" not in text
+    assert "and 88 more (--format json has them all)" in text

@@ -9,6 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prober.diagnose.causes import diagnose
+from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.manifest import read_manifests
 from prober.diagnose.routes import RouteFacts, has_routes, read_routes
 from tests.diagnose.evidence_samples import GROUP, WILDCARD, overrides, probe, routes, told
@@ -81,6 +83,22 @@ def test_a_group_without_a_link_is_linted_only_where_others_have_one() -> None:
     assert ["partial-vhosts"] == [name for name, _, _ in lints(BOTH, second)]
     assert ["partial-vhosts"] == [name for name, _, _ in lints(BOTH, empty)]
     assert [] == lints(second, WILDCARD)
+
+
+def test_every_place_is_told_once_however_many_there_are() -> None:
+    """Nine groups without a link, with an empty list and with none: one finding, and each place is in it."""
+    linked = "additionalGateways: [fallback-no-sni]\n"
+    groups = [
+        GROUP.replace("prod", f"grp{number}").replace(linked, "additionalGateways: []\n" if number % 2 else "rules: {}\n")
+        for number in range(9)
+    ]
+    files = read(GROUP, *groups, WILDCARD)
+    findings = diagnose(EvidenceSet(routes=files))
+
+    [finding] = [each for each in findings if each.id == "partial-vhosts"]
+    assert [(f"r{number}.yaml", 9 if number % 2 == 0 else 1) for number in range(1, 10)] == [
+        (each.file, each.line) for each in finding.evidence
+    ]
 
 
 def test_a_route_that_demands_client_certificates_is_no_gap() -> None:
