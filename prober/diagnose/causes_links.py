@@ -7,12 +7,14 @@ through three places: overrides.yaml, ApigeeRouteConfig (applied by the virtualh
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
 from prober.diagnose.findings import Evidence, Finding, Severity
 from prober.diagnose.fixes import Remedy
+from prober.diagnose.hostnames import covers
 from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import VirtualHost
 from prober.diagnose.routes import ROUTE, Route
@@ -96,7 +98,9 @@ def _linked(case: Case) -> tuple[Evidence, ...]:
 def _unlinked_lines(case: Case) -> tuple[Evidence, ...]:
     if case.logs is None:
         return ()
-    rows = sorted(case.logs.unlinked.items(), key=lambda row: -row[1].count)
+    rows = sorted(
+        ((host, tally) for host, tally in case.logs.unlinked.items() if _may_be_linked(case, host)), key=lambda row: -row[1].count
+    )
     return tuple(
         Evidence(
             source="logs",
@@ -104,6 +108,18 @@ def _unlinked_lines(case: Case) -> tuple[Evidence, ...]:
         )
         for host, tally in rows
     )
+
+
+def _may_be_linked(case: Case, host: str) -> bool:
+    """Whether a Host is one that an environment group has; without the routes, whether it may be: an IP address, as scanners send it, is none."""
+    name = host.lower() if host.startswith("[") else host.lower().partition(":")[0]
+    if case.hostnames:
+        return covers(case.hostnames, name)
+    try:
+        ipaddress.ip_address(name.partition("]")[0].strip("["))
+    except ValueError:
+        return "." in name
+    return False
 
 
 def _answered(case: Case) -> tuple[Evidence, ...]:

@@ -279,3 +279,13 @@ def test_a_route_that_takes_clients_without_a_name_speaks_against_the_log() -> N
 
     assert any("takes clients without SNI" in each.text for each in findings["client-no-sni"].against)
     assert "not-tls" in findings
+
+
+@pytest.mark.parametrize("host", ["203.0.113.10", "203.0.113.10:443", "[2001:db8::1]:443", "localhost", "nobodys.test"])
+def test_a_404_for_a_host_that_no_group_has_is_no_missing_link(host: str) -> None:
+    """What scanners ask a wildcard route for: with the routes it is seen that nobody has that Host, and an address is no Host anyway."""
+    line = entry(status_details="route_not_found", tls_protocol="TLSv1.3", host=host, status=404)
+
+    assert "not-linked" not in told(logs=log(line), routes=routes(GROUP, WILDCARD))
+    assert ("not-linked" in told(logs=log(line))) is (host == "nobodys.test")
+    assert "not-linked" in told(logs=log({**line, "host": f"{KNOWN}:443"}), routes=routes(GROUP, WILDCARD))
