@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from prober.diagnose.access_log import AccessLogEntry, from_broken_json, from_istio_text, from_object
@@ -43,6 +43,8 @@ _DECODER = json.JSONDecoder()
 # What `decode` calls, without its two passes over the white space around the object.
 _SCAN = vars(_DECODER)["scan_once"]
 _WRAPPERS = frozenset({"log", "jsonPayload", "textPayload"})
+# One that is not closed goes to the end: an expression that could fail there would be tried anew at each quote.
+_STRING = re.compile(r'"(?:[^"\\]|\\.?)*+"?', re.DOTALL)
 _WHITE = re.compile(r"[\s,\[\]]*")
 
 
@@ -67,8 +69,9 @@ class LineReader:
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str | None, str], str] = {}
-        self._object = ""
-        self._depth = 0
+        # An object that goes on: its lines, their length, braces that are open, and the length at which it is worth trying anew.
+        self._object: list[str] = []
+        self._size = self._depth = self._again = 0
         self._number = 0
 
     @property
@@ -106,12 +109,18 @@ class LineReader:
                 if joined is None:
                     return
                 line = joined
+        if self._object and line.startswith("[") and (entry := from_istio_text(line)) is not None:
+            # An entry of its own: what was begun before it never ended.
+            yield self._broken("".join(self._object), None)
+            self._let_go()
+            yield LogLine(self._number, entry, pod)
+            return
         yield from self._continue_object(line) if self._object else self._payload(line, pod)
 
     def finish(self) -> Iterator[LogLine]:
         """What is still pending when the file ends is damage, unless it is only the bracket that closes an array."""
-        pending = self._object.strip("[], \t\n")
-        self._object = ""
+        pending = (yield from self._whole("".join(self._object))).strip("[], \t\n")
+        self._let_go()
         if pending:
             yield self._broken(pending, None)
         for part in self._parts.values():
@@ -166,16 +175,39 @@ class LineReader:
             yield from self._continue_object(rest)
 
     def _continue_object(self, line: str) -> Iterator[LogLine]:
-        """Objects that go on over lines: takes out of the buffer what is whole, keeps the rest."""
-        self._depth += line.count("{") - line.count("}")
-        # Joined with nothing: between the lines of a printed object white space means nothing, and a long line may come in pieces.
-        buffer = self._object + line
+        """Objects that go on over lines: takes out what is whole, keeps the rest."""
         restarting = bool(self._object) and line.startswith("{") and len(line) > 2
-        hopeless = self._depth > 0 and not line.startswith("}") and len(line) < _WORTH_TRYING and len(buffer) <= MAX_PENDING
-        if hopeless and not restarting:
-            # Decoding what cannot be whole, line by line, would cost the square of the object's length.
-            self._object = buffer
+        self._hold(line)
+        # Decoding what cannot be whole, line by line, would cost the square of the object's length; so would trying damage again
+        # and again.
+        unripe = (self._depth > 0 and not line.startswith("}") and len(line) < _WORTH_TRYING) or self._size < self._again
+        if unripe and not restarting and self._size <= MAX_PENDING:
             return
+        # Joined with nothing: between the lines of a printed object white space means nothing, and a long line may come in pieces.
+        buffer = "".join(self._object)
+        self._let_go()
+        rest = yield from self._whole(buffer)
+        if len(rest) > MAX_PENDING:
+            yield self._broken(rest[:MAX_PENDING], None)
+        elif restarting and rest.strip() and rest.strip() != line.strip():
+            # A line that starts an object of its own, while the one before never ended, ends the wait for it.
+            yield self._broken(rest[: -len(line)], None)
+            yield from self._payload(line, None)
+        elif rest.strip():
+            self._hold(rest)
+            self._again = 2 * len(rest) if len(rest) == len(buffer) else 0
+
+    def _hold(self, text: str) -> None:
+        self._object.append(text)
+        self._size += len(text)
+        self._depth += _opened(text)
+
+    def _let_go(self) -> None:
+        self._object = []
+        self._size = self._depth = self._again = 0
+
+    def _whole(self, buffer: str) -> Generator[LogLine, None, str]:
+        """The entries of the objects that are whole; what is left."""
         position = _after_separators(buffer, 0)
         while position < len(buffer):
             try:
@@ -184,21 +216,7 @@ class LineReader:
                 break
             yield from self._value(value, None)
             position = _after_separators(buffer, position)
-        rest = buffer[position:]
-        # A line that starts an object of its own, while the one before never ended, ends the wait for it.
-        restart = (
-            bool(self._object) and line.startswith("{") and len(line) > 2 and rest.strip() != line.strip() and bool(rest.strip())
-        )
-        self._object = ""
-        self._depth = 0
-        if len(rest) > MAX_PENDING:
-            yield self._broken(rest[:MAX_PENDING], None)
-        elif restart:
-            yield self._broken(rest[: -len(line)], None)
-            yield from self._payload(line, None)
-        else:
-            self._object = rest if rest.strip() else ""
-            self._depth = self._object.count("{") - self._object.count("}")
+        return buffer[position:]
 
     def _value(self, value: object, pod: str | None) -> Iterator[LogLine]:
         if isinstance(value, list):
@@ -226,6 +244,14 @@ class LineReader:
     def _broken(self, text: str, pod: str | None) -> LogLine:
         entry = from_broken_json(text)
         return LogLine(self._number, entry, pod, damaged=entry is None)
+
+
+def _opened(text: str) -> int:
+    """Braces opened less braces closed; those in strings, as clients write them into their names, count for nothing."""
+    if "{" not in text and "}" not in text:
+        return 0
+    bare = _STRING.sub("", text) if '"' in text else text
+    return bare.count("{") - bare.count("}")
 
 
 def _unfinished(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -109,6 +110,46 @@ def test_an_unescaped_quote_in_a_value_does_not_lose_the_line() -> None:
 
     assert found.dialect is Dialect.BROKEN_JSON
     assert (found.sni, found.user_agent, found.remote_ip) == ("api.example.com", 'odd "agent" 1.0', "203.0.113.17")
+
+
+BRACES = ["a{", "b}", "{{{", "}}}", '"x": {', "\\", '\\"{']
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("wrapping", ["entries", "jsonPayload", "textPayload", "objects"])
+def test_braces_within_a_clients_own_words_are_no_structure(wrapping: str, indent: int | None) -> None:
+    """A user agent may hold what it wants: entries of an array, or printed over lines, end where they end."""
+    rows: list[dict[str, object]] = [entry(user_agent=agent) for agent in BRACES]
+    wrapped = {
+        "entries": [*rows],
+        "jsonPayload": [cloud_logging(row) for row in rows],
+        "textPayload": [{"textPayload": json.dumps(row)} for row in rows],
+        "objects": [*rows],
+    }[wrapping]
+    text = (
+        "\n".join(json.dumps(row, indent=indent) for row in rows) if wrapping == "objects" else json.dumps(wrapped, indent=indent)
+    )
+
+    assert BRACES == [found.user_agent for found in entries(text)]
+    assert not any(line.damaged for line in read(text))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ['{"a": "' + '\\"' * 200_000 + "\n" + '"{' * 200_000 + "\\", '{"a":"\n' + "}\n" * 200_000, '{"a":"\n' + '"x\n' * 200_000],
+    ids=["escaped quotes", "closing braces", "open strings"],
+)
+def test_damage_takes_no_quadratic_time(damage: str) -> None:
+    """An object that never ends, with lines each of which might end it: seconds, where trying each anew takes minutes."""
+    started = time.process_time()
+
+    assert [] == entries(damage)
+    assert time.process_time() - started < 10
+
+
+def test_an_entry_of_istio_ends_the_wait_for_an_object_that_was_cut() -> None:
+    """What was begun before costs itself, and not the entries behind it."""
+    assert [Dialect.ISTIO_TEXT] * 2 == [found.dialect for found in entries(f'{{"anything": "cut\n{ISTIO_TEXT}\n{ISTIO_TEXT}\n')]
 
 
 def test_a_long_array_on_one_line_may_come_in_pieces() -> None:
