@@ -52,11 +52,14 @@ class Gathered:
         """Everything, as it is judged."""
         groups = tuple(group for name, facts in self.captures.items() for group in flow_groups(name, facts))
         not_read = sum(facts.not_read for facts in self.captures.values())
+        cut = sum(facts.truncated for facts in self.captures.values())
         return EvidenceSet(
             probes=tuple(self.probes),
             logs=self.logs,
             log_names=tuple(self.log_names),
-            capture=CaptureEvidence(groups=groups, files=tuple(self.captures), not_read=not_read) if self.captures else None,
+            capture=CaptureEvidence(groups=groups, files=tuple(self.captures), not_read=not_read, cut=cut)
+            if self.captures
+            else None,
             routes=self._all_routes(),
             overrides=tuple(self.overrides),
             cluster=self.cluster,

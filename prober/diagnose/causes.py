@@ -171,11 +171,14 @@ def _inconclusive(case: Case) -> Finding:
         missing.append("a client without SNI: the log has none, neither served nor turned away")
     if case.evidence.cluster is not None and case.evidence.cluster.denied:
         missing.append(f"what the cluster refused: {listed(case.evidence.cluster.denied)}")
-    if case.evidence.capture is not None and not any(each.tls and each.sni is None for each in case.flows):
+    capture = case.evidence.capture
+    if capture is not None and capture.cut:
+        missing.append(f"whole ClientHellos: the capture cut {capture.cut:,} of them (tcpdump -s 0)")
+    elif capture is not None and not any(each.tls and each.sni is None for each in case.flows):
         named = any(each.tls for each in case.flows)
         missing.append(f"a ClientHello without a name: the capture has none{'' if named else ', and none with one either'}")
-    if case.evidence.capture is not None and case.evidence.capture.not_read:
-        missing.append(f"{case.evidence.capture.not_read:,} captured packets that could not be read")
+    if capture is not None and capture.not_read:
+        missing.append(f"{capture.not_read:,} captured packets that could not be read")
     failed = [
         f"{each.kind} {each.name}" for each in case.evidence.sources if each.error is not None and each.kind != "kubernetes"
     ]

@@ -160,6 +160,8 @@ class CaptureEvidence:
 
     groups: tuple[FlowGroup, ...] = ()
     files: tuple[str, ...] = ()
+    cut: int = 0
+    """ClientHellos that the snaplen cut, so that nobody can say whether they had a name."""
     not_read: int = 0
     """Packets about which nothing can be said: of another tunnel, encrypted, in parts that are missing."""
 

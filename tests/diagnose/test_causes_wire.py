@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prober.diagnose.causes import exit_status
-from prober.diagnose.evidence import FlowEnd, HttpAnswer
+from prober.diagnose.evidence import CaptureEvidence, FlowEnd, HttpAnswer
 from prober.diagnose.findings import Confidence, Severity
 from prober.model import Sni
 from tests.diagnose.evidence_samples import GROUP, WILDCARD, capture, flow, log, probe, routes, told
@@ -289,3 +289,11 @@ def test_a_404_for_a_host_that_no_group_has_is_no_missing_link(host: str) -> Non
     assert "not-linked" not in told(logs=log(line), routes=routes(GROUP, WILDCARD))
     assert ("not-linked" in told(logs=log(line))) is (host == "nobodys.test")
     assert "not-linked" in told(logs=log({**line, "host": f"{KNOWN}:443"}), routes=routes(GROUP, WILDCARD))
+
+
+def test_hellos_that_the_snaplen_cut_are_what_is_missing() -> None:
+    """There were some: to say that the capture has none would send people to the wrong place."""
+    summary = told(capture=CaptureEvidence(files=("in.pcap",), cut=3))["inconclusive"].summary
+
+    assert "cut 3 of them (tcpdump -s 0)" in summary
+    assert "has none" not in summary
