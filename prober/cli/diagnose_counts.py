@@ -153,24 +153,24 @@ def capture_lines(name: str, facts: CaptureFacts, terminal: Terminal) -> Iterato
     yield from _offers(facts, terminal)
     yield from _rest(
         (
-            *((count, f"segments came in {tunnel}") for tunnel, count in facts.tunnels.most_common()),
-            (sum(facts.not_tls.values()), f"connections whose first bytes are no TLS: {_spoken(facts)}"),
-            (sum(facts.sslv2.values()), "hellos have the format of SSL 2.0, which has no place for a name"),
-            (facts.truncated, "hellos were cut by the snaplen: capture with -s 0"),
-            (facts.incomplete, "hellos are incomplete"),
-            (sum(facts.refused.values()), "connections were refused"),
-            (sum(facts.unanswered_syn.values()), "SYNs were never answered"),
+            *((count, f"segment{{s}} came in {tunnel}") for tunnel, count in facts.tunnels.most_common()),
+            (sum(facts.not_tls.values()), f"connection{{s}} whose first bytes are no TLS: {_spoken(facts)}"),
+            (sum(facts.sslv2.values()), "hello{s} in the format of SSL 2.0, which has no place for a name"),
+            (facts.truncated, "hello{s} {were} cut by the snaplen: capture with -s 0"),
+            (facts.incomplete, "hello{s} {are} incomplete"),
+            (sum(facts.refused.values()), "connection{s} {were} refused"),
+            (sum(facts.unanswered_syn.values()), "SYN{s} {were} never answered"),
         ),
         terminal,
     )
-    unread = [*((count, f"not read: packets that are {reason}") for reason, count in facts.unread.most_common())]
+    unread = [*((count, f"not read: packet{{s}} that {{are}} {reason}") for reason, count in facts.unread.most_common())]
     unread += [
-        (count, f"not read: packets of link type {link}, which is not known here")
+        (count, f"not read: packet{{s}} of link type {link}, which is not known here")
         for link, count in facts.unknown_link_types.most_common()
     ]
     unread += [
-        (facts.lost_fragments, "not read: packets whose fragments were not all captured"),
-        (facts.dropped, "not read: packets that came faster than they could be read"),
+        (facts.lost_fragments, "not read: packet{s} whose fragments were not all captured"),
+        (facts.dropped, "not read: packet{s} that came faster than could be read"),
     ]
     for line in _rest(unread, terminal):
         yield terminal.paint(line, Paint.UNSURE)
@@ -228,7 +228,8 @@ def _spoken(facts: CaptureFacts) -> str:
 def _rest(rows: Iterable[tuple[int, str]], terminal: Terminal) -> Iterator[str]:
     for count, text in rows:
         if count:
-            yield from wrap(f"{count:,} {text}", terminal)
+            words = {"s": "", "were": "was", "are": "is"} if count == 1 else {"s": "s", "were": "were", "are": "are"}
+            yield from wrap(f"{count:,} {text.format(**words)}", terminal)
 
 
 def _moment(text: str) -> str:

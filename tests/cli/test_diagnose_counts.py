@@ -28,6 +28,8 @@ def test_one_is_one_and_several_are_several() -> None:
     first, dialect, *_ = log_lines(two, Terminal(width=80))
     assert first.startswith("access log: 2 entries, ")
     assert dialect.endswith("; 2 pods")
+    cut = [list(capture_lines("a.pcap", CaptureFacts(truncated=count), Terminal(width=80)))[-1].strip() for count in (1, 2)]
+    assert ["1 hello was cut by the snaplen: capture with -s 0", "2 hellos were cut by the snaplen: capture with -s 0"] == cut
     assert "1 packet" == next(iter(capture_lines("a.pcap", CaptureFacts(frames=1), Terminal(width=80)))).partition(": ")[2]
 
 
