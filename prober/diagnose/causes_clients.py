@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -224,7 +225,7 @@ def middlebox(case: Case) -> Iterator[Finding]:
                 active=[*sides[False], *sides[True]],
                 fix=Fix(
                     explanation="Compare what stands behind each address: the Service's pods, their age, the ingress manager's log.",
-                    commands=(f"kubectl -n {case.namespace} get pods -l app=apigee-ingressgateway -o wide",),
+                    commands=(f"kubectl -n {shlex.quote(case.namespace)} get pods -l app=apigee-ingressgateway -o wide",),
                 ),
             )
 

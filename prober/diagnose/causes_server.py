@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found, serves_unknown
@@ -204,7 +205,10 @@ def l4(case: Case) -> Iterator[Finding]:
 def _look_at_layer_4(case: Case, command: str) -> Fix:
     return Fix(
         explanation="Look at the load balancer, the firewall, the Service's endpoints, and whether a PROXY header is expected.",
-        commands=(f"kubectl -n {case.namespace} get pods,services,endpoints -l app=apigee-ingressgateway -o wide", command),
+        commands=(
+            f"kubectl -n {shlex.quote(case.namespace)} get pods,services,endpoints -l app=apigee-ingressgateway -o wide",
+            command,
+        ),
     )
 
 
@@ -294,7 +298,7 @@ def log_disabled(case: Case) -> Iterator[Finding]:
             explanation="Set istiod.accessLogFile to /dev/stdout in overrides.yaml and keep Apigee's accessLogFormat; name the proxy's container.",
             yaml="istiod:\n  accessLogFile: /dev/stdout\n",
             commands=(
-                f"kubectl -n {case.namespace} logs -l app=apigee-ingressgateway --all-containers --prefix --tail=-1 > ingress.log",
+                f"kubectl -n {shlex.quote(case.namespace)} logs -l app=apigee-ingressgateway --all-containers --prefix --tail=-1 > ingress.log",
             ),
         ),
     )

@@ -7,6 +7,7 @@ A missing Secret looks on the wire like a missing route (RST, no byte), but the 
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
@@ -133,11 +134,14 @@ def _right(route: Route) -> Evidence:
 def _recreate(case: Case, name: str, route: Route) -> Fix:
     remedy = Remedy(case)
     namespace = route.namespace or remedy.namespace
+    there, secret_name = shlex.quote(namespace), shlex.quote(name)
+    # Applied, and not created: one that is there and invalid is written over.
+    create = f"kubectl -n {there} create secret generic {secret_name} --from-file=cert=CERT.pem --from-file=key=KEY.pem"
     return Fix(
         explanation=f"Create the Secret {name} in {namespace}, or name one in ApigeeRoute {route.name} that exists ({remedy.credential}).",
         commands=(
-            f"kubectl -n {namespace} get secret {name} -o jsonpath='{{.type}}{{\"\\n\"}}'",
-            f"kubectl -n {namespace} create secret generic {name} --from-file=cert=CERT.pem --from-file=key=KEY.pem",
+            f"kubectl -n {there} get secret {secret_name} -o jsonpath='{{.type}}{{\"\\n\"}}'",
+            f"{create} --dry-run=client -o yaml | kubectl -n {there} apply -f -",
             *remedy.apply_overrides(),
             remedy.prove(),
         ),
@@ -241,7 +245,7 @@ def unknown_name(case: Case) -> Iterator[Finding]:
             fix=Fix(
                 explanation=f"Add {name} to the hostnames of its environment group, or correct the name in the client.",
                 commands=(
-                    f"kubectl -n {case.namespace} get apigeeroutes -o custom-columns=NAME:.metadata.name,HOSTS:.spec.hostnames",
+                    f"kubectl -n {shlex.quote(case.namespace)} get apigeeroutes -o custom-columns=NAME:.metadata.name,HOSTS:.spec.hostnames",
                     Remedy(case).prove(),
                 ),
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from prober.diagnose.fixes_overrides import link_diff, linked_text
 from prober.diagnose.manifest import read_manifests
 from prober.diagnose.overrides import OverridesFacts, read_overrides
-from tests.diagnose.evidence_samples import GROUP, OVERRIDES, overrides, routes, told
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, overrides, probe, routes, told
 from tests.servers.requirements import require_program
 
 STYLES = {
@@ -115,3 +116,18 @@ def test_what_a_fix_says_is_one_yaml_document_and_its_command_applies_the_diff(c
 
     after = yaml.safe_load((tmp_path / "overrides.yaml").read_text())
     assert all("fallback-no-sni" in host["additionalGateways"] for host in after["virtualhosts"])
+
+
+def test_a_name_that_a_shell_would_read_as_more_is_quoted_in_every_command() -> None:
+    """Names come from files that people are sent; what is copied into a shell must be one word there."""
+    odd = "x; touch owned"
+    second = WILDCARD.replace("name: fallback-no-sni", f'name: "{odd}"').replace("acme-hyb-prod-grp", f'"{odd}"')
+    reset, wrong = probe("certificate", "reset"), probe("certificate", "misnamed")
+    findings = [
+        *told(probes=reset, routes=routes(GROUP, second.replace("namespace: apigee", f'namespace: "{odd}"'))).values(),
+        *told(probes=wrong, routes=routes(GROUP, WILDCARD, second)).values(),
+    ]
+
+    assert {"secret", "dup-wildcard"} <= {each.id for each in findings}
+    for command in (command for each in findings if each.fix is not None for command in each.fix.commands):
+        assert "owned" not in {word.rpartition("/")[2] for word in shlex.split(command)}
