@@ -55,11 +55,15 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
         active=active,
         config=strict,
         log=log,
-        # Where a route takes such clients, those that the log turns away may well be no TLS.
+        # Where a route takes such clients, or one of them was served, those that the log turns away may well be no TLS.
         against=[each for each in case.other_resets if each.source == "capture"]
         if active
         else [
-            route_evidence(route, "takes clients without SNI, as it reads", route.flag_line) for route in case.working_wildcards
+            *(
+                route_evidence(route, "takes clients without SNI, as it reads", route.flag_line)
+                for route in case.working_wildcards
+            ),
+            *case.accepts,
         ],
         severity=None if active else Severity.WARNING,
         fix=Fix(

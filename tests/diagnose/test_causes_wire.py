@@ -279,6 +279,8 @@ def test_a_route_that_takes_clients_without_a_name_speaks_against_the_log() -> N
 
     assert any("takes clients without SNI" in each.text for each in findings["client-no-sni"].against)
     assert "not-tls" in findings
+    served = told(logs=log(entry(remote_address="10.0.0.7:1")), probes=probe("certificate", "certificate"))
+    assert any("no name: certificate" in each.text for each in served["client-no-sni"].against)
 
 
 @pytest.mark.parametrize("host", ["203.0.113.10", "203.0.113.10:443", "[2001:db8::1]:443", "localhost", "nobodys.test"])
