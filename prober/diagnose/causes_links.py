@@ -236,6 +236,16 @@ def not_applied(case: Case) -> Iterator[Finding]:
             routes = [route for route in case.group_routes if _belongs(route, host, facts.organization, case)]
             yield from _missing_hop(case, facts.file, host, configs, routes)
             yield from _surplus(case, facts.file, host, configs + routes)
+    for newer, other in () if case.evidence.routes is None else case.evidence.routes.differing:
+        yield found(
+            "not-applied",
+            f"{newer.kind} {newer.name} was given twice, and the two differ: one was not applied, or is older. {newer.file} is judged.",
+            config=[
+                route_evidence(newer, "is the one that is judged"),
+                route_evidence(other, "differs in its hostnames, ports, selector, enableNonSniClient or additionalGateways"),
+            ],
+            fix=Remedy(case).reapply("Look which of the two is meant, and apply it."),
+        )
     for config in case.route_configs:
         if not any(_belongs(config, host, facts.organization, case) for facts in case.overrides for host in facts.virtual_hosts):
             yield from _second_hop(case, config)

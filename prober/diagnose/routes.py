@@ -16,6 +16,7 @@ __all__ = ["Port", "Route", "RouteFacts", "has_routes", "read_routes"]
 
 ROUTE, ROUTE_CONFIG = "ApigeeRoute", "ApigeeRouteConfig"
 WILDCARD = "*"
+NO_NAME = "(no name)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,8 @@ class RouteFacts:
     """Whether these are all routes of the cluster: only then does a missing one mean that there is none."""
     damaged: bool = False
     """Whether a part could not be read: what is missing may stand there."""
+    differing: tuple[tuple[Route, Route], ...] = ()
+    """Objects that were given twice and differ: the one among ``routes``, and the other."""
 
     @property
     def wildcards(self) -> tuple[Route, ...]:
@@ -134,7 +137,47 @@ def read_routes(manifests: Iterable[Manifest]) -> RouteFacts:
     facts = RouteFacts(routes=tuple(routes), lints=(), complete=complete and not damaged, damaged=damaged)
     lints += _lints(facts)
     lints.sort(key=lambda lint: (lint.file, lint.line))
-    return replace(facts, lints=tuple(lints))
+    kept, differing = _once(routes)
+    return replace(facts, routes=kept, lints=tuple(lints), differing=differing)
+
+
+def _once(routes: Iterable[Route]) -> tuple[tuple[Route, ...], tuple[tuple[Route, Route], ...]]:
+    """Each object once, however many files have it: a manifest and what the cluster printed are no two routes.
+
+    What the cluster says goes before a manifest, the newer generation before the older one, and of manifests the last is applied.
+    """
+    kept: list[Route] = []
+    differing: list[tuple[Route, Route]] = []
+    places: dict[tuple[str, str], list[int]] = {}
+    for route in routes:
+        alike = [] if route.name == NO_NAME or is_unresolved(route.name) else places.setdefault((route.kind, route.name), [])
+        place = next((number for number in alike if _one_place(kept[number].namespace, route.namespace)), None)
+        if place is None:
+            alike.append(len(kept))
+            kept.append(route)
+            continue
+        before = kept[place]
+        newer = route if _standing(route) >= _standing(before) else before
+        kept[place] = newer
+        if _content(route) != _content(before):
+            differing.append((newer, before if newer is route else route))
+    return tuple(kept), tuple(differing)
+
+
+def _one_place(one: str, other: str) -> bool:
+    """A manifest without a namespace is applied to the one that its neighbours are in."""
+    return one == other or not one or not other
+
+
+def _standing(route: Route) -> tuple[bool, bool, int]:
+    return route.file.startswith("kubernetes:"), route.state is not None, route.generation or 0
+
+
+def _content(route: Route) -> tuple[object, ...]:
+    ports = {(port.number, port.protocol, port.tls_mode, port.credential_name) for port in route.ports}
+    return (
+        set(route.hostnames), ports, set(route.selector), bool(route.enable_non_sni_client), set(route.additional_gateways),
+    )  # fmt: skip
 
 
 def _is_empty_list(document: Node) -> bool:
@@ -170,7 +213,7 @@ def _route(node: Node, file: str) -> Route:
     fields = ("hostnames", "ports", "selector")
     return Route(
         kind=kind,
-        name=node.text("metadata", "name") or "(no name)",
+        name=node.text("metadata", "name") or NO_NAME,
         namespace=node.text("metadata", "namespace") or "",
         file=file,
         line=node.line,

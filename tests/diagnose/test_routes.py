@@ -85,6 +85,31 @@ def test_a_group_without_a_link_is_linted_only_where_others_have_one() -> None:
     assert [] == lints(second, WILDCARD)
 
 
+def test_an_object_in_two_files_is_one_object() -> None:
+    """A manifest, and what the cluster printed: no two wildcard routes, of which one would have to be deleted."""
+    manifest = WILDCARD[: WILDCARD.index("status:")].replace(", namespace: apigee, generation: 1", "")
+
+    assert {"inconclusive"} == set(told(routes=read(GROUP, WILDCARD, manifest)))
+    assert {"inconclusive"} == set(told(routes=read(GROUP, manifest, WILDCARD)))
+    assert "dup-wildcard" in told(routes=read(GROUP, WILDCARD, manifest.replace("fallback-no-sni", "second")))
+    assert 2 == len(read(WILDCARD, WILDCARD.replace("namespace: apigee", "namespace: other")).routes)
+
+
+def test_an_object_that_differs_in_two_files_is_judged_as_the_cluster_has_it() -> None:
+    """And the difference is told: one of the two was not applied."""
+    off = WILDCARD[: WILDCARD.index("status:")].replace("Client: true", "Client: false")
+    newer = (
+        WILDCARD.replace("generation: 1", "generation: 2")
+        .replace("Generation: 1", "Generation: 2")
+        .replace("Client: true", "Client: false")
+    )
+
+    manifest = told(routes=read(GROUP, WILDCARD, off))
+    assert "flag-off" not in manifest
+    assert [("r1.yaml", 1), ("r2.yaml", 1)] == [(each.file, each.line) for each in manifest["not-applied"].evidence]
+    assert {"flag-off", "not-applied"} <= set(told(routes=read(GROUP, newer, WILDCARD)))
+
+
 def test_every_place_is_told_once_however_many_there_are() -> None:
     """Nine groups without a link, with an empty list and with none: one finding, and each place is in it."""
     linked = "additionalGateways: [fallback-no-sni]\n"
