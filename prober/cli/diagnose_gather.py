@@ -142,7 +142,7 @@ class Gathered:
             self.captures[name] = facts
         nameless = sum(facts.without_name.values())
         total = nameless + sum(facts.with_name.values())
-        unread = f"; {facts.not_read:,} packets were not read" if facts.not_read else ""
+        unread = f"; {_counted(facts.not_read, 'packet')} not read" if facts.not_read else ""
         summary = f"{_counted(facts.frames, 'packet')}, {_counted(total, 'ClientHello')}, {nameless:,} without a name{unread}"
         self.reports.append(SourceReport(kind="capture", name=name, error=error, summary=summary))
 

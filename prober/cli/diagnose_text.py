@@ -52,7 +52,12 @@ def _sources(sources: Iterable[SourceReport], terminal: Terminal) -> Iterator[st
         if good:
             name = printable(each.name)
             room = terminal.width - 14 - len(each.summary) - 2
-            yield head + (terminal.shorten(name, room) if room > 12 else name) + terminal.paint(f"  {each.summary}", Paint.FAINT)
+            if room >= min(len(name), 12):
+                yield head + terminal.shorten(name, room) + terminal.paint(f"  {each.summary}", Paint.FAINT)
+            else:
+                yield head + terminal.shorten(name, terminal.width - 14)
+                for line in textwrap.wrap(each.summary, max(terminal.width - 14, 30)):
+                    yield " " * 13 + terminal.paint(line, Paint.FAINT)
         else:
             yield from _wrapped(printable(each.error or ""), terminal, head, " " * 13)
 

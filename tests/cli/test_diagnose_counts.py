@@ -7,7 +7,7 @@ from prober.cli.diagnose_text import report
 from prober.cli.terminal import Terminal
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.evidence import EvidenceSet
-from prober.diagnose.findings import Confidence, Evidence, Finding, Severity
+from prober.diagnose.findings import Confidence, Evidence, Finding, Severity, SourceReport
 from prober.diagnose.log_lines import LogLine, read_lines
 from prober.diagnose.logs import analyse, count_line
 from tests.diagnose.log_samples import typed
@@ -51,3 +51,13 @@ def test_a_hundred_places_are_counted_and_a_dozen_shown() -> None:
     assert "r.yaml:12: x" in text
     assert "r.yaml:13: x" not in text
     assert "and 88 more (--format json has them all)" in text
+
+
+def test_a_summary_that_has_no_room_beside_its_name_stands_below_it() -> None:
+    """No line is longer than the terminal is wide, and nothing of the summary is lost."""
+    summary = "18 packets, 3 ClientHellos, 3 without a name; 12,000 packets not read"
+    source = SourceReport(kind="capture", name="ingress-of-production.pcap", summary=summary)
+    lines = list(report(EvidenceSet(sources=(source,)), (), {}, Terminal(width=80)))
+
+    assert ["✓ capture    ingress-of-production.pcap", summary] == [lines[0], " ".join(line.strip() for line in lines[1:])]
+    assert max(map(len, lines)) <= 80
