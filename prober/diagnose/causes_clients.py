@@ -18,6 +18,8 @@ from prober.model import Outcome, Sni
 __all__ = ["client_no_sni", "middlebox", "not_tls", "sni_stripped"]
 
 _FAILED = {FlowEnd.RESET, FlowEnd.CLOSED, FlowEnd.ALERT}
+_OTHER_REASONS = frozenset({42, 43, 44, 45, 46, 48, 70, 71, 86, 116, 120})
+"""Alerts that name another reason than a missing name: certificates of clients, versions, cipher suites, ALPN (IANA "TLS Alerts")."""
 
 _CLIENTS = (
     "Let the client send the name: call the hostname and not the IP address; Java: remove -Djsse.enableSNIExtension=false; "
@@ -27,7 +29,14 @@ _CLIENTS = (
 
 def client_no_sni(case: Case) -> Iterator[Finding]:
     """A client sends no server name and fails. A capture proves it; a log line could also be no TLS at all."""
-    flows = [each for each in case.flows if each.tls and each.sni is None and each.end in _FAILED]
+    flows = [
+        each
+        for each in case.flows
+        if each.tls
+        and each.sni is None
+        and each.end in _FAILED
+        and not (each.end is FlowEnd.ALERT and each.alert in _OTHER_REASONS)
+    ]
     active = [
         Evidence(source="capture", file=each.file, text=f"{each.client}{_range(each.client)} -> {each.server}: "
                  f"{each.times} ClientHello{'s' * (each.times > 1)} without server_name, {_end(each)}")

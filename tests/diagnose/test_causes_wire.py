@@ -223,6 +223,8 @@ def test_a_captured_alert_about_versions_is_told_of_those_who_got_it() -> None:
 
     assert "no matter of SNI" in both
     assert "no matter of SNI" not in told(capture=capture(old))["proto"].summary
+    assert "client-no-sni" not in told(capture=capture(flow(None, FlowEnd.ALERT, alert=70)))
+    assert "client-no-sni" in told(capture=capture(flow(None, FlowEnd.ALERT, alert=112)))
 
 
 def test_a_certificate_demanded_of_the_known_name_alone_is_not_demanded_of_everybody() -> None:
