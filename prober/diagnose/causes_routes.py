@@ -174,6 +174,13 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
     names = listed(route.name for route in concerned)
     certificates = listed(dict.fromkeys(_credential(route) for route in concerned))
     against = [] if overlapping else [route_evidence(concerned[-1], f"selects {_labels(concerned[-1])}: no pod has both")]
+    # By the CRD's own words the flag decides whether '*' comes into the gateway.
+    off = [route for route in concerned if not route.enable_non_sni_client]
+    if len(off) >= len(concerned) - 1:
+        against += [
+            route_evidence(route, "does not have enableNonSniClient true: its '*' is in no gateway", route.flag_line)
+            for route in off
+        ]
     wrong = case.wrong_certificates
     # A client that is served well, by one of the two, does not say that the other is in nobody's way.
     against += [] if wrong or case.resets else list(case.accepts)

@@ -301,3 +301,14 @@ def test_hellos_that_the_snaplen_cut_are_what_is_missing() -> None:
 
     assert "cut 3 of them (tcpdump -s 0)" in summary
     assert "has none" not in summary
+
+
+def test_a_second_wildcard_route_that_is_off_is_no_sure_duplicate() -> None:
+    """Apigee allows one; but the one that is off puts no '*' on the gateway, and that is shown against it."""
+    second = WILDCARD.replace("fallback-no-sni", "legacy")
+    sure = told(routes=routes(GROUP, WILDCARD, second))["dup-wildcard"]
+    unsure = told(routes=routes(GROUP, WILDCARD, second.replace("Client: true", "Client: false")))["dup-wildcard"]
+
+    assert (Confidence.LIKELY, ()) == (sure.confidence, sure.against)
+    assert Confidence.SUSPECTED is unsure.confidence
+    assert ["legacy" in each.text for each in unsure.against] == [True]
