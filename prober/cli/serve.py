@@ -95,13 +95,14 @@ def _workers(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """0 after a signal, 2 when the service cannot start."""
+    from prober.service.signals import stoppable
+
+    stoppable()  # the program's first line has done so, unless options stood before the command
     from prober.config import ConfigError
     from prober.notices import parse_vantage
     from prober.service.plan import Options, load_plan
-    from prober.service.signals import stoppable
     from prober.sharding import parse_shard
 
-    stoppable()
     # What a configuration becomes stays: looking for garbage in it again and again takes as long as reading it.
     gc.disable()
     try:

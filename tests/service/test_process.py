@@ -207,6 +207,24 @@ def test_a_stop_while_the_configuration_is_read_is_status_zero_too(number: signa
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("module", ["argparse", "yaml"])
+def test_a_stop_while_modules_are_imported_is_status_zero_too(module: str, number: signal.Signals, tmp_path: Path) -> None:
+    """That is most of the start. The module, one of the first or a late one, stands in front of the real one and waits for a pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / f"{module}.py").write_text(f"try: open({str(tmp_path / 'pipe')!r}).read()\nexcept BaseException: pass\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prober", "serve", "--config", "nowhere.yml"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with (tmp_path / "pipe").open("wb"):  # returns when the module is being imported
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == 0
+
+
 def serve(config: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "prober", "serve", "--config", str(config)],
