@@ -31,7 +31,8 @@ class Webhook:
     """One webhook: a URL, or a file that holds one."""
 
     name: str
-    """In metrics, logs and the outbox, so it must survive a restart: ``webhook:HOST`` or ``webhook:FILE`` unless configured."""
+    """In metrics, logs and the outbox, so it must survive a restart. ``webhook:HOST`` or ``webhook:FILE`` unless configured, with a
+    number where there are several of them."""
     url: str | None = field(default=None, repr=False)
     url_file: str | None = None
     secret_file: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -114,9 +114,8 @@ def _webhook(value: Value) -> Webhook:
         raise Wrong(what)
     url = fields.read("url", lambda value: _url(text(value), "https://hooks.example.com/path"), None)
     url_file = fields.read("url_file", _url_file, None)
-    place = _place(urlsplit(url)) if url else Path(url_file).name if url_file else ""
     return Webhook(
-        name=fields.read("name", _name, f"webhook:{place}"),
+        name=fields.read("name", _name, ""),
         url=url,
         url_file=url_file,
         secret_file=fields.read("secret_file", _secret_file, None),
@@ -187,10 +186,28 @@ def _distinct(read: tuple[tuple[Value, Alertmanager], ...]) -> tuple[Alertmanage
 
 
 def _named_apart(read: tuple[tuple[Value, Webhook], ...]) -> tuple[Webhook, ...]:
-    """Names identify receivers in the outbox: two of one name would take each other's notifications."""
-    first: dict[str, Value] = {}
+    """Names identify receivers in the outbox: two of one name would take each other's notifications.
+
+    Without a name of its own a webhook has its place's, and a number behind it where others before it have that place, too.
+    """
+    written: dict[str, Value] = {}
     for value, one in read:
-        if one.name in first:
-            value.complain(f"has the name {one.name!r}, as {first[one.name].path} has; give one of them another name")
-        first.setdefault(one.name, value)
-    return tuple(one for _, one in read)
+        if one.name in written:
+            value.complain(f"has the name {one.name!r}, as {written[one.name].path} has; give one of them another name")
+        elif one.name:
+            written[one.name] = value
+    taken = set(written)
+    where: dict[tuple[str | None, str | None], Value] = {}
+    named: list[Webhook] = []
+    for value, one in read:
+        if one.name:
+            named.append(one)
+            continue
+        if (one.url, one.url_file) in where:
+            value.complain(f"is written twice, first as {where[one.url, one.url_file].path}; keep one")
+        where.setdefault((one.url, one.url_file), value)
+        place = f"webhook:{_place(urlsplit(one.url)) if one.url else Path(one.url_file or '').name}"
+        name = next(name for name in (place, *(f"{place}-{number}" for number in range(2, len(read) + 2))) if name not in taken)
+        taken.add(name)
+        named.append(replace(one, name=name))
+    return tuple(named)

@@ -195,6 +195,28 @@ def test_alerting_is_read_and_shown_without_secrets(tmp_path: Path) -> None:
     assert "http://***@127.0.0.1:9093/prefix" in show(config)
 
 
+def test_webhooks_of_one_host_are_told_apart_by_number(tmp_path: Path) -> None:
+    """Two channels of one chat service need no names; a name that is written is nobody else's."""
+    (tmp_path / "hook").write_text("https://hooks.example.com/c\n")
+    config = written(
+        tmp_path,
+        "alerting:\n"
+        "  webhooks:\n"
+        "  - url: https://hooks.example.com/a\n"
+        "  - url: https://hooks.example.com/b\n"
+        "  - {url: https://hooks.example.com/d, name: 'webhook:hooks.example.com-2'}\n"
+        "  - url: https://hooks.example.com:8443/a\n"
+        "  - url_file: hook\n",
+    )
+    assert [one.name for one in config.alerting.receivers.webhooks] == [
+        "webhook:hooks.example.com",
+        "webhook:hooks.example.com-3",
+        "webhook:hooks.example.com-2",
+        "webhook:hooks.example.com:8443",
+        "webhook:hook",
+    ]
+
+
 def test_an_alertmanager_is_a_url_or_a_mapping(tmp_path: Path) -> None:
     """In Prometheus's words; what is shown reads back, and holds no secret."""
     (tmp_path / "token").write_text("hunter2")
