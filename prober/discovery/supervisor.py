@@ -1,7 +1,7 @@
 """Keeps every source running, each on its own, and remembers what each one found last.
 
-A source that fails is run again after a while, twice as long each time; what it found before stays until it finds something
-else. A problem is logged when it appears and when it is gone, not at each attempt.
+A source that fails is run again after a while, twice as long each time, but no longer than it would have waited had it not failed;
+what it found before stays until it finds something else. A problem is logged when it appears and when it is gone, not at each attempt.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import trio
 
 from prober.discovery.feed import Watcher
 from prober.discovery.relabel import relabel
-from prober.sources import LabelSets, Source, SourceError
+from prober.sources import HttpSource, LabelSets, Source, SourceError
 
 __all__ = ["Supervisor", "WatcherOf"]
 
@@ -153,7 +153,9 @@ class Supervisor:
             await trio.sleep_forever()
 
     async def _keep_running(self, running: _Running) -> None:
-        wait = FIRST_RETRY
+        wait, how = FIRST_RETRY, running.source.how
+        # Who asks every second wants to know within a second that it is there again.
+        longest = min(LONGEST_RETRY, max(FIRST_RETRY, how.refresh)) if isinstance(how, HttpSource) else LONGEST_RETRY
         with running.scope:
             watcher = self._watcher_of(running.source)
             while True:
@@ -165,5 +167,5 @@ class Supervisor:
                 except Exception as error:
                     _log.exception("a bug of prober's own ended the discovery source %s", running.source.name)
                     running.failed(f"a bug of prober's own: {type(error).__name__}")
-                wait = FIRST_RETRY if self._success.get(running.source.name) != before else min(2 * wait, LONGEST_RETRY)
+                wait = FIRST_RETRY if self._success.get(running.source.name) != before else min(2 * wait, longest)
                 await trio.sleep(wait)

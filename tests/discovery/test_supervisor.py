@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from prober.discovery.feed import Feed, Watcher
 from prober.discovery.supervisor import Supervisor
-from prober.sources import ADDRESS, Action, LabelSets, RelabelRule, Source, SourceError, TargetFiles
+from prober.sources import ADDRESS, Action, HttpSource, LabelSets, RelabelRule, Source, SourceError, TargetFiles
 
 FOUND: LabelSets = ({ADDRESS: "203.0.113.1:443"}, {ADDRESS: "203.0.113.2:443"})
 
@@ -58,6 +58,19 @@ async def test_a_source_that_fails_costs_no_other(autojump_clock: MockClock, nur
     assert supervisor.settled
     # After 2, 4, 8, 16 and 32 seconds.
     assert bad.runs == bug.runs == 5
+
+
+async def test_a_url_that_fails_is_asked_no_less_often_than_one_that_answers(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Whoever has it asked every three seconds hears of its return within three."""
+    bad = Scripted(SourceError("no"))
+    supervisor = Supervisor(lambda _: bad, lambda: None, {})
+    supervisor.configure([Source(name="bad", how=HttpSource(url="http://127.0.0.1:1", refresh=3.0))])
+    nursery.start_soon(supervisor.run)
+    await trio.sleep(60)
+    # After 2, 5, 8, ... seconds.
+    assert bad.runs == 21
 
 
 async def test_what_was_found_stays_while_a_source_fails(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
