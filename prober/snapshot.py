@@ -275,7 +275,7 @@ class Statistics:
         """Notifications that were tried, by receiver and result."""
         self.notification_queue = 0
         """Notifications that wait for delivery."""
-        self.state_errors: dict[str, int] = dict.fromkeys(("bug", "corrupt", "full", "newer", "write"), 0)
+        self.state_errors: dict[str, int] = dict.fromkeys(("bug", "corrupt", "full", "newer", "removed", "write"), 0)
         """What went wrong with the state directory, by reason."""
         self.state_unsaved: Callable[[], int] = lambda: 0
         """Changes that are not on disk yet."""

@@ -20,6 +20,7 @@ from prober.history.schema import VERSION, migrate
 
 __all__ = [
     "FILE_NAME",
+    "LOCK_NAME",
     "MEMORY",
     "Opened",
     "StateError",
@@ -51,7 +52,7 @@ class Trouble(NamedTuple):
     """Something that was wrong with the state and did not stop the service."""
 
     reason: str
-    """``corrupt``, ``newer`` or ``full``."""
+    """``corrupt``, ``newer``, ``full`` or ``removed``."""
     message: str
 
 

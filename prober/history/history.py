@@ -33,6 +33,7 @@ from prober.history.database import (
 )
 from prober.history.pruning import Bounds, prune
 from prober.history.records import Batch, Loaded, apply, load
+from prober.history.removed import LOOK_SECONDS, identity, put_back
 from prober.history.returning import first_sequence, move
 
 __all__ = ["History"]
@@ -73,6 +74,9 @@ class History:
     def __init__(self, opened: Opened, bounds: Bounds | None = None, on_trouble: Callable[[Trouble], None] | None = None) -> None:
         self._connection = opened.connection
         self._path = opened.path
+        self._identity = None if opened.path is None else identity(opened.path)
+        self._missed = False
+        """The file is not where it was, and that was said."""
         self._lock = opened.lock
         self._awaited = opened.awaited
         self._awaiting = 0
@@ -172,6 +176,7 @@ class History:
             if self._awaited is not None and (stop or monotonic() - tried >= self._patience):
                 self._return(self._awaited)
                 tried = monotonic()
+            self._look_for_file()
             writes = [job for job in jobs if isinstance(job, _Write)]
             self._backlog.extend(write.batch for write in writes)
             while len(self._backlog) > UNSAVED_LIMIT:
@@ -196,7 +201,7 @@ class History:
     def _next_jobs(self) -> tuple[list[_Write | _Ask], bool]:
         """What waits, at least one job unless it is time to try again."""
         jobs: list[_Write | _Ask] = []
-        patience = RETRY_SECONDS if self._backlog else PRUNE_SECONDS if self._awaited is None else self._patience
+        patience = RETRY_SECONDS if self._backlog else LOOK_SECONDS if self._awaited is None else self._patience
         with suppress(queue.Empty):
             while len(jobs) < _TOGETHER:
                 job = self._jobs.get(timeout=patience)
@@ -254,6 +259,21 @@ class History:
             self._broken = True
             self._report("write", f"cannot write {self._path}: {error}; history and alert states wait in memory")
 
+    def _look_for_file(self) -> None:
+        """Put it back where it was removed. One that was put in its place is somebody else's: it is left alone."""
+        if self._path is None or identity(self._path) == self._identity:
+            self._missed = False
+            return
+        try:
+            self._connection, self._lock = put_back(self._connection, self._path, self._lock)
+        except (OSError, sqlite3.Error, StateError) as error:
+            if not self._missed:
+                self._missed = True
+                self._report("removed", f"{self._path} was removed: {error}; what is written ends with the process")
+            return
+        self._identity = identity(self._path)
+        self._report("removed", f"{self._path} was removed; what it held is in a new one")
+
     def _begin_anew(self, error: sqlite3.Error) -> None:
         """The file was corrupted under us: put it aside, and write what stands into a new one."""
         if self._path is None:
@@ -267,7 +287,7 @@ class History:
             self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             self._report("corrupt", f"{self._path} is corrupted ({error}) and could not be set aside: {failure}")
             return
-        self._connection = opened
+        self._connection, self._identity = opened, identity(self._path)
         self._report("corrupt", f"{self._path} is corrupted ({error}); it was set aside as {aside.name}, and a new one begun")
         fresh = self.on_fresh
         if fresh is not None:
@@ -289,6 +309,7 @@ class History:
             return
         self._connection.close()
         self._connection, self._path, self._lock = opened.connection, opened.path, opened.lock
+        self._identity = None if opened.path is None else identity(opened.path)
         self._awaited, self._awaiting = None, 0
         for trouble in opened.troubles:
             self._report(*trouble)

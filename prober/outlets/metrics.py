@@ -249,7 +249,7 @@ SERVICE_METRICS: tuple[Metric, ...] = (
         "prober_state_errors_total",
         "counter",
         ("reason",),
-        "Troubles with the state directory, by reason: corrupt and newer files are set aside, full and write keep it in memory.",
+        "Troubles with the state directory, by reason: corrupt and newer files are set aside, full and write keep it in memory, removed files are made anew.",
     ),
     Metric("prober_workers", "gauge", (), "Processes that run handshakes now; 1 where the service's own does."),
     Metric(
