@@ -22,8 +22,9 @@ __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
 examples:
-  prober history --config prober.yml          the last day, oldest first
-  prober history --state /var/lib/prober --target apigee-prod --since 7d
+  prober history                              the last day, oldest first
+  prober history --target apigee-prod --since 7d
+  prober history --config prober.yml          where `state` is another directory
   prober history --config prober.yml --format json | jq '.changes[]'
 
 exit status:
@@ -32,6 +33,9 @@ exit status:
 """
 
 _LIMIT = 100_000
+
+DEFAULT_STATE = Path("/var/lib/prober")
+"""Where the image, the systemd unit and the example configuration keep it."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,11 +47,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    where = parser.add_mutually_exclusive_group(required=True)
+    where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--config", metavar="FILE", type=Path, help="configuration file of `prober serve`, which names the directory"
     )
-    where.add_argument("--state", metavar="DIR", type=Path, help="the state directory itself")
+    where.add_argument("--state", metavar="DIR", type=Path, help=f"the state directory itself (default: {DEFAULT_STATE})")
     parser.add_argument("--target", metavar="NAME", help="this target alone (default: all)")
     parser.add_argument(
         "--since", metavar="DURATION", default="24h", help="how far back: 30m, 24h, 7d, ... (default: %(default)s)"
@@ -108,6 +112,8 @@ def _since(text: str) -> float:
 def _directory(args: argparse.Namespace) -> Path:
     if args.state is not None:
         return Path(args.state)
+    if args.config is None:
+        return DEFAULT_STATE
     from prober.config import ConfigError, load
 
     try:

@@ -57,6 +57,18 @@ def test_the_timeline_fits_a_terminal(state: Path, capsys: pytest.CaptureFixture
     ]
 
 
+def test_where_the_state_is_need_not_be_said(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Installed as `deploy/` does it, it is where the service keeps it."""
+    monkeypatch.setattr("prober.cli.history.DEFAULT_STATE", state)
+    assert main(["history", "--target", "other", "--since", "24h"]) == 0
+    assert "unreachable" in capsys.readouterr().out
+    monkeypatch.setattr("prober.cli.history.DEFAULT_STATE", tmp_path / "nowhere")
+    assert main(["history"]) == 2
+    assert f"there is no {tmp_path / 'nowhere' / FILE_NAME}" in capsys.readouterr().err
+
+
 def test_target_and_time_narrow_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As JSON, for programs."""
     assert main(["history", "--state", str(state), "--target", "apigee-prod", "--since", "7d", "--format", "json"]) == 0
