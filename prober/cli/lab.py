@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 __all__ = ["add_parser", "run"]
@@ -132,12 +135,22 @@ def _start(args: argparse.Namespace) -> int:
         )
         status = 0
         try:
-            trio.run(run_lab, options, _announce)
+            trio.run(_until_stopped, partial(run_lab, options, _announce))
         except* LabError as errors:
             status = _usage(str(errors.exceptions[0]))
-        except* KeyboardInterrupt:
-            pass
     return status
+
+
+async def _until_stopped(lab: Callable[[], Awaitable[object]]) -> None:
+    """Run the lab until Ctrl-C or SIGTERM; also where a shell's ``&`` has SIGINT ignored. The directory is cleared up behind it."""
+    import trio
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lab)
+            async for _ in signals:
+                break
+            nursery.cancel_scope.cancel()
 
 
 def _announce(text: str) -> None:

@@ -85,7 +85,7 @@ class Discovering:
         for source in counts.keys() - made.counts.keys() - {"config"}:
             del counts[source]
         for source, count in made.counts.items():
-            if counts.get(source) != count:
+            if counts.get(source, 0) != count:  # one that has not answered yet has found nothing, which is no news
                 event(_log, logging.INFO, "discovered", source=source, targets=count)
             counts[source] = count
         self._on_targets(made.targets, self._supervisor.settled)

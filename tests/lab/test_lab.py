@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 import struct
@@ -36,19 +37,30 @@ class RunningLab:
         self.ports = {row[0]: int(row[1].rpartition(":")[2]) for row in rows if len(row) == 4 and row[2] in BEHAVIOURS}
         self.control_port = int(rows[-1][2].partition("/")[0].rpartition(":")[2])
 
-    def close(self) -> None:
-        """Ask it to end, as Ctrl-C does."""
-        self.process.send_signal(2)
-        assert self.process.wait(10) == 0
+    def close(self, number: int = signal.SIGINT) -> int:
+        """Ask it to end, as Ctrl-C does; the exit status."""
+        self.process.send_signal(number)
         assert self.process.stdout is not None
-        self.process.stdout.close()
+        with self.process.stdout:
+            return self.process.wait(30)
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
     running = RunningLab(tmp_path_factory.mktemp("lab"))
     yield running
-    running.close()
+    assert running.close() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_it_is_told_to(number: signal.Signals, tmp_path: Path) -> None:
+    """With status 0, also where it was started by a shell's ``&``, which has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = RunningLab(tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert running.close(number) == 0
 
 
 def handshake(lab: RunningLab, listener: str, server_name: str | None) -> str:
