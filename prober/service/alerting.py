@@ -8,12 +8,16 @@ anything that the next one does not know.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from ipaddress import ip_address
 from time import time
+from urllib.parse import urlsplit, urlunsplit
 
 import trio
 
+from prober.addresses import is_ip
 from prober.changelog import VerdictChange
 from prober.config.alerting import Alerting as Settings
 from prober.history.database import Trouble
@@ -30,7 +34,7 @@ from prober.service.self_watch import WINDOW_SECONDS, SelfWatch
 from prober.sharding import WHOLE, Shard
 from prober.snapshot import Change, EndpointState, StateKey, Statistics, Store
 
-__all__ = ["Alerting"]
+__all__ = ["Alerting", "as_others_reach_it"]
 
 _log = logging.getLogger("prober.service")
 
@@ -81,7 +85,7 @@ class Alerting:
 
     def listening(self, url: str) -> None:
         """The service answers at this URL: links can be made, and what the process before this one left undone goes on."""
-        self._listening = url
+        self._listening = as_others_reach_it(url)
         self.configure(self._settings)
         loaded = self._loaded
         self._take_up(loaded.outbox, loaded.alerts)
@@ -215,6 +219,13 @@ class Alerting:
         errors = self._statistics.state_errors
         errors[trouble.reason] = errors.get(trouble.reason, 0) + 1
         event(_log, logging.ERROR, "state", problem=trouble.message)
+
+
+def as_others_reach_it(url: str) -> str:
+    """The URL by the host's name where it is listened on every address: nobody can follow a link to 0.0.0.0. So does Prometheus."""
+    parts = urlsplit(url)
+    unspecified = parts.hostname is not None and is_ip(parts.hostname) and ip_address(parts.hostname).is_unspecified
+    return urlunsplit(parts._replace(netloc=f"{socket.gethostname()}:{parts.port}")) if unspecified else url
 
 
 def _own(history: History, loaded: Loaded, shard: Shard) -> Loaded:
