@@ -22,9 +22,10 @@ _CONTROL = re.compile(r"List: +curl (\S+)/ ")
 
 
 class Rehearsal:
-    """A running lab. ``targets`` are its listeners as a configuration lists them, ``addresses`` their addresses by name."""
+    """A running lab, the process ``pid``. ``targets`` are its listeners as a configuration lists them, ``addresses`` their addresses by name."""
 
-    def __init__(self, control: str, document: Mapping[str, Any], count: int) -> None:
+    def __init__(self, pid: int, control: str, document: Mapping[str, Any], count: int) -> None:
+        self.pid = pid
         self._client = httpx.Client(base_url=f"http://{control}", timeout=20, trust_env=False)
         self.targets: list[dict[str, Any]] = [one for one in document["targets"] if one["name"].startswith("target-")]
         assert len(self.targets) == count
@@ -56,7 +57,7 @@ def rehearsal(directory: Path, count: int) -> Iterator[Rehearsal]:
         eventually(lambda: _CONTROL.search(program.log()), "the lab's announcement")
         control = _CONTROL.search(program.log())
         assert control is not None
-        made = Rehearsal(control[1], yaml.safe_load((directory / "lab" / "prober.yml").read_text()), count)
+        made = Rehearsal(program.process.pid, control[1], yaml.safe_load((directory / "lab" / "prober.yml").read_text()), count)
         try:
             yield made
         finally:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.deploy.test_rules import RULE_FILE
 from tests.e2e.rehearsal import all_well, rehearsal
+from tests.e2e.starving import Starving
 from tests.servers.alertmanager import Alertmanager, alertmanager
 from tests.servers.prometheus import prometheus
 from tests.service.process import Service, eventually, serving
@@ -47,8 +48,8 @@ class Watching:
     """Alerts about targets that are active now, by target."""
     arrived: dict[str, float] = field(default_factory=dict)
     """Unix time at which a target's alert was first seen."""
-    strangers: set[tuple[str, str]] = field(default_factory=set)
-    """Alert and target of all that was ever seen and is not ours to see."""
+    strangers: set[tuple[str, str, str]] = field(default_factory=set)
+    """Alert, target and outcome of all that was ever seen and is not ours to see."""
     ours: frozenset[str] = frozenset()
 
     def look(self) -> None:
@@ -60,7 +61,7 @@ class Watching:
             if "target" not in labels:
                 continue  # what the prober says about itself depends on the machine that it runs on
             if labels["alertname"] != "NonSniHandshakesFailing" or labels["target"] not in self.ours:
-                self.strangers.add((labels["alertname"], labels["target"]))
+                self.strangers.add((labels["alertname"], labels["target"], alert["annotations"].get("outcome", "")))
                 continue
             assert labels["target"] not in self.active, f"one target has two alerts: {alert} {self.active[labels['target']]}"
             self.active[labels["target"]] = alert
@@ -114,7 +115,7 @@ def test_twenty_of_two_hundred_flip_and_exactly_these_are_in_alertmanager(
             "targets": lab.targets,
             "alerting": {"alertmanagers": [receivers["service"].url, receivers["both"].url]},
         }
-        with serving(tmp_path, document) as service:
+        with serving(tmp_path, document) as service, Starving(lab.pid, service.program.process.pid) as starving:
             service.wait_ready()
             eventually(lambda: all_well(service, TARGETS), "all targets are well")
             settings = _PROMETHEUS.format(
@@ -140,7 +141,6 @@ def test_twenty_of_two_hundred_flip_and_exactly_these_are_in_alertmanager(
                 eventually(lambda: all_well(service, TARGETS), "all targets are well again")
                 for one in watched.values():
                     one.look()
-                    assert one.strangers == set()
 
     late = {
         name: max(watched[name].arrived[target] - second_round[target] for target in flipped)
@@ -148,13 +148,19 @@ def test_twenty_of_two_hundred_flip_and_exactly_these_are_in_alertmanager(
     }
     print(f"\nafter the second failing round, the last of {FLIPPED} alerts came from the service after {late['service']:.2f} s,")
     print(f"from the rules after {late['rules']:.2f} s; all were resolved {resolved_at - back_at:.1f} s after the flip back")
+    print(f"the lab or the service {starving}")
     for name, seconds in late.items():
         record_property(f"seconds_{name}", round(seconds, 3))
+    strangers = set().union(*(one.strangers for one in watched.values()))
+    # An ingress that gets no CPU does not answer in time, and to say so is right; nothing else may be said of it.
+    assert not strangers or (starving.excuses and {outcome for *_, outcome in strangers} <= {"timeout", "connect_timeout"}), (
+        strangers
+    )
     for target in flipped:
         # The round that the alert began with is the second one: an interval after the first.
         assert 0.5 < second_round[target] - first_round[target]
         assert second_round[target] > flipped_at - 1.0
-    assert max(late.values()) < SECONDS
+    assert max(late.values()) < SECONDS or starving.excuses
 
 
 def first_failures(service: Service) -> dict[str, float]:

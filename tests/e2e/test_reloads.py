@@ -6,19 +6,19 @@ import random
 import signal
 import statistics
 import sys
-import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from math import floor, inf
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
 from prober.schedule import phase
+from tests.e2e.starving import Starving
 from tests.servers.listeners import Fleet
 from tests.servers.material import KNOWN, make_material
 from tests.servers.nginx import nginx
@@ -30,10 +30,6 @@ TARGETS = 167
 """With three hellos in each interval: 501 handshakes a second."""
 RELOADS = 100
 SEED = 5
-STARVED = 0.15
-"""A prober that waits for a CPU for so much of its time skips rounds, whatever it does. It must count them."""
-STOOD_STILL = 0.5
-"""And so does one that cannot run for so much of one interval: what is due in it is begun in what is left of the next one."""
 WARM = 20
 """Reloads after which memory must have found its size."""
 
@@ -47,38 +43,6 @@ class Footprint(NamedTuple):
     threads: int
     tasks: int
     """Of Trio."""
-
-
-class Pauses(threading.Thread):
-    """Looks every 20 ms at how long the service waits for a CPU, and whether the machine goes on at all.
-
-    Linux counts only what other processes take: that a hypervisor takes the CPU is seen by who wakes up too late.
-    """
-
-    def __init__(self, service: Service) -> None:
-        super().__init__(daemon=True)
-        self._service = service
-        self._over = threading.Event()
-        self.longest = 0.0
-        """The most seconds of one interval in which the service could not run."""
-
-    def run(self) -> None:
-        """Until the context is left."""
-        seen = deque([(time.monotonic(), waited_for_cpu(self._service))])
-        while not self._over.wait(0.02):
-            now, waited = time.monotonic(), waited_for_cpu(self._service)
-            while len(seen) > 1 and now - seen[0][0] > INTERVAL:
-                seen.popleft()
-            self.longest = max(self.longest, waited - seen[0][1], now - seen[-1][0] - 0.02)
-            seen.append((now, waited))
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.join()
 
 
 class Runs(NamedTuple):
@@ -158,12 +122,12 @@ def test_a_hundred_reloads_skip_no_probe_and_leak_nothing(
         eventually(lambda: set(service.verdicts().values()) == {"ok"}, "all targets are well")
         time.sleep(2.0)  # each has been probed at its own moment, not only at the start
         # What is counted is asked for before and after what is looked at: it is as much, or more.
-        skipped, overdue, waited = rounds_skipped(service), late(service, INTERVAL), waited_for_cpu(service)
+        skipped, overdue = rounds_skipped(service), late(service, INTERVAL)
         before, began = runs(service), time.time()
         chance = random.Random(SEED)
         done: Counter[str] = Counter()
         footprints: list[Footprint] = []
-        with Pauses(service) as pauses:
+        with Starving(service.program.process.pid) as starving:
             for number in range(RELOADS):
                 how = ["signal", "request"][number % 2] if number % 7 else "file"
                 done[f"{how}, {reload(service, configurations.next(number), how)}"] += 1
@@ -173,7 +137,8 @@ def test_a_hundred_reloads_skip_no_probe_and_leak_nothing(
             assert service.get("/-/reload", "POST").status == 200
         after, seconds = runs(service), time.time() - began
         skipped, overdue = rounds_skipped(service) - skipped, late(service, INTERVAL) - overdue
-        starved = (waited_for_cpu(service) - waited) / seconds
+        queued = service.value("prober_notification_queue_length")
+        assert queued is not None
         changes = service.json("/api/v1/history?limit=1000")["changes"]
         unpunctual = late(service, 0.05) / late(service, 0.0)
         assert service.end()[0] == 0
@@ -192,15 +157,14 @@ def test_a_hundred_reloads_skip_no_probe_and_leak_nothing(
         missed[name] = max(missed[name], rounds - probed - (overdue > 0))
     assert missed.total() <= skipped, f"{missed.total()} rounds are missing, {skipped} were said to be skipped"
     # Where it can run, it skips nothing; elsewhere, what it skips is counted.
-    assert not skipped or starved > STARVED or pauses.longest > STOOD_STILL, f"{skipped} skipped, {starved=}, {pauses.longest=}"
+    assert not skipped or starving.excuses, f"{skipped} were skipped; the service {starving}"
 
     settled = footprints[WARM:]
     slope = 1024 * statistics.linear_regression(range(len(settled)), [one.rss / 1024 for one in settled]).slope
     print(f"\n{RELOADS} reloads in {seconds:.0f} s ({', '.join(f'{count} {kind}' for kind, count in sorted(done.items()))})")
     print(
         f"{handshakes / seconds:.0f} handshakes/s, {unpunctual:.1%} later than 50 ms, {overdue} later than an interval; "
-        f"{skipped} rounds skipped, {missed.total()} of them seen to be missing; "
-        f"waited {starved:.0%} of the time for a CPU, at most {pauses.longest:.2f} s in one interval"
+        f"{skipped} rounds skipped, {missed.total()} of them seen to be missing; {starving}"
     )
     for name, first, last in zip(Footprint._fields, *ends(settled), strict=True):
         print(f"{name}: {first} after {WARM} reloads, {last} at the end")
@@ -210,7 +174,8 @@ def test_a_hundred_reloads_skip_no_probe_and_leak_nothing(
     # What a reload leaves behind would be there some eighty times.
     assert last.descriptors - first.descriptors < 4
     assert last.threads - first.threads < 4
-    assert last.tasks - first.tasks < 4
+    # A target that a busy machine has made fail is a delivery that waits: nobody hears of it here.
+    assert last.tasks - first.tasks < 4 + queued
     assert slope < 50 * 1024
 
 
@@ -273,11 +238,6 @@ def footprint(service: Service, tasks: Path) -> Footprint:
     process = Path(f"/proc/{service.program.process.pid}")
     rss = next(int(line.split()[1]) * 1024 for line in (process / "status").read_text().splitlines() if line.startswith("VmRSS"))
     return Footprint(rss, len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())), int(tasks.read_text()))
-
-
-def waited_for_cpu(service: Service) -> float:
-    """Seconds for which the process could have run, and others did: Linux counts them."""
-    return int(Path(f"/proc/{service.program.process.pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def ends(footprints: list[Footprint]) -> tuple[Footprint, Footprint]:

@@ -34,7 +34,7 @@ async def test_a_connection_that_asks_for_nothing_ends(hurried_clock: trio.testi
     async with served(hello) as (host, port, _), connected(host, port) as (stream, client):
         client.initiate_connection()
         began = trio.current_time()
-        with trio.fail_after(HEADER_SECONDS * 5):
+        with trio.fail_after(HEADER_SECONDS * 100):
             await stream.send_all(client.data_to_send())
             await read_to_end(stream)
         took = trio.current_time() - began
@@ -73,7 +73,7 @@ async def test_headers_that_are_never_complete_end_the_connection(
                 nursery.start_soon(ping)
             else:
                 await stream.send_all(bytes(headers))
-            with trio.fail_after(HEADER_SECONDS * 5):
+            with trio.fail_after(HEADER_SECONDS * 100):
                 await ended.wait()
             nursery.cancel_scope.cancel()
 
@@ -85,7 +85,7 @@ async def test_a_client_that_opens_no_window_is_cut_off(hurried_clock: trio.test
         client.initiate_connection()
         client.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
         client.send_headers(1, REQUEST, end_stream=True)
-        with trio.fail_after(SEND_SECONDS * 5):
+        with trio.fail_after(SEND_SECONDS * 100):
             await stream.send_all(client.data_to_send())
             await read_to_end(stream)
 

@@ -27,7 +27,10 @@ App = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def hurried_clock() -> trio.testing.MockClock:
-    """Seconds of the server take milliseconds; sockets are real, so that the clock must move by itself."""
+    """Seconds of the server take milliseconds; sockets are real, so that the clock must move by itself, also while the machine is busy.
+
+    So what must end is given a hundred times as long as it may take.
+    """
     return trio.testing.MockClock(rate=50)
 
 
@@ -111,7 +114,7 @@ async def test_headers_that_do_not_come_end_the_connection(hurried_clock: trio.t
         async with trio.open_nursery() as nursery:
             nursery.start_soon(dribble)
             nursery.start_soon(wait_for_the_end)
-            with trio.fail_after(HEADER_SECONDS * 5):
+            with trio.fail_after(HEADER_SECONDS * 100):
                 async with httpx.AsyncClient(trust_env=False, timeout=None) as http:
                     assert (await http.get(f"http://{host}:{port}/")).text == "hello"
                 await ended.wait()
@@ -128,7 +131,7 @@ async def test_a_client_that_does_not_read_is_cut_off(hurried_clock: trio.testin
     async with served(flood) as (host, port, _):
         stream = await trio.open_tcp_stream(host, port)
         await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        with trio.fail_after(SEND_SECONDS * 20):
+        with trio.fail_after(SEND_SECONDS * 100):
             await trio.sleep(SEND_SECONDS * 1.5)
             received = await read_to_end(stream)
         await stream.aclose()
@@ -266,7 +269,7 @@ async def test_a_body_that_does_not_come_is_408(hurried_clock: trio.testing.Mock
     async with served(create_app(service)) as (host, port, _):
         stream = await trio.open_tcp_stream(host, port)
         await stream.send_all(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
-        with trio.fail_after(60):
+        with trio.fail_after(1000):
             answer = await read_to_end(stream)
         await stream.aclose()
 
