@@ -1,4 +1,4 @@
-"""What hypercorn leaves open where a client speaks HTTP/2: how long it may ask for nothing, and how long an answer waits for it."""
+"""What hypercorn leaves open: how long a client of HTTP/2 may ask for nothing, how long an answer waits for it, and what ends a stream."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def within(seconds: float, app: _App, give_up: Callable[[], None]) -> _App:
             nonlocal given_up
             if given_up:
                 return
-            with trio.move_on_after(seconds) as waiting:
+            # Whoever waits beside a stream for the client to go hears of its end before the connection has done with it, and cancels
+            # the stream: it would be left open, and its idle time not be counted. What has no body waits for no window.
+            over = message["type"] == "http.response.body" and not message.get("body") and not message.get("more_body")
+            with trio.move_on_after(seconds, shield=over) as waiting:
                 await send(message)
             if waiting.cancelled_caught:
                 given_up = True
