@@ -27,6 +27,7 @@ from prober.service.diagnosing import Diagnosing
 from prober.service.discovering import Discovering
 from prober.service.engines import new_engine
 from prober.service.logs import event
+from prober.service.names import Names
 from prober.service.plan import Plan
 from prober.service.recording import Recorder
 from prober.service.rounds import Rounds
@@ -89,6 +90,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
     with trio.open_signal_receiver(*HEARD) as signals:
         release()
         async with history.running(), trio.open_nursery() as nursery:
+            await nursery.start(Names().run)
             await nursery.start(engine.run)
             service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
             discovering = Discovering(plan.config, statistics, service.discovered, plan.options.shard)

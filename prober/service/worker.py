@@ -23,6 +23,7 @@ from prober.schedule import Key
 from prober.service import collecting, logs
 from prober.service.engines import new_engine
 from prober.service.frames import FrameStream
+from prober.service.names import Names
 from prober.service.plan import Watched
 from prober.service.reports import Report, Reporter
 from prober.service.rounds import Rounds
@@ -74,6 +75,7 @@ class _Worker:
     async def run(self) -> None:
         """Until the other process has ended, or wants no more."""
         async with trio.open_nursery() as nursery:
+            await nursery.start(Names().run)
             await nursery.start(self._engine.run)
             started = False
             while (frame := await self._stream.receive()) is not None:
