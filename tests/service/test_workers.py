@@ -81,7 +81,10 @@ def shown(service: Service) -> dict[str, Any]:
             }
         return value
 
-    return {target["name"]: bare(target) for target in service.json("/api/v1/targets")["targets"]}
+    targets = service.json("/api/v1/targets")["targets"]
+    for target in targets:  # they stand in the order in which they were first judged
+        target["addresses"].sort(key=lambda one: (one["address"], one["port"]))
+    return {target["name"]: bare(target) for target in targets}
 
 
 _MOVING = {"since", "seconds", "bytes_received"}
