@@ -233,7 +233,7 @@ def document(text: str, problems: Problems, least: str = "write at least 'target
         raise ConfigError(tuple(problems)) from None
     if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "null"):
         # Not "no targets": a file that was truncated by accident must not stop all probing at a reload.
-        problems.add(None, "", f"is empty; {least}")
+        problems.add(1, "", f"is empty; {least}")
         raise ConfigError(tuple(problems))
     return Value(node, "", problems, None)
 

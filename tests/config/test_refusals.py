@@ -89,7 +89,7 @@ def test_a_password_in_an_address_is_not_repeated(beside_the_files: None) -> Non
         ("missing.yml", None, "missing.yml: there is no such file; check the path"),
         ("latin1.yml", b"targets: []\n# caf\xe9\n", "latin1.yml:2: byte 0xe9 is no UTF-8; save the file as UTF-8"),
         ("bell.yml", b"targets: []\n# \x07\n", "bell.yml:2: "),
-        ("nothing.yml", b"", "nothing.yml: is empty; write at least 'targets: []'"),
+        ("nothing.yml", b"", "nothing.yml:1: is empty; write at least 'targets: []'"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(

@@ -271,7 +271,7 @@ def test_an_empty_file_is_refused(directory: Path) -> None:
     """A file that was truncated by accident must not open the door."""
     Path("web.yml").write_text("# nothing\n")
     with pytest.raises(
-        ConfigError, match=r"^web\.yml: is empty; write at least '\{\}', which asks for neither TLS nor passwords$"
+        ConfigError, match=r"^web\.yml:1: is empty; write at least '\{\}', which asks for neither TLS nor passwords$"
     ):
         load_web_file("web.yml")
 
