@@ -39,22 +39,35 @@ def within(seconds: float, app: _App, give_up: Callable[[], None]) -> _App:
     it even when the client has gone.
     """
 
-    async def bounded(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+    async def bounded(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
         given_up = False
+        over: trio.Event | None = None
+        """There once the last piece is being sent, and set when that is done."""
 
         async def send_in_time(message: Any) -> None:
-            nonlocal given_up
+            nonlocal given_up, over
             if given_up:
                 return
-            # Whoever waits beside a stream for the client to go hears of its end before the connection has done with it, and cancels
-            # the stream: it would be left open, and its idle time not be counted. What has no body waits for no window.
-            over = message["type"] == "http.response.body" and not message.get("body") and not message.get("more_body")
-            with trio.move_on_after(seconds, shield=over) as waiting:
-                await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                over = trio.Event()
+            try:
+                with trio.move_on_after(seconds) as waiting:
+                    await send(message)
+            finally:
+                if over is not None:
+                    over.set()
             if waiting.cancelled_caught:
                 given_up = True
                 give_up()
 
-        await app(scope, receive, send_in_time)
+        async def receive_in_turn() -> Any:
+            message = await receive()
+            # Whoever waits beside a streamed answer for the client to go hears of its end as of that, before the connection has done
+            # with it, and cancels what is left: the connection would be left open, and its idle time not be counted.
+            if message["type"] == "http.disconnect" and over is not None:
+                await over.wait()
+            return message
+
+        await app(scope, receive_in_turn, send_in_time)
 
     return bounded

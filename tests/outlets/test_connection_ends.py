@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import h2.settings
 import pytest
 import trio
 import trio.testing
 
 from prober.outlets.web import create_app
-from prober.outlets.web_server import HEADER_SECONDS
+from prober.outlets.web_server import GRACE_SECONDS, HEADER_SECONDS, SEND_SECONDS
 from tests.outlets.fleet import FakeService, differential, target
+from tests.outlets.test_http2_clients import REQUEST, connected
 from tests.outlets.test_web_server import hurried_clock, read_to_end, served
 
 __all__ = ["hurried_clock"]
@@ -52,3 +54,32 @@ async def test_it_is_closed_when_nothing_more_is_asked(hurried_clock: trio.testi
         await stream.aclose()
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert trio.current_time() - began >= HEADER_SECONDS - 0.5
+
+
+@pytest.mark.parametrize("path", STREAMED)
+async def test_one_of_http2_is_closed_when_nothing_more_is_asked(hurried_clock: trio.testing.MockClock, path: str) -> None:
+    """Likewise."""
+    async with served(create_app(watching())) as (host, port, _), connected(host, port) as (stream, client):
+        client.initiate_connection()
+        client.send_headers(1, [*REQUEST[:1], (":path", path), *REQUEST[2:]], end_stream=True)
+        began = trio.current_time()
+        with trio.fail_after(HEADER_SECONDS * 100):
+            await stream.send_all(client.data_to_send())
+            await read_to_end(stream)
+    assert trio.current_time() - began >= HEADER_SECONDS - 0.5
+
+
+async def test_a_client_that_opens_no_window_does_not_hold_up_the_end() -> None:
+    """Its answer is over but for what it does not take; the service ends all the same."""
+    async with served(create_app(watching())) as (host, port, shutdown), connected(host, port) as (stream, client):
+        client.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = 0
+        client.initiate_connection()
+        client.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        client.send_headers(1, REQUEST, end_stream=True)
+        await stream.send_all(client.data_to_send())
+        await trio.sleep(0.5)
+        shutdown.set()
+        began = trio.current_time()
+        await read_to_end(stream)
+    # Less than a send may wait for a client that does not read.
+    assert trio.current_time() - began < SEND_SECONDS - GRACE_SECONDS
