@@ -66,10 +66,13 @@ class Listener:
         self._flipped.set()
         self._flipped = trio.Event()
 
-    async def run(self, sock: trio.socket.SocketType) -> None:
-        """Serve for ever on a socket from `bind`; one task a connection, all of them end with this one."""
+    async def run(self, sock: trio.socket.SocketType, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve for ever on a socket from `bind`; one task a connection, all of them end with this one. Started: it behaves."""
         try:
             async with trio.open_nursery() as nursery:
+                if not self._refuses():
+                    sock.listen(1024)
+                task_status.started()
                 while True:
                     flipped = self._flipped
                     if self._refuses():

@@ -68,14 +68,14 @@ async def run_lab(options: LabOptions, announce: Callable[[str], None]) -> None:
         configuration = options.directory / "prober.yml"
         configuration.write_text(_configuration(listeners, certificates.ca_file))
         config = Config()
-        config.bind = [f"fd://{control.fileno()}"]
+        port = control.getsockname()[1]
+        config.bind = [f"fd://{control.detach()}"]  # hypercorn's own from now on
         config.accesslog = None
         config.errorlog = None
         config.graceful_timeout = 0.5
         async with trio.open_nursery() as nursery:
             for listener, sock in zip(listeners.values(), sockets, strict=True):
-                nursery.start_soon(listener.run, sock)
-            port = control.getsockname()[1]
+                await nursery.start(listener.run, sock)
             serving = nursery.start_soon
             serving(_serve_control, serve, build_control(listeners), config)
             announce(_announcement(listeners, certificates.ca_file, configuration, port))

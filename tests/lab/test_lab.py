@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 import yaml
 
 from prober.lab.behaviours import BEHAVIOURS, find
+from prober.lab.rehearsal import LabOptions, default_listeners, run_lab
 
 
 class RunningLab:
@@ -61,6 +63,26 @@ def test_it_ends_when_it_is_told_to(number: signal.Signals, tmp_path: Path) -> N
     finally:
         signal.signal(signal.SIGINT, before)
     assert running.close(number) == 0
+
+
+async def test_what_is_announced_listens(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """A script that waits for the announcement may connect at once."""
+    announced = trio.Event()
+    refusing: list[str] = []
+
+    def announce(_: str) -> None:
+        for one in yaml.safe_load((tmp_path / "prober.yml").read_text())["targets"]:
+            host, _, port = one["addresses"][0].rpartition(":")
+            try:
+                socket.create_connection((host, int(port)), timeout=5).close()
+            except ConnectionRefusedError:
+                refusing.append(one["name"])
+        announced.set()
+
+    options = LabOptions(listeners=default_listeners(2), directory=tmp_path, port=0, control_port=0)
+    nursery.start_soon(run_lab, options, announce)
+    await announced.wait()
+    assert refusing == ["refuse"]
 
 
 def handshake(lab: RunningLab, listener: str, server_name: str | None) -> str:
