@@ -28,7 +28,7 @@ class Prober:
 
     def __init__(self, vantage: str, receiver: Alertmanager, pace: Pace, target: str = "edge") -> None:
         self.alert = Alert(
-            AlertKey(AlertName.UNREACHABLE, target, "192.0.2.10:443") if target else AlertKey(AlertName.PROBER_LATE),
+            AlertKey(AlertName.UNREACHABLE, target, "192.0.2.10:443") if target else AlertKey(AlertName.PROBER_LOCAL_ERRORS),
             {"team": "core"} if target else {"vantage": vantage},
             Phase.FIRING,
             time.time(),
@@ -118,7 +118,7 @@ async def test_an_end_that_is_sent_ends_it_for_all(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_what_is_about_a_prober_is_its_own_and_ends_at_once(tmp_path: Path) -> None:
-    """With its vantage point as a label: that Paris is late is not that Tokyo is."""
+    """With its vantage point as a label: that Paris lacks descriptors is not that Tokyo does."""
     with alertmanager(tmp_path) as receiver:
         slow = Pace(60.0, ends=False)
         paris, tokyo = Prober("paris", receiver, slow, target=""), Prober("tokyo", receiver, slow, target="")
