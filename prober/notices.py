@@ -45,9 +45,9 @@ class Receivers:
 
     alertmanagers: tuple[Alertmanager, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
-    external_url: str | None = None
+    external_url: str | None = field(default=None, repr=False)
     """How people reach the status page; None: the address that the service listens on."""
-    runbook_base: str | None = None
+    runbook_base: str | None = field(default=None, repr=False)
     """What an alert's name is appended to; None: the service's own runbook page."""
     vantage: str = ""
     """Where this prober looks from. Not empty: others may send the same alerts, and go on when this one sees no fault any more."""

@@ -180,7 +180,7 @@ def test_alerting_is_read_and_shown_without_secrets(tmp_path: Path) -> None:
         "alerting:\n  failures: 3\n  expiry: 14d\n  for: 1m\n"
         "  alertmanagers: ['http://user:hunter2@127.0.0.1:9093/prefix/']\n"
         "  webhooks: [{url: 'https://hooks.example.com/x?key=hunter2'}]\n"
-        "  external_url: https://prober.example.com/\n"
+        "  external_url: https://user:hunter2@prober.example.com/\n"
     )
     config = load(file)
     policy, receivers = config.alerting.policy, config.alerting.receivers
@@ -189,7 +189,7 @@ def test_alerting_is_read_and_shown_without_secrets(tmp_path: Path) -> None:
         ("alertmanager:127.0.0.1:9093", "http://user:hunter2@127.0.0.1:9093/prefix")
     ]
     assert [one.name for one in receivers.webhooks] == ["webhook:hooks.example.com"]
-    assert receivers.external_url == "https://prober.example.com"
+    assert receivers.external_url == "https://user:hunter2@prober.example.com"
     assert config.state == str(tmp_path / "state")
     assert "hunter2" not in show(config) + repr(config)
     assert "http://***@127.0.0.1:9093/prefix" in show(config)
