@@ -70,6 +70,8 @@ class Problems:
 def near_miss(word: str, known: Collection[str]) -> str:
     """The way out of an unknown word: the known one that it resembles, else all that there are."""
     close = get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    # The beginning of one alone, such as `ca` of `ca_file`, has too little of it to resemble it.
+    close = close or ([one for one in known if one.startswith(word.lower())] if len(word) > 1 else [])
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known are {', '.join(known)}" if known else "there are none"
