@@ -12,6 +12,7 @@ from tests.bench.figures import percentile, ratio, spread
 from tests.bench.peers.native import go
 from tests.bench.servers import Servers, servers
 from tests.bench.sizes import TINY
+from tests.servers.requirements import missing
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +76,11 @@ def test_memory_and_start_are_measured(running: Servers, capsys: pytest.CaptureF
         assert f"{what} " in printed
 
 
-@pytest.mark.skipif(go() is None, reason="no Go is installed (pip install -e '.[bench]')")
 @pytest.mark.timeout(400)
 def test_go_sees_what_every_server_does(running: Servers, capsys: pytest.CaptureFixture[str]) -> None:
     """Complete, and stopped at the certificate; the first time it compiles Go's standard library."""
+    if go() is None:
+        missing("no Go is installed (make .venv/.bench)")
     assert handshakes.compare(running, TINY, only=frozenset({"Go, stops", "Go, complete"})) == 0
     assert capsys.readouterr().err == ""
 
