@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.schedule import Due, Key, Schedule, phase
+from prober.schedule import SLOT, Due, Key, Schedule, phase, slot
 
 NOW = 1_700_000_000.0
 KEY: Key = ("apigee-prod", "203.0.113.10:443")
@@ -38,15 +38,15 @@ def test_the_words_of_a_key_are_not_run_together() -> None:
 
 @given(keys, intervals, times)
 def test_an_entry_is_due_once_within_an_interval_and_at_its_phase(key: Key, interval: float, now: float) -> None:
-    """From any moment, the first tick is in the future, at most an interval away, and at the phase in absolute time."""
+    """From any moment, the first tick is in the future, at most an interval away, and in the first slot after the phase."""
     schedule = scheduled(key, interval=interval, now=now)
     at = schedule.next_wakeup()
     assert at is not None
     tolerance = 1e-6 * max(1.0, interval)
     assert now <= at + tolerance
     assert at <= now + interval + tolerance
-    cycles = (at - phase(key, interval)) / interval
-    assert cycles == pytest.approx(round(cycles), abs=1e-4)
+    after = (at - phase(key, interval) + tolerance) % interval
+    assert after <= slot(interval) + 2 * tolerance
 
 
 @given(keys, intervals, times, st.lists(st.floats(min_value=0, max_value=40_000), max_size=20))
@@ -69,6 +69,16 @@ def test_ticks_are_run_or_counted_as_missed_and_never_both(key: Key, interval: f
     assert wakeup is not None
     assert wakeup > now
     assert round((wakeup - first) / interval) == handed
+
+
+def test_entries_are_due_together() -> None:
+    """A thousand entries have a tick in each slot at most, however many they are; a slot is a hundredth of a short interval."""
+    schedule = scheduled(*names(1000), interval=2.0)
+    assert slot(2.0) == pytest.approx(0.02)
+    assert slot(15.0) == SLOT
+    moments = {due.at for due in schedule.due(NOW + 2.0)}
+    assert 90 <= len(moments) <= 101
+    assert all(moment / 0.02 == pytest.approx(round(moment / 0.02), abs=1e-3) for moment in moments)
 
 
 def test_nothing_is_due_before_its_tick() -> None:

@@ -12,10 +12,13 @@ from typing import Protocol
 from prober.schedule import Due, Key, Schedule
 from prober.service.plan import Watched
 
-__all__ = ["EARLY", "EARLY_AT_ONE_HOST", "FirstRounds"]
+__all__ = ["EARLY", "EARLY_AT_ONE_HOST", "PACE", "FirstRounds"]
+
+PACE = 0.0125
+"""Seconds between two steps."""
 
 EARLY = 64
-"""First rounds that are started ahead of their phase in one tick: 4,000 addresses a second, so that a service with ten thousand is
+"""First rounds that are started ahead of their phase in one step: 5,000 addresses a second, so that a service with ten thousand is
 ready within three seconds rather than an interval."""
 
 EARLY_AT_ONE_HOST = 20
@@ -63,7 +66,7 @@ class FirstRounds:
         self._waiting = chosen
 
     def take(self, watches: Mapping[Key, _Watch], now: float, room: int) -> Iterator[Due]:
-        """As many as one tick may start and there is ``room`` for, each due now: it had no moment of its own to be late for."""
+        """As many as one step may start and there is ``room`` for, each due now: it had no moment of its own to be late for."""
         left = min(room, EARLY)
         while self._waiting and left > 0:
             watch = watches.get(self._waiting.pop())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from time import perf_counter, time
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from prober.model import Differential, Endpoint
 from prober.probing.resolve import ResolveError, literal_endpoint, resolve
 from prober.probing.runner import Runner
 from prober.schedule import Due, Key, Schedule
-from prober.service.first_rounds import FirstRounds
+from prober.service.first_rounds import EARLY, PACE, FirstRounds
 from prober.service.logs import event
 from prober.service.plan import Watched
 from prober.service.recording import Recorder, Witness, say_ready
@@ -34,12 +35,8 @@ __all__ = ["Overseer", "Rounds", "same_question"]
 
 _log = logging.getLogger("prober.service")
 
-TICK = 0.015
-"""Seconds. Rounds start at multiples of it, together: at service rates each wake-up costs more than a handshake. It is what a round
-is late at most as long as nothing else makes it late."""
-
-BATCH = 64
-"""Rounds that are started before other tasks run: 2 to 4 ms of work, of which there is more only after a stall."""
+BATCH = 16
+"""Rounds of one slot that are started before the engine looks at what has become of them: a millisecond of work."""
 
 CLOCK_STEP = 1.0
 """Seconds by which the wall clock must leave the monotonic one before it counts as having been set, not slewed."""
@@ -161,7 +158,7 @@ class Rounds:
         if not self.first_round_done:
             self._unjudged = (self._unjudged | (self._watches.keys() - before.keys())) & self._watches.keys()
             self._look_for_end_of_first_round()
-        # The loop may be waiting for a tick that is not the next one any more.
+        # The loop may be waiting for a slot that is not the next one any more.
         self._scope.cancel()
 
     def stop(self) -> None:
@@ -188,16 +185,17 @@ class Rounds:
                 for one in due:
                     self._start(one, resolving)
                 # Only now: what has just begun is not to be hurried, too.
-                for one in self._first.take(self._watches, now, BATCH - len(due)):
+                for one in self._first.take(self._watches, now, EARLY - len(due)):
                     self._start(one, resolving)
                 if len(due) == BATCH:
                     await trio.lowlevel.checkpoint()
                     continue
-                wakeup = now if self._first else self._schedule.next_wakeup()
-                with trio.CancelScope() as self._scope:
-                    if wakeup is None:
-                        await trio.sleep_forever()
-                    await trio.sleep(max(0.0, (wakeup // TICK + 1) * TICK - now))
+                wakeup = self._schedule.next_wakeup()
+                if self._first:
+                    wakeup = min(wakeup or inf, (now // PACE + 1) * PACE)
+                # One scope for both, the time and the call; `trio.sleep` would make another one.
+                with trio.CancelScope(deadline=trio.current_time() + ((wakeup or inf) - now)) as self._scope:
+                    await trio.sleep_forever()
 
     # -- one round -----------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,9 @@ from collections import Counter
 import trio
 from trio.testing import MockClock
 
-from prober.schedule import phase
-from prober.service.first_rounds import EARLY
+from prober.schedule import SLOT, phase
+from prober.service.first_rounds import EARLY, PACE
 from prober.service.plan import watched
-from prober.service.rounds import TICK
 from tests.outlets.fleet import NOW, trust
 from tests.service.watching import INTERVAL, Watching, target
 
@@ -34,9 +33,9 @@ async def test_first_rounds_do_not_wait_for_their_phase_and_the_others_keep_it(
         moments.setdefault(one.name, []).append(moment)
     for name, (first, second, *more) in moments.items():
         assert first - NOW < 0.3
-        assert 0.75 * INTERVAL <= second - first <= 1.75 * INTERVAL + TICK
+        assert 0.75 * INTERVAL <= second - first <= 1.75 * INTERVAL + SLOT
         assert all(
-            0 <= (at - phase((name, f"{address(name)}:443"), INTERVAL)) % INTERVAL <= TICK + 1e-6 for at in (second, *more)
+            0 <= (at - phase((name, f"{address(name)}:443"), INTERVAL)) % INTERVAL <= SLOT + 1e-6 for at in (second, *more)
         )
         assert len(more) in {1, 2}
     assert watching.statistics.skipped == {"in_flight": 0, "late": 0}
@@ -48,16 +47,16 @@ async def test_a_first_round_is_not_hurried_in_the_very_step_in_which_it_is_due(
     """It would be started twice, and the second time be counted as skipped."""
     watching = Watching(autojump_clock, prompt=True)
     names = [f"t{number}" for number in range(100_000)]
-    due_in_the_second_step = [
-        name for name in names if 0 < (phase((name, "203.0.113.10:443"), INTERVAL) - NOW) % INTERVAL < TICK
-    ][:5]
-    later = [name for name in names[: EARLY + 30] if name not in due_in_the_second_step]
-    addresses = {name: f"10.0.0.{number}" for number, name in enumerate(later)}
+    until_due = {name: (phase((name, "203.0.113.10:443"), INTERVAL) - NOW) % INTERVAL for name in names}
+    due_in_the_first_slot = [name for name, seconds in until_due.items() if 0 < seconds < SLOT][:5]
+    steps = round(SLOT / PACE)
+    later = [name for name in names[: steps * EARLY + 30] if name not in due_in_the_first_slot]
+    addresses = {name: f"10.0.{number // 250}.{number % 250}" for number, name in enumerate(later)}
     await watching.start(
-        nursery, *(target(name) for name in due_in_the_second_step), *(target(name, addresses[name]) for name in later)
+        nursery, *(target(name) for name in due_in_the_first_slot), *(target(name, addresses[name]) for name in later)
     )
-    await trio.sleep(4 * TICK)
-    assert Counter(one.name for _, one, _ in watching.runner.started) == Counter(due_in_the_second_step + later)
+    await trio.sleep(4 * SLOT)
+    assert Counter(one.name for _, one, _ in watching.runner.started) == Counter(due_in_the_first_slot + later)
 
 
 def address(name: str) -> str:
@@ -86,5 +85,5 @@ async def test_a_target_that_a_reload_adds_is_probed_at_once_and_no_other_one_is
     watching.runner.started.clear()
     everything = watched((target("old"), target("new"), target("known")))
     watching.rounds.replace(everything, {None: trust()}, known={("known", "203.0.113.10:443")})
-    await trio.sleep(2 * TICK)
+    await trio.sleep(2 * SLOT)
     assert [one.name for _, one, _ in watching.runner.started] == ["new"]
