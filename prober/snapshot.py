@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from prober.model import Address, Differential, Endpoint, Handshake, Outcome, Sni, Target, Verdict
@@ -73,26 +74,59 @@ _NAMELESS = {sni: HelloKey(sni, "") for sni in (Sni.NONE, Sni.UNKNOWN)}
 
 
 class EndpointState(NamedTuple):
-    """What is known about one endpoint of one target. Immutable; built by `Store`."""
+    """What is known about one endpoint of one target. Immutable; built by `Store`.
+
+    Most rounds repeat the one before. Then only the differential, two numbers and the tuple itself are new: what can be told from
+    them is told when somebody asks.
+    """
 
     key: StateKey
     target: Target
-    address: Address
-    """The configured address that led here."""
-    endpoint: Endpoint | None
-    """None while the address's name does not resolve."""
     differential: Differential
     """The last one."""
     judgement: Judgement
     """Of the last differential."""
+    holds_until: float
+    """Unix time until which a differential that repeats this one need not be judged anew; 0.0 where nobody has said."""
     since: float
     """Unix time in seconds since when the verdict is what it is."""
-    last_run: Mapping[HelloKey, float]
-    """Unix time in seconds at which each hello was last started, in the differential's order."""
-    outcomes: Mapping[tuple[HelloKey, Outcome], int]
-    """How often each hello ended how, since this endpoint is watched. Only what happened has an entry."""
+    earlier: Mapping[tuple[HelloKey, Outcome], int]
+    """How often each hello had ended how before the rounds in a row that ended as the last one."""
+    rounds: int
+    """How many these are."""
     version: int
     """Unique over all states of the store and growing: equal versions are the same state."""
+
+    @property
+    def address(self) -> Address:
+        """The configured address that led here."""
+        return self.differential.address
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """None while the address's name does not resolve."""
+        return self.differential.endpoint
+
+    @property
+    def last_run(self) -> Mapping[HelloKey, float]:
+        """Unix time in seconds at which each hello was last started, in the differential's order."""
+        return {hello_key(handshake): handshake.started for handshake in self.differential.handshakes}
+
+    @property
+    def outcomes(self) -> Mapping[tuple[HelloKey, Outcome], int]:
+        """How often each hello ended how, since this endpoint is watched. Only what happened has an entry."""
+        counts = dict(self.earlier)
+        for handshake in self.differential.handshakes:
+            entry = (hello_key(handshake), handshake.observation.outcome)
+            counts[entry] = counts.get(entry, 0) + self.rounds
+        return counts
+
+
+_NEVER: Mapping[tuple[HelloKey, Outcome], int] = MappingProxyType({})
+"""Shared by all endpoints that have always answered alike."""
+
+# What a NamedTuple's own constructor does, at half its price.
+_new_tuple = tuple.__new__
 
 
 class Change(NamedTuple):
@@ -141,45 +175,41 @@ class Store:
         unseen, self._remembered = tuple(self._remembered), {}
         return unseen
 
-    def record(self, target: Target, differential: Differential, judgement: Judgement, now: float) -> Change | None:
+    def record(
+        self, target: Target, differential: Differential, judgement: Judgement, now: float, *, holds_until: float = 0.0
+    ) -> Change | None:
         """Take in one judged differential; a `Change` when its verdict differs from the one before.
 
         ``now`` is Unix time in seconds. Hellos that the differential does not have any more lose their counters.
         """
         key = state_key(differential)
         before = self._states.get(key)
-        hellos = [(hello_key(handshake), handshake) for handshake in differential.handshakes]
-        outcomes: dict[tuple[HelloKey, Outcome], int] = {}
-        if before is not None:
-            present = {hello for hello, _ in hellos}
-            outcomes = {entry: count for entry, count in before.outcomes.items() if entry[0] in present}
-        for hello, handshake in hellos:
-            entry = (hello, handshake.observation.outcome)
-            outcomes[entry] = outcomes.get(entry, 0) + 1
+        earlier, rounds = _NEVER, 1
         previous: Verdict | None = None
         since = now
         if before is not None:
             previous, since = before.judgement.verdict, before.since
+            earlier, rounds = _counted(before, differential)
         elif key in self._remembered:
             previous, since = self._remembered.pop(key)
         changed = previous != judgement.verdict
         self.version += 1
-        state = EndpointState(
-            key=key,
-            target=target,
-            address=differential.address,
-            endpoint=differential.endpoint,
-            differential=differential,
-            judgement=judgement,
-            since=now if changed else since,
-            last_run={hello: handshake.started for hello, handshake in hellos},
-            outcomes=outcomes,
-            version=self.version,
-        )
+        since = now if changed else since
+        state = EndpointState(key, target, differential, judgement, holds_until, since, earlier, rounds, self.version)
         self._states[key] = state
         if not changed:
             return None
         return Change(state, previous, now)
+
+    def repeat(self, before: EndpointState, target: Target, differential: Differential) -> EndpointState:
+        """Take in a differential that says, and is judged, as the one of the state ``before``; the state that is in its place now."""
+        self.version = version = self.version + 1
+        key, _, _, judgement, holds_until, since, earlier, rounds, _ = before
+        state = _new_tuple(
+            EndpointState, (key, target, differential, judgement, holds_until, since, earlier, rounds + 1, version)
+        )
+        self._states[key] = state
+        return state
 
     def remove(self, keys: Iterable[StateKey]) -> None:
         """Forget endpoints that are watched no more; keys that were never judged are ignored."""
@@ -195,6 +225,15 @@ class Store:
             if target is not None and target != state.target:
                 self.version += 1
                 self._states[key] = state._replace(target=target, version=self.version)
+
+
+def _counted(before: EndpointState, now: Differential) -> tuple[Mapping[tuple[HelloKey, Outcome], int], int]:
+    """What ``earlier`` and ``rounds`` are after one more round."""
+    entries = [(hello_key(handshake), handshake.observation.outcome) for handshake in now.handshakes]
+    if entries == [(hello_key(handshake), handshake.observation.outcome) for handshake in before.differential.handshakes]:
+        return before.earlier, before.rounds + 1
+    present = {hello for hello, _ in entries}
+    return {entry: count for entry, count in before.outcomes.items() if entry[0] in present}, 1
 
 
 class Histogram:

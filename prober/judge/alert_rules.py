@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum, auto
 from functools import lru_cache
+from math import inf
 from typing import NamedTuple
 
 from prober.judge.answers import NOT_CONNECTED
@@ -164,9 +165,10 @@ def _speaks(name: AlertName, outcome: Outcome) -> bool:
             return True
 
 
-def expiring(judged: Round, within: float) -> tuple[Condition, Evidence | None]:
+def expiring(judged: Round, within: float) -> tuple[Condition, Evidence | None, float]:
     """Does a certificate that clients rely on expire within so many seconds? Silent where none was read.
 
+    Last comes the Unix time until which the same handshakes say the same; what fails says at each moment how much is left.
     Certificates for known names count, and the one for clients without SNI where they are to get one. Of a chain that holds,
     what has expired already is not needed (a cross-signed root, say), and a trust anchor's own date is not the ingress's.
     """
@@ -186,14 +188,14 @@ def expiring(judged: Round, within: float) -> tuple[Condition, Evidence | None]:
             if soonest is None or ends < soonest[0]:
                 soonest = (ends, facts.subject, handshake.server_name or "clients without SNI")
     if soonest is None:
-        return Condition.SILENT, None
+        return Condition.SILENT, None, inf
     ends, subject, name = soonest
     left = ends - judged.at
     if left >= within:
-        return Condition.HEALTHY, None
+        return Condition.HEALTHY, None, min(ends - within, ends)
     when = f"expires in {_days(left)}" if left > 0 else f"expired {_days(-left)} ago"
     summary = f"{judged.address}: the certificate {subject} for {name} {when}; renew it and check that the ingress has loaded it."
-    return Condition.FAILING, Evidence(judged.judgement.verdict.value, Outcome.CERTIFICATE.value, summary)
+    return Condition.FAILING, Evidence(judged.judgement.verdict.value, Outcome.CERTIFICATE.value, summary), judged.at
 
 
 def _days(seconds: float) -> str:

@@ -8,13 +8,13 @@ An alert becomes pending with the first failing round, fires after `Policy.failu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from prober.judge.alert_rules import RULES, AlertName, Condition, Evidence, Round, assess, evidence, expiring
 from prober.judge.disagreement import Disagreement
+from prober.judge.verdicts import Judgement
 
 __all__ = ["Alert", "AlertChange", "AlertKey", "Alerts", "Phase", "Policy"]
 
@@ -109,16 +109,22 @@ class AlertChange(NamedTuple):
         return self.alert.phase in {Phase.FIRING, Phase.RESOLVED}
 
 
+_NONE: Mapping[AlertName, None] = {}
+
+
 class _State:
     """One alert that is, or was lately, other than inactive."""
 
-    __slots__ = ("alert", "failing", "gone_until", "healthy", "last", "last_round")
+    __slots__ = ("alert", "failing", "gone_until", "healthy", "last", "last_round", "said")
 
     def __init__(self, alert: Alert, last: Condition) -> None:
         self.alert = alert
         self.failing = 0
         self.healthy = 0
         self.last = last
+        """Failing or healthy, whatever was said since."""
+        self.said = last
+        """By the last round."""
         self.last_round: float | None = None
         self.gone_until: float | None = None
         """Unix time at which it ends unless its address comes back before; None while the address is there."""
@@ -133,12 +139,15 @@ class Alerts:
         self._disagreement = Disagreement()
         self._states: dict[AlertKey, _State] = {}
         # The healthy need no look at each alert: only addresses with a state do.
-        self._addresses: dict[tuple[str, str], set[AlertName]] = {}
+        self._addresses: dict[tuple[str, str], dict[AlertName, None]] = {}
+        self._told: dict[tuple[str, str], tuple[Judgement, Policy, float]] = {}
+        """What each address was last judged, and until when the same judgement says the same about each alert."""
         self.restore(restored)
 
     def restore(self, alerts: Iterable[Alert]) -> list[Alert]:
         """Go on with alerts of the process before this one, as far as nothing newer is known of them; those that were taken."""
         taken = [alert for alert in alerts if alert.key not in self._states]
+        self._told.clear()  # what was said last is not what was said about these
         for alert in taken:
             self._keep(_State(alert, Condition.FAILING if alert.phase is Phase.FIRING else Condition.HEALTHY))
         return taken
@@ -155,22 +164,41 @@ class Alerts:
 
     def judged(self, judged: Round) -> list[AlertChange]:
         """Take in one round of one address."""
-        target, address = judged.target, judged.address
+        target, address, _, judgement, at = judged
+        place = target.name, address
+        tracked: Mapping[AlertName, None] = self._addresses.get(place, _NONE)
+        told = self._told.get(place)
+        if told is not None and told[0] is judgement and told[1] is self.policy and at < told[2]:
+            changes = self._repeated(place, tuple(tracked), at, target.labels) if tracked else []
+        else:
+            changes = self._judged_anew(judged, place, tracked)
+        if (about_all := self._disagreement.judged(judged)) is not None:
+            key = AlertKey(AlertName.ADDRESSES_DISAGREE, target.name)
+            changes += self.observe(key, about_all.condition, at, about_all.evidence, target.labels)
+        return changes
+
+    def _judged_anew(self, judged: Round, place: tuple[str, str], tracked: Mapping[AlertName, None]) -> list[AlertChange]:
+        labels, at = judged.target.labels, judged.at
         changes: list[AlertChange] = []
-        tracked: AbstractSet[AlertName] = self._addresses.get((target.name, address), frozenset())
         if tracked or judged.judgement.at_fault:
             for name, condition in assess(judged).items():
                 if condition is Condition.FAILING or name in tracked:
                     why = evidence(name, judged) if condition is Condition.FAILING else None
-                    key = AlertKey(name, target.name, address)
-                    changes += self.observe(key, condition, judged.at, why, target.labels)
-        condition, why = expiring(judged, self.policy.expiry)
+                    changes += self.observe(AlertKey(name, *place), condition, at, why, labels)
+        condition, why, until = expiring(judged, self.policy.expiry)
         if condition is Condition.FAILING or AlertName.CERTIFICATE_EXPIRING in tracked:
-            key = AlertKey(AlertName.CERTIFICATE_EXPIRING, target.name, address)
-            changes += self.observe(key, condition, judged.at, why, target.labels)
-        if (told := self._disagreement.judged(judged)) is not None:
-            key = AlertKey(AlertName.ADDRESSES_DISAGREE, target.name)
-            changes += self.observe(key, told.condition, judged.at, told.evidence, target.labels)
+            changes += self.observe(AlertKey(AlertName.CERTIFICATE_EXPIRING, *place), condition, at, why, labels)
+        self._told[place] = judged.judgement, self.policy, until
+        return changes
+
+    def _repeated(
+        self, place: tuple[str, str], tracked: tuple[AlertName, ...], at: float, labels: Mapping[str, str]
+    ) -> list[AlertChange]:
+        """A round that says what the one before it said about each alert, with the same evidence."""
+        changes: list[AlertChange] = []
+        for name in tracked:
+            state = self._states[AlertKey(name, *place)]
+            changes += self.observe(state.alert.key, state.said, at, None, labels)
         return changes
 
     def observe(
@@ -185,7 +213,7 @@ class Alerts:
             self._keep(state)
         elif state.last_round == at:
             return []
-        state.last_round, state.gone_until = at, None
+        state.last_round, state.gone_until, state.said = at, None, condition
         changes = self._relabel(state, labels, at)
         if condition is Condition.SILENT:
             return changes
@@ -253,6 +281,7 @@ class Alerts:
     def absent(self, target: str, address: str, until: float) -> None:
         """The address is gone (its name resolves to others): its alerts end at ``until`` unless it comes back before."""
         self._disagreement.absent(target, address)
+        self._told.pop((target, address), None)
         for name in self._addresses.get((target, address), ()):
             state = self._states[AlertKey(name, target, address)]
             if state.gone_until is None:
@@ -267,6 +296,7 @@ class Alerts:
         """Only these targets are watched from now on: the alerts of others end at ``until`` unless they come back before."""
         names = frozenset(watched)
         self._disagreement.retire(names)
+        self._told = {place: told for place, told in self._told.items() if place[0] in names}
         for key, state in self._states.items():
             if key.target and key.target not in names and state.gone_until is None:
                 state.gone_until = until
@@ -282,12 +312,12 @@ class Alerts:
     def _keep(self, state: _State) -> None:
         key = state.alert.key
         self._states[key] = state
-        self._addresses.setdefault((key.target, key.address), set()).add(key.name)
+        self._addresses.setdefault((key.target, key.address), {})[key.name] = None
 
     def _drop(self, state: _State) -> None:
         key = state.alert.key
         del self._states[key]
         names = self._addresses[key.target, key.address]
-        names.discard(key.name)
+        names.pop(key.name, None)
         if not names:
             del self._addresses[key.target, key.address]

@@ -36,7 +36,7 @@ def judge_chain(chain: tuple[bytes, ...], names: tuple[str, ...], trust: TrustSt
 class Assessment:
     """A chain under a trust store: the paths that it allows, and what was said about it last."""
 
-    __slots__ = ("_paths", "_timeless", "_told", "certificates", "default_of")
+    __slots__ = ("_from", "_paths", "_timeless", "_told", "_until", "certificates", "default_of")
 
     def __init__(self, chain: tuple[bytes, ...], trust: TrustStore) -> None:
         self.certificates: tuple[CertificateFacts, ...] = tuple(map(certificate_facts, chain))
@@ -46,7 +46,9 @@ class Assessment:
         """The product whose default certificate it is."""
         self._paths: tuple[tuple[Path, tuple[Problem, ...]], ...] = ()
         self._timeless: tuple[Problem, ...] = ()
-        self._told: dict[tuple[str, ...], tuple[datetime, datetime, tuple[Problem, ...]]] = {}
+        self._from, self._until = _END, _BEGINNING
+        """The time in which what was told holds."""
+        self._told: dict[tuple[str, ...], tuple[Problem, ...]] = {}
         if not self.certificates:
             self._timeless = (Problem(ProblemCode.EMPTY, "the server sent a Certificate message without a certificate"),)
             return
@@ -61,15 +63,20 @@ class Assessment:
 
     def problems(self, names: tuple[str, ...], now: datetime) -> tuple[Problem, ...]:
         """As `judge_chain`."""
-        told = self._told.get(names)
-        if told is not None and told[0] <= now < told[1]:
-            return told[2]
-        start, stop = self._unchanged_around(now)
-        found = tuple(dict.fromkeys(sorted(self._find(names, now), key=_rank)))
-        if len(self._told) >= _MAX_TOLD:
+        if not self._from <= now < self._until:
+            self._from, self._until = self._unchanged_around(now)
             self._told.clear()
-        self._told[names] = start, stop, found
+        found = self._told.get(names)
+        if found is None:
+            found = tuple(dict.fromkeys(sorted(self._find(names, now), key=_rank)))
+            if len(self._told) >= _MAX_TOLD:
+                self._told.clear()
+            self._told[names] = found
         return found
+
+    def unchanged_until(self, now: datetime) -> datetime:
+        """The next date on a certificate concerned: from then on the problems may be others."""
+        return self._until if self._from <= now < self._until else self._unchanged_around(now)[1]
 
     def _find(self, names: tuple[str, ...], now: datetime) -> list[Problem]:
         if not self.certificates:

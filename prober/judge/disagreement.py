@@ -25,11 +25,15 @@ class Told(NamedTuple):
     evidence: Evidence | None
 
 
+_AGREED = Told(Condition.HEALTHY, None)
+_SILENT = Told(Condition.SILENT, None)
+
+
 class _Group:
     __slots__ = ("outcomes", "reported", "verdicts")
 
-    def __init__(self) -> None:
-        self.verdicts: dict[str, Verdict] = {}
+    def __init__(self, address: str, verdict: Verdict) -> None:
+        self.verdicts: dict[str, Verdict] = {address: verdict}
         self.outcomes: dict[str, str] = {}
         self.reported: set[str] = set()
 
@@ -38,29 +42,39 @@ class Disagreement:
     """The last verdicts of all targets' addresses."""
 
     def __init__(self) -> None:
+        # Most targets have one address, which agrees with itself: a group of its own would take 600 bytes.
+        self._alone: dict[str, tuple[str, Verdict]] = {}
         self._groups: dict[str, _Group] = {}
 
     def judged(self, judged: Round) -> Told | None:
         """Take in one address's round; what the target's says, when this ended it."""
-        group = self._groups.get(judged.target.name)
+        target, address, verdict = judged.target.name, judged.address, judged.judgement.verdict
+        group = self._groups.get(target)
         if group is None:
-            group = self._groups[judged.target.name] = _Group()
-        again = judged.address in group.reported
+            alone = self._alone.get(target)
+            if alone is None or alone[0] == address:
+                if alone is None or alone[1] is not verdict:
+                    self._alone[target] = address, verdict
+                return _SILENT if verdict is Verdict.INCONCLUSIVE else _AGREED
+            group = self._groups[target] = _Group(*self._alone.pop(target))
+        again = address in group.reported
         # The round that this address ends was seen before its new verdict.
-        told = _told(judged.target.name, group) if again else None
+        told = _told(target, group) if again else None
         if again:
             group.reported.clear()
-        group.verdicts[judged.address] = judged.judgement.verdict
+        group.verdicts[address] = verdict
         if len(group.verdicts) > 1:
-            group.outcomes[judged.address] = _outcome(judged)
-        group.reported.add(judged.address)
+            group.outcomes[address] = _outcome(judged)
+        group.reported.add(address)
         if len(group.reported) == len(group.verdicts):
             group.reported.clear()
-            told = _told(judged.target.name, group)
+            told = _told(target, group)
         return told
 
     def absent(self, target: str, address: str) -> None:
         """The address is gone."""
+        if self._alone.get(target, ("",))[0] == address:
+            del self._alone[target]
         group = self._groups.get(target)
         if group is not None:
             group.verdicts.pop(address, None)
@@ -69,6 +83,7 @@ class Disagreement:
 
     def retire(self, watched: Collection[str]) -> None:
         """Forget all targets but these."""
+        self._alone = {name: alone for name, alone in self._alone.items() if name in watched}
         self._groups = {name: group for name, group in self._groups.items() if name in watched}
 
 
@@ -79,9 +94,9 @@ def _told(target: str, group: _Group) -> Told:
         if verdict is not Verdict.INCONCLUSIVE:
             by_verdict.setdefault(verdict, []).append(address)
     if not by_verdict:
-        return Told(Condition.SILENT, None)
+        return _SILENT
     if len(by_verdict) == 1:
-        return Told(Condition.HEALTHY if len(group.verdicts) == len(by_verdict.popitem()[1]) else Condition.SILENT, None)
+        return _AGREED if len(group.verdicts) == len(by_verdict.popitem()[1]) else _SILENT
     fewest_first = sorted(by_verdict.items(), key=lambda entry: (len(entry[1]), entry[0]))
     rarest, odd = fewest_first[0]
     # Of an address that was judged before the target had a second one, nothing is kept until it is judged again.

@@ -40,15 +40,23 @@ class Recorder:
         self._on_change = on_change
         self._witness = witness
 
-    def record(self, target: Target, differential: Differential, judgement: Judgement, now: float) -> None:
-        """One endpoint was judged at ``now``, Unix time in seconds."""
-        change = self.store.record(target, differential, judgement, now)
+    def record(
+        self, target: Target, differential: Differential, judgement: Judgement, now: float, *, holds_until: float = 0.0
+    ) -> None:
+        """One endpoint was judged at ``now``, Unix time in seconds; ``holds_until`` as in its state."""
+        change = self.store.record(target, differential, judgement, now, holds_until=holds_until)
         if change is not None:
             self._on_change(change)
         if self._witness is not None:
             state = self.store.state(state_key(differential)) if change is None else change.state
             assert state is not None
             self._witness.judged(state, change, now)
+
+    def repeat(self, before: EndpointState, target: Target, differential: Differential, now: float) -> None:
+        """One endpoint did at ``now`` what it had done before, which need not be judged anew."""
+        state = self.store.repeat(before, target, differential)
+        if self._witness is not None:
+            self._witness.judged(state, None, now)
 
     def drop(self, keys: Collection[StateKey]) -> None:
         """These endpoints are watched no more."""

@@ -8,8 +8,7 @@ each of its addresses is an endpoint with a state of its own, and one that vanis
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
@@ -19,16 +18,18 @@ from typing import Protocol
 import trio
 
 from prober.judge.alerting import Policy
+from prober.judge.repeats import holds_until, repeats
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
-from prober.model import Differential, Endpoint
-from prober.probing.resolve import ResolveError, literal_endpoint, resolve
+from prober.model import Differential, Endpoint, Target
+from prober.probing.resolve import ResolveError, resolve
 from prober.probing.runner import Runner
 from prober.schedule import Due, Key, Schedule
 from prober.service.first_rounds import EARLY, PACE, FirstRounds
 from prober.service.logs import event
 from prober.service.plan import Watched
 from prober.service.recording import Recorder, Witness, say_ready
+from prober.service.watch import Watch
 from prober.snapshot import Change, StateKey, Statistics, Store
 
 __all__ = ["Overseer", "Rounds", "same_question"]
@@ -54,24 +55,6 @@ class Overseer(Protocol):
 
     def ready(self) -> None:
         """The first round is done."""
-
-
-class _Watch:
-    """One watched address, and what is under way with it."""
-
-    __slots__ = ("begun", "endpoint", "key", "running", "states", "watched")
-
-    def __init__(self, key: Key, watched: Watched) -> None:
-        self.key = key
-        self.watched = watched
-        self.endpoint: Endpoint | None = literal_endpoint(watched.address)
-        """None: the address is a name."""
-        self.running = 0
-        """Differentials of the current round, or 1 while the name is resolved for it."""
-        self.begun = False
-        """A round was ever started."""
-        self.states: frozenset[StateKey] = frozenset()
-        """The states that this address alone writes."""
 
 
 class Rounds:
@@ -106,11 +89,13 @@ class Rounds:
         self._clock = clock
         self._schedule = Schedule()
         self._first = FirstRounds(self._schedule)
-        self._watches: dict[Key, _Watch] = {}
-        self._owners: dict[StateKey, _Watch] = {}
+        self._watches: dict[Key, Watch] = {}
+        self._owners: dict[StateKey, Watch] = {}
         self._elsewhere: frozenset[StateKey] = frozenset()
         self._trust: Mapping[str | None, TrustStore] = {}
         self._unjudged: set[Key] = set()
+        self._anew = 0
+        """States up to this version are judged anew: the trust anchors, the targets or the clock are others since."""
         self.awaiting_targets = False
         """Whether targets that belong to the first round are still to be found."""
         self.first_round_done = False
@@ -140,7 +125,8 @@ class Rounds:
         """
         before = self._watches
         self._trust = trust
-        self._watches = {key: before.get(key) or _Watch(key, one) for key, one in watched.items()}
+        self._anew = self._store.version
+        self._watches = {key: before.get(key) or Watch(key, one) for key, one in watched.items()}
         for key, watch in self._watches.items():
             watch.watched = watched[key]
         for key, watch in before.items():
@@ -180,6 +166,7 @@ class Rounds:
                 if abs(moved) > CLOCK_STEP:
                     event(_log, logging.WARNING, "the clock was set; rounds wait for their next tick", seconds=round(moved, 3))
                     self._schedule.restart(now)
+                    self._anew = self._store.version
                     offset += moved
                 due = self._schedule.due(now, BATCH)
                 for one in due:
@@ -213,14 +200,16 @@ class Rounds:
         if watch.endpoint is None:
             resolving.start_soon(self._resolve, watch, due.at)
         else:
-            with self._catching_bugs(watch):
-                self._differential(watch, watch.watched, watch.endpoint, 0.0, due.at)
+            try:
+                self._differential(watch, watch.watched, watch.endpoint, watch.state, 0.0, due.at)
+            except Exception:
+                self._ended_by_a_bug(watch)
 
-    async def _resolve(self, watch: _Watch, due_at: float) -> None:
+    async def _resolve(self, watch: Watch, due_at: float) -> None:
         """Resolve a name, and start a differential with each of its endpoints."""
         watched = watch.watched
         began = perf_counter()
-        with self._catching_bugs(watch):
+        try:
             try:
                 with trio.fail_after(watched.asked.timeout):
                     endpoints = await resolve(watched.address)
@@ -231,29 +220,35 @@ class Rounds:
                 self._unresolved(watch, watched, late, perf_counter() - began, due_at)
             else:
                 self._resolved(watch, watched, endpoints, perf_counter() - began, due_at)
+        except Exception:
+            self._ended_by_a_bug(watch)
 
-    def _resolved(self, watch: _Watch, watched: Watched, endpoints: tuple[Endpoint, ...], seconds: float, due_at: float) -> None:
+    def _resolved(self, watch: Watch, watched: Watched, endpoints: tuple[Endpoint, ...], seconds: float, due_at: float) -> None:
         if self._watches.get(watch.key) is not watch:
             return  # removed meanwhile
         by_state = {StateKey(watched.target.name, str(endpoint)): endpoint for endpoint in endpoints}
         self._hold(watch, frozenset(by_state))
         # Where the target lists the IP as well, that address watches it.
-        mine = [endpoint for state, endpoint in by_state.items() if state in watch.states]
+        mine = [(state, endpoint) for state, endpoint in by_state.items() if state in watch.states]
         watch.running = len(mine)
-        for endpoint in mine:
-            self._differential(watch, watched, endpoint, seconds, due_at)
+        for state, endpoint in mine:
+            self._differential(watch, watched, endpoint, state, seconds, due_at)
         if not mine:
             self._judged_once(watch)
 
-    def _unresolved(self, watch: _Watch, watched: Watched, error: ResolveError, seconds: float, due_at: float) -> None:
+    def _unresolved(self, watch: Watch, watched: Watched, error: ResolveError, seconds: float, due_at: float) -> None:
         if self._watches.get(watch.key) is watch:
-            self._hold(watch, frozenset({StateKey(watched.target.name, str(watched.address))}))
-        self._arrived(watch, watched, due_at, self._runner.unresolved(watched.asked, watched.address, error, seconds))
+            self._hold(watch, frozenset({watch.state}))
+        self._arrived(
+            watch, watched, watch.state, due_at, self._runner.unresolved(watched.asked, watched.address, error, seconds)
+        )
 
-    def _differential(self, watch: _Watch, watched: Watched, endpoint: Endpoint, resolve_seconds: float, due_at: float) -> None:
+    def _differential(
+        self, watch: Watch, watched: Watched, endpoint: Endpoint, key: StateKey, resolve_seconds: float, due_at: float
+    ) -> None:
         # What resolution took is the name's, and in the handshake's own figures; lateness is ours.
-        sink = partial(self._arrived, watch, watched, due_at + resolve_seconds)
-        runner = self._attentive if self._is_news(StateKey(watched.target.name, str(endpoint)), watched) else self._runner
+        sink = partial(self._arrived, watch, watched, key, due_at + resolve_seconds)
+        runner = self._attentive if self._is_news(key, watched) else self._runner
         runner.start_differential(watched.asked, watched.address, endpoint, resolve_seconds, sink)
 
     def _is_news(self, key: StateKey, watched: Watched) -> bool:
@@ -267,40 +262,45 @@ class Rounds:
         # After a first round ahead of its phase, the second one may be almost two intervals away.
         return self._clock() - state.since <= self.policy.for_seconds + (self.policy.failures + 0.5) * watched.target.interval
 
-    def _arrived(self, watch: _Watch, watched: Watched, due_at: float, differential: Differential) -> None:
+    def _arrived(self, watch: Watch, watched: Watched, key: StateKey, due_at: float, differential: Differential) -> None:
         """Sink of all differentials."""
         watch.running -= 1
         if self._stopped or self._watches.get(watch.key) is not watch or not same_question(watch.watched, watched):
             return  # removed, or asked something else by now
-        with self._catching_bugs(watch):
-            self._record(watch.watched, due_at, differential)
+        try:
+            self._record(watch.watched.target, key, due_at, differential)
             if not watch.running:
                 self._judged_once(watch)
+        except Exception:
+            self._ended_by_a_bug(watch)
 
-    def _record(self, watched: Watched, due_at: float, differential: Differential) -> None:
+    def _record(self, target: Target, key: StateKey, due_at: float, differential: Differential) -> None:
         for handshake in differential.handshakes:
             self._statistics.lateness.observe(max(0.0, handshake.started - due_at))
             self._statistics.count_handshake(handshake)
         now = self._clock()
+        last = self._store.state(key)
+        # Most rounds end here: to judge, to compare with what was and to write a state anew takes three times as long.
+        if last is not None and now < last.holds_until and last.version > self._anew and repeats(last.differential, differential):
+            self._recorder.repeat(last, target, differential, now)
+            return
         # A discovered target keeps a module that a reload has removed until what was found is read by the new configuration.
-        trust = self._trust.get(watched.target.module.ca_file, self._trust[None])
-        judgement = judge(differential, watched.target.non_sni, trust, datetime.fromtimestamp(now, UTC))
-        self._recorder.record(watched.target, differential, judgement, now)
+        trust = self._trust.get(target.module.ca_file, self._trust[None])
+        moment = datetime.fromtimestamp(now, UTC)
+        judgement = judge(differential, target.non_sni, trust, moment)
+        until = holds_until(differential, trust, moment)
+        self._recorder.record(target, differential, judgement, now, holds_until=until)
 
-    @contextmanager
-    def _catching_bugs(self, watch: _Watch) -> Iterator[None]:
-        """The one place where an exception of our own ends: it costs a round of one address, never the service."""
-        try:
-            yield
-        except Exception:
-            _log.exception("a bug of prober's own ended a round of %s", watch.watched.address)
-            self._statistics.local_errors["bug"] = self._statistics.local_errors.get("bug", 0) + 1
-            watch.running = 0
-            self._judged_once(watch)
+    def _ended_by_a_bug(self, watch: Watch) -> None:
+        """The one end of an exception of our own: it costs a round of one address, never the service."""
+        _log.exception("a bug of prober's own ended a round of %s", watch.watched.address)
+        self._statistics.local_errors["bug"] = self._statistics.local_errors.get("bug", 0) + 1
+        watch.running = 0
+        self._judged_once(watch)
 
     # -- what is whose -------------------------------------------------------------------------------------------------
 
-    def _hold(self, watch: _Watch, wanted: frozenset[StateKey]) -> None:
+    def _hold(self, watch: Watch, wanted: frozenset[StateKey]) -> None:
         """Let the watch write these states, as far as no other does, and drop those that it wrote before."""
         if wanted == watch.states:
             return
@@ -318,14 +318,14 @@ class Rounds:
         for watch in self._watches.values():
             if watch.endpoint is None or watch.states:
                 continue
-            key = StateKey(watch.watched.target.name, str(watch.endpoint))
+            key = watch.state
             other = self._owners.get(key)
             if other is not None:
                 other.states -= {key}
             self._owners[key] = watch
             watch.states = frozenset({key})
 
-    def _judged_once(self, watch: _Watch) -> None:
+    def _judged_once(self, watch: Watch) -> None:
         if not self.first_round_done:
             self._unjudged.discard(watch.key)
             self._look_for_end_of_first_round()

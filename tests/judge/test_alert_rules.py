@@ -119,11 +119,11 @@ def test_a_certificate_expires_within_the_configured_time() -> None:
     week = 7 * 86400.0
     early = judged(run, now=ends - timedelta(days=8))
     assert expiring(early, week)[0] is HEALTHY
-    condition, why = expiring(judged(run, now=ends - timedelta(days=6, hours=23)), week)
+    condition, why, _ = expiring(judged(run, now=ends - timedelta(days=6, hours=23)), week)
     assert condition is FAILING
     assert why is not None
     assert "expires in 6 days" in why.summary
-    condition, why = expiring(judged(run, now=ends + timedelta(hours=5)), week)
+    condition, why, _ = expiring(judged(run, now=ends + timedelta(hours=5)), week)
     assert condition is FAILING
     assert why is not None
     assert "expired 5 hours ago" in why.summary

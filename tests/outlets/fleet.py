@@ -48,11 +48,9 @@ def _authority() -> Authority:
 
 
 @cache
-def issued(name: str = NAME) -> Issued:
+def issued(name: str = NAME, not_after: datetime = datetime(2027, 1, 1, tzinfo=UTC)) -> Issued:
     """A certificate that chains to `trust`."""
-    return _authority().issue(
-        name, f"www.{name}", not_before=datetime(2026, 1, 1, tzinfo=UTC), not_after=datetime(2027, 1, 1, tzinfo=UTC)
-    )
+    return _authority().issue(name, f"www.{name}", not_before=datetime(2026, 1, 1, tzinfo=UTC), not_after=not_after)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import trio
@@ -14,7 +15,7 @@ from prober.model import Endpoint, Module, Observation, Outcome, Sni, Target, Ve
 from prober.schedule import SLOT, phase
 from prober.service.rounds import Rounds
 from prober.snapshot import StateKey
-from tests.outlets.fleet import certificate, reset
+from tests.outlets.fleet import NOW, certificate, issued, reset
 from tests.service.watching import INTERVAL, ScriptedEngine, ScriptedRunner, Watching, target
 
 # pytest-trio runs a test by the clock that is among the test's own arguments; a fixture's argument would not do.
@@ -59,6 +60,55 @@ async def test_what_comes_back_is_judged_and_recorded(
     assert watching.statistics.lateness.sum <= 3 * 1e-6
     counted = {series: histogram.count for series, histogram in watching.statistics.handshake_seconds.items()}
     assert counted == {(Sni.KNOWN, Outcome.CERTIFICATE): 1, (Sni.NONE, Outcome.RESET): 1, (Sni.UNKNOWN, Outcome.RESET): 1}
+
+
+async def test_a_round_that_repeats_the_one_before_is_not_judged_again_and_its_figures_are_its_own(
+    watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """The judgement is the very same; durations, times and counters are those of the new round. A reload is a reason to judge anew."""
+    await watching.start(nursery, target())
+    await trio.sleep(INTERVAL)
+    (first,) = watching.store
+    watching.runner.answers = lambda _: certificate(seconds=0.0123)
+    await trio.sleep(2 * INTERVAL)
+    (third,) = watching.store
+    assert third.judgement is first.judgement
+    assert third.version > first.version
+    assert {handshake.observation.seconds.total for handshake in third.differential.handshakes} == {0.0123}
+    assert min(third.last_run.values()) >= max(first.last_run.values()) + INTERVAL
+    assert [set(state.outcomes.values()) for state in (first, third)] == [{1}, {3}]
+    watching.watch(target())
+    await trio.sleep(INTERVAL)
+    (anew,) = watching.store
+    assert anew.judgement is not first.judgement
+    assert anew.judgement == first.judgement
+
+
+async def test_a_certificate_that_expires_between_two_rounds_is_noticed_by_the_second_one(
+    watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """The same answer as ever means something else from then on."""
+    expires = NOW + 2.5 * INTERVAL
+    chain = issued(not_after=datetime.fromtimestamp(expires, UTC)).ders
+    watching.runner.answers = lambda _: certificate(chain)
+    await watching.start(nursery, target())
+    await trio.sleep(6 * INTERVAL)
+    assert [change.state.judgement.verdict for change in watching.changes] == [Verdict.OK, Verdict.CERTIFICATE_INVALID]
+    assert expires < watching.changes[-1].at <= expires + INTERVAL
+
+
+async def test_how_often_a_hello_ended_how_is_counted_over_all_rounds(
+    watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Rows of equal rounds, interrupted by others, add up."""
+    await watching.start(nursery, target())
+    for answers in (certificate, reset, certificate, certificate):
+        watching.runner.answers = lambda _, answers=answers: answers()
+        await trio.sleep(2 * INTERVAL)
+    (state,) = watching.store
+    assert {(sni, outcome): count for ((sni, _), outcome), count in state.outcomes.items()} == {
+        (sni, outcome): count for sni in Sni for outcome, count in ((Outcome.CERTIFICATE, 6), (Outcome.RESET, 2))
+    }
 
 
 async def test_a_change_is_told_once_and_since_stays(
