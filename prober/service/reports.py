@@ -19,6 +19,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from prober.judge.repeats import repeats
 from prober.judge.verdicts import Judgement
 from prober.model import Differential, Handshake, Observation, Seconds, Sni, Target
 from prober.schedule import Key
@@ -37,7 +38,9 @@ MOST_WAITING: Final = 20_000
 """Items that may wait to be sent, some 10 MB: half a minute of a busy worker, after which the other process is in trouble."""
 
 _PROTOCOL: Final = 5
-_NO_SECONDS: Final = Seconds()
+
+# What a NamedTuple's own constructor does, at half its price.
+_new_tuple: Final = tuple.__new__
 
 
 class Report(NamedTuple):
@@ -67,8 +70,8 @@ class _Told:
     """What the other process knows about one endpoint."""
 
     slot: int
-    bare: tuple[Handshake, ...]
-    """The last differential's handshakes without figures; empty: tell anew."""
+    differential: Differential | None
+    """The last one; None: tell anew."""
     judgement: Judgement | None
 
 
@@ -87,17 +90,18 @@ class Reporter:
 
     def judged(self, state: EndpointState, change: Change | None, now: float) -> None:  # noqa: ARG002
         """One endpoint was judged. Whether that is a change is for the other process to say, which knows what was before."""
-        handshakes = state.differential.handshakes
-        bare = tuple(map(_bare, handshakes))
+        differential, judgement = state.differential, state.judgement
         told = self._told.get(state.key)
-        if told is not None and told.bare and told.bare == bare and told.judgement == state.judgement:
-            self.items.append((AGAIN, told.slot, now, tuple(map(_figures, handshakes)), _transcripts(handshakes)))
-            return
         if told is None:
             self._slots += 1
-            told = self._told[state.key] = _Told(self._slots, (), None)
-        told.bare, told.judgement = bare, state.judgement
-        self.items.append((ANEW, told.slot, now, pickle.dumps(state.differential, _PROTOCOL)))
+            told = self._told[state.key] = _Told(self._slots, None, None)
+        last, before = told.differential, told.judgement
+        told.differential, told.judgement = differential, judgement
+        if last is not None and (judgement is before or judgement == before) and repeats(last, differential):
+            handshakes = differential.handshakes
+            self.items.append((AGAIN, told.slot, now, tuple(map(_figures, handshakes)), _transcripts(handshakes)))
+        else:
+            self.items.append((ANEW, told.slot, now, pickle.dumps(differential, _PROTOCOL)))
 
     def gone(self, keys: Collection[StateKey]) -> None:
         """What is watched no more is told anew if it comes back; `holds` tells that it has gone."""
@@ -118,20 +122,12 @@ class Reporter:
         """What is asked of these targets has changed, or may have: the other process drops answers to what was asked before."""
         for key, told in self._told.items():
             if key.target in targets:
-                told.bare, told.judgement = (), None
+                told.differential, told.judgement = None, None
 
     def take(self) -> list[Item]:
         """All items that wait."""
         items, self.items = self.items, []
         return items
-
-
-def _bare(handshake: Handshake) -> Handshake:
-    """Without what differs each time."""
-    observation = handshake.observation._replace(seconds=_NO_SECONDS, bytes_received=0, transcript=())
-    if handshake.sni is Sni.UNKNOWN:
-        return handshake._replace(server_name=None, observation=observation, started=0.0)
-    return handshake._replace(observation=observation, started=0.0)
 
 
 def _figures(handshake: Handshake) -> Item:
@@ -163,7 +159,9 @@ def again(last: Differential, figures: tuple[Item, ...], transcripts: bytes | No
 
 def _again(last: Handshake, figures: Item, transcript: Any) -> Handshake:
     started, name, size, seconds = figures
-    observation: Observation = last.observation._replace(bytes_received=size, seconds=Seconds(*seconds), transcript=transcript)
+    outcome, stage, errno, close, _, detail, _, facts, _ = last.observation
+    durations = _new_tuple(Seconds, seconds)
+    observation = _new_tuple(Observation, (outcome, stage, errno, close, size, detail, durations, facts, transcript))
     # A known name is the same each time: its string is shared.
     name = name if last.sni is Sni.UNKNOWN else last.server_name
-    return Handshake(last.sni, name, last.profile, last.ja4, observation, started)
+    return _new_tuple(Handshake, (last.sni, name, last.profile, last.ja4, observation, started))

@@ -253,7 +253,7 @@ class Workers:
         watched, last = self._watched.get(key), self._store.state(state)
         if watched is None or last is None or epoch < self._asked_since[key] or self._holders.get(state) != key:
             return
-        self._recorder.record(watched.target, again(last.differential, figures, transcripts), last.judgement, now)
+        self._recorder.repeat(last, watched.target, again(last.differential, figures, transcripts), now)
 
     # -- what is whose -------------------------------------------------------------------------------------------------
 
