@@ -69,7 +69,6 @@ def hello_key(handshake: Handshake) -> HelloKey:
     return _NAMELESS[handshake.sni]
 
 
-# Shared by all endpoints: each keeps its keys twice.
 _NAMELESS = {sni: HelloKey(sni, "") for sni in (Sni.NONE, Sni.UNKNOWN)}
 
 
@@ -176,13 +175,20 @@ class Store:
         return unseen
 
     def record(
-        self, target: Target, differential: Differential, judgement: Judgement, now: float, *, holds_until: float = 0.0
+        self,
+        target: Target,
+        differential: Differential,
+        judgement: Judgement,
+        now: float,
+        *,
+        key: StateKey | None = None,
+        holds_until: float = 0.0,
     ) -> Change | None:
         """Take in one judged differential; a `Change` when its verdict differs from the one before.
 
-        ``now`` is Unix time in seconds. Hellos that the differential does not have any more lose their counters.
+        ``now`` is Unix time in seconds, ``key`` the differential's. Hellos that it does not have any more lose their counters.
         """
-        key = state_key(differential)
+        key = key or state_key(differential)
         before = self._states.get(key)
         earlier, rounds = _NEVER, 1
         previous: Verdict | None = None
@@ -193,8 +199,8 @@ class Store:
         elif key in self._remembered:
             previous, since = self._remembered.pop(key)
         changed = previous != judgement.verdict
-        self.version += 1
         since = now if changed else since
+        self.version += 1
         state = EndpointState(key, target, differential, judgement, holds_until, since, earlier, rounds, self.version)
         self._states[key] = state
         if not changed:

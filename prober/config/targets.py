@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import intern
 
 from prober.addresses import is_ip, parse_address, parse_server_name
 from prober.config.durations import format_duration
@@ -70,6 +71,10 @@ def targets(value: Value, defaults: TargetDefaults) -> tuple[Target, ...]:
     return tuple(read)
 
 
+_NO_LABELS: Mapping[str, str] = {}
+"""Shared by all targets without any."""
+
+
 def _target(value: Value, defaults: TargetDefaults) -> Target:
     fields = value.fields(KEYS)
     module = fields.read("module", lambda value: _module(value, defaults.modules), defaults.modules["default"])
@@ -81,12 +86,12 @@ def _target(value: Value, defaults: TargetDefaults) -> Target:
     return Target(
         name=fields.require("name", word, "", "write a name that identifies the target in metrics and alerts"),
         addresses=no_repeats(addresses),
-        server_names=server_names,
+        server_names=tuple(map(intern, server_names)),  # thousands of targets are asked for the same few
         module=module,
         interval=interval,
         timeout=timeout,
         non_sni=fields.read("expect", _expect, NonSniPolicy.CERTIFICATE),
-        labels=fields.read("labels", read_labels, {}),
+        labels=fields.read("labels", read_labels, _NO_LABELS),
     )
 
 

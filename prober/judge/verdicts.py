@@ -152,7 +152,7 @@ def judge(differential: Differential, policy: NonSniPolicy, trust: TrustStore, n
     """Judge one differential. ``now`` is aware; certificates are judged at that time against ``trust``."""
     handshakes = differential.handshakes
     known_names = tuple([handshake.server_name for handshake in handshakes if handshake.sni is _KNOWN and handshake.server_name])
-    judged = tuple([_judge_handshake(handshake, known_names, trust, now) for handshake in handshakes])
+    judged = _shared([_judge_handshake(handshake, known_names, trust, now) for handshake in handshakes])
     answers = tuple(map(_answer, handshakes, judged))
     # An address, where the name behind it does not resolve.
     subject = subject_of(differential.endpoint or differential.address)
@@ -188,6 +188,12 @@ def _judge_handshake(handshake: Handshake, known_names: tuple[str, ...], trust: 
     assessment = assess(handshake.observation.facts.certificates, trust)
     problems = assessment.problems(names, now)
     return _new_tuple(HandshakeJudgement, (assessment.certificates, problems, not problems, assessment.default_of))
+
+
+def _shared(judged: list[HandshakeJudgement]) -> tuple[HandshakeJudgement, ...]:
+    """Most often one certificate answers all hellos: then they have one judgement, which is kept for each endpoint."""
+    first = judged[0] if judged else _NOTHING_PRESENTED
+    return tuple([first if one == first else one for one in judged])
 
 
 def _answer(handshake: Handshake, judged: HandshakeJudgement) -> Answer:

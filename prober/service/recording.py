@@ -41,10 +41,17 @@ class Recorder:
         self._witness = witness
 
     def record(
-        self, target: Target, differential: Differential, judgement: Judgement, now: float, *, holds_until: float = 0.0
+        self,
+        target: Target,
+        differential: Differential,
+        judgement: Judgement,
+        now: float,
+        *,
+        key: StateKey | None = None,
+        holds_until: float = 0.0,
     ) -> None:
-        """One endpoint was judged at ``now``, Unix time in seconds; ``holds_until`` as in its state."""
-        change = self.store.record(target, differential, judgement, now, holds_until=holds_until)
+        """One endpoint was judged at ``now``, Unix time in seconds; the others as `Store.record` has them."""
+        change = self.store.record(target, differential, judgement, now, key=key, holds_until=holds_until)
         if change is not None:
             self._on_change(change)
         if self._witness is not None:

@@ -24,6 +24,7 @@ from prober.judge.verdicts import Judgement
 from prober.model import Differential, Handshake, Observation, Seconds, Sni, Target
 from prober.schedule import Key
 from prober.service.tallies import Tallies
+from prober.service.transcripts import with_shared_lines
 from prober.snapshot import Change, EndpointState, StateKey
 
 __all__ = ["AGAIN", "ANEW", "HOLDS", "MOST_WAITING", "Item", "Report", "Reporter", "again", "anew"]
@@ -142,8 +143,7 @@ def _transcripts(handshakes: tuple[Handshake, ...]) -> bytes | None:
 
 def anew(pickled: bytes) -> Differential:
     """The differential of an `ANEW`."""
-    differential: Differential = pickle.loads(pickled)  # noqa: S301  (a process of our own; see prober.service.frames)
-    return differential
+    return with_shared_lines(pickle.loads(pickled))  # noqa: S301  (a process of our own; see prober.service.frames)
 
 
 def again(last: Differential, figures: tuple[Item, ...], transcripts: bytes | None) -> Differential:
@@ -154,7 +154,7 @@ def again(last: Differential, figures: tuple[Item, ...], transcripts: bytes | No
     handshakes = tuple(
         _again(handshake, each, transcript) for handshake, each, transcript in zip(last.handshakes, figures, told, strict=True)
     )
-    return Differential(last.target, last.address, last.endpoint, handshakes)
+    return with_shared_lines(Differential(last.target, last.address, last.endpoint, handshakes))
 
 
 def _again(last: Handshake, figures: Item, transcript: Any) -> Handshake:

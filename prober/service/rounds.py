@@ -29,6 +29,7 @@ from prober.service.first_rounds import EARLY, PACE, FirstRounds
 from prober.service.logs import event
 from prober.service.plan import Watched
 from prober.service.recording import Recorder, Witness, say_ready
+from prober.service.transcripts import with_shared_lines
 from prober.service.watch import Watch
 from prober.snapshot import Change, StateKey, Statistics, Store
 
@@ -229,7 +230,8 @@ class Rounds:
         by_state = {StateKey(watched.target.name, str(endpoint)): endpoint for endpoint in endpoints}
         self._hold(watch, frozenset(by_state))
         # Where the target lists the IP as well, that address watches it.
-        mine = [(state, endpoint) for state, endpoint in by_state.items() if state in watch.states]
+        held = watch.states
+        mine = [(state, endpoint) for state, endpoint in by_state.items() if state in held]
         watch.running = len(mine)
         for state, endpoint in mine:
             self._differential(watch, watched, endpoint, state, seconds, due_at)
@@ -275,6 +277,8 @@ class Rounds:
             self._ended_by_a_bug(watch)
 
     def _record(self, target: Target, key: StateKey, due_at: float, differential: Differential) -> None:
+        if differential.handshakes and differential.handshakes[0].observation.transcript:
+            differential = with_shared_lines(differential)
         for handshake in differential.handshakes:
             self._statistics.lateness.observe(max(0.0, handshake.started - due_at))
             self._statistics.count_handshake(handshake)
@@ -289,7 +293,7 @@ class Rounds:
         moment = datetime.fromtimestamp(now, UTC)
         judgement = judge(differential, target.non_sni, trust, moment)
         until = holds_until(differential, trust, moment)
-        self._recorder.record(target, differential, judgement, now, holds_until=until)
+        self._recorder.record(target, differential, judgement, now, key=key, holds_until=until)
 
     def _ended_by_a_bug(self, watch: Watch) -> None:
         """The one end of an exception of our own: it costs a round of one address, never the service."""

@@ -156,7 +156,8 @@ class RunningService:
         self._rounds.policy = self._plan.config.alerting.policy
         by_key = watched(self._targets)
         # `/probe` may ask any shard for any target. Of targets that share an address, the first is meant.
-        self._by_address = {one.address: one for one in reversed(watched(everywhere).values())}
+        all_by_key = by_key if len(self._targets) == len(everywhere) else watched(everywhere)
+        self._by_address = {one.address: one for one in reversed(all_by_key.values())}
         self._rounds.replace(by_key, self._plan.trust)
 
     # -- probing now ---------------------------------------------------------------------------------------------------
