@@ -23,8 +23,8 @@ from prober.judge.repeats import repeats
 from prober.judge.verdicts import Judgement
 from prober.model import Differential, Handshake, Observation, Seconds, Sni, Target
 from prober.schedule import Key
+from prober.service.keeping import shared, with_shared_lines
 from prober.service.tallies import Tallies
-from prober.service.transcripts import with_shared_lines
 from prober.snapshot import Change, EndpointState, StateKey
 
 __all__ = ["AGAIN", "ANEW", "HOLDS", "MOST_WAITING", "Item", "Report", "Reporter", "again", "anew"]
@@ -143,7 +143,7 @@ def _transcripts(handshakes: tuple[Handshake, ...]) -> bytes | None:
 
 def anew(pickled: bytes) -> Differential:
     """The differential of an `ANEW`."""
-    return with_shared_lines(pickle.loads(pickled))  # noqa: S301  (a process of our own; see prober.service.frames)
+    return shared(with_shared_lines(pickle.loads(pickled)))  # noqa: S301  (a process of our own; see prober.service.frames)
 
 
 def again(last: Differential, figures: tuple[Item, ...], transcripts: bytes | None) -> Differential:

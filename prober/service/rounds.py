@@ -26,10 +26,10 @@ from prober.probing.resolve import ResolveError, resolve
 from prober.probing.runner import Runner
 from prober.schedule import Due, Key, Schedule
 from prober.service.first_rounds import EARLY, PACE, FirstRounds
+from prober.service.keeping import as_before, shared, with_shared_lines
 from prober.service.logs import event
 from prober.service.plan import Watched
 from prober.service.recording import Recorder, Witness, say_ready
-from prober.service.transcripts import with_shared_lines
 from prober.service.watch import Watch
 from prober.snapshot import Change, StateKey, Statistics, Store
 
@@ -286,14 +286,14 @@ class Rounds:
         last = self._store.state(key)
         # Most rounds end here: to judge, to compare with what was and to write a state anew takes three times as long.
         if last is not None and now < last.holds_until and last.version > self._anew and repeats(last.differential, differential):
-            self._recorder.repeat(last, target, differential, now)
+            self._recorder.repeat(last, target, as_before(last.differential, differential), now)
             return
         # A discovered target keeps a module that a reload has removed until what was found is read by the new configuration.
         trust = self._trust.get(target.module.ca_file, self._trust[None])
         moment = datetime.fromtimestamp(now, UTC)
         judgement = judge(differential, target.non_sni, trust, moment)
         until = holds_until(differential, trust, moment)
-        self._recorder.record(target, differential, judgement, now, key=key, holds_until=until)
+        self._recorder.record(target, shared(differential), judgement, now, key=key, holds_until=until)
 
     def _ended_by_a_bug(self, watch: Watch) -> None:
         """The one end of an exception of our own: it costs a round of one address, never the service."""

@@ -28,6 +28,8 @@ __all__ = ["document", "steady", "watch"]
 
 _HELLOS = 3
 _SCRAPE_EVERY = 5.0
+_SETTLED = 3
+"""Intervals after the first round."""
 _COUNTERS = (
     "prober_schedule_lateness_seconds_bucket",
     "prober_schedule_lateness_seconds_count",
@@ -69,7 +71,11 @@ def document(servers: Servers, site: Site, targets: int, interval: int) -> dict[
 
 @contextmanager
 def steady(servers: Servers, site: Site, rate: int, interval: int, workers: int = 1) -> Iterator[Service]:
-    """A service that has done its first two rounds; one process is pinned, more of them have the machine."""
+    """A service that has settled; one process is pinned, more of them have the machine.
+
+    Half of the fleet is new and at fault: its transcripts are taken for two and a half intervals, which costs as much as the
+    handshakes, and after that no more.
+    """
     wrapper = Cpus.pin([], CPUS.client)
     if workers > 1 and CPUS.client is not None:
         wrapper = ["taskset", "-c", f"{CPUS.client},{CPUS.server}"]
@@ -77,7 +83,7 @@ def steady(servers: Servers, site: Site, rate: int, interval: int, workers: int 
     configuration = document(servers, site, rate * interval // _HELLOS, interval)
     with serving(servers.directory, configuration, *options, wrapper=wrapper) as service:
         service.wait_ready()
-        time.sleep(interval)
+        time.sleep(_SETTLED * interval)
         yield service
 
 

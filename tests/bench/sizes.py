@@ -21,7 +21,7 @@ class Sizes:
     bulk: int
     """Handshakes of one `prober once`."""
     window: float
-    """Seconds for which a service is watched, after its first two rounds."""
+    """Seconds for which a service is watched, once it has settled."""
     serve_rounds: int
     versions: tuple[str, ...]
     """The servers that show half of a service's targets their certificate."""
