@@ -124,3 +124,8 @@ def test_a_name_server_that_is_gone_does_not_stop_the_service(workers: int, tmp_
             assert service.get("/-/reload", "POST").status == 200
             assert set(service.verdicts().values()) == {"unreachable", "tls_failing"}
             assert service.end()[0] == 0
+
+
+async def test_an_address_has_a_name_as_ever() -> None:
+    """The other question of a resolver is the system's business."""
+    assert await Names().getnameinfo(("127.0.0.1", 443), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV) == ("127.0.0.1", "443")
