@@ -8,6 +8,12 @@ flight.py          one handshake: the step machine between a socket and the TLS 
 deadlines.py       one heap for everybody's alarms
 poller.py          epoll and kqueue, edge-triggered, behind one protocol
 receive_clock.py   the kernel's receive timestamps
+packet_clock.py    when an RST or a FIN came, from AF_PACKET
+wall_clock.py      Unix time and perf_counter at one moment
+attention.py       when this process last waited in the kernel
+patience.py        how long a known outcome waits for the rest
+findings.py        what one handshake has shown so far
+entropy.py         the system's randomness, a block at a time
 dial.py            sockets, and how they are closed
 errnos.py          which errno means what
 proxy_protocol.py  the header that a load balancer sends first

@@ -16,7 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from time import perf_counter, sleep, time
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Final, Protocol
 
 import outcome
@@ -30,6 +30,7 @@ from prober.probing.descriptors import handshake_ceiling
 from prober.probing.flight import Flight
 from prober.probing.poller import BATCH, Poller, new_poller
 from prober.probing.receive_clock import ReceiveClock
+from prober.probing.wall_clock import unix_offset
 
 if TYPE_CHECKING:
     from prober.probing.packet_clock import PacketClock
@@ -169,7 +170,7 @@ class Engine:
 
     def unix_time(self, moment: float) -> float:
         """The Unix time of a moment of `time.perf_counter`, by what the two clocks say now."""
-        return time() - (perf_counter() - moment)
+        return moment + unix_offset()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Drive all handshakes until cancelled; then close them, and tell everyone who waits `local_error`, ``cancelled``."""

@@ -13,11 +13,12 @@ import struct
 import sys
 from collections import OrderedDict
 from pathlib import Path
-from time import perf_counter, time
+from time import perf_counter
 from typing import Final, NamedTuple
 
 from prober.model import Endpoint
 from prober.packet_filter import Step, assemble, attach
+from prober.probing.wall_clock import unix_offset
 
 __all__ = ["PacketClock", "PacketClockUnavailable"]
 
@@ -97,9 +98,8 @@ class PacketClock:
         arrived = self._ends.pop(end, None)
         if arrived is None:
             return None
-        now = perf_counter()
-        stamp = arrived - (time() - now)
-        return stamp if earliest - _SLACK <= stamp <= now else None
+        stamp = arrived - unix_offset()
+        return stamp if earliest - _SLACK <= stamp <= perf_counter() else None
 
     def close(self) -> None:
         """Give the descriptor back."""

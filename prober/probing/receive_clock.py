@@ -4,7 +4,8 @@ A stamp taken after recv() tells when this process got round to it; under load t
 packet as it arrives and hands the stamp of the last byte read to recvmsg(), unprivileged, also on TCP sockets.
 
 The kernel turns stamping on lazily and off when the last socket that wants it is closed; switching costs a round of code
-patching (0.14 ms at p99). One idle socket that is kept open with the option on avoids that.
+patching (0.14 ms at p99). One idle socket that is kept open with the option on avoids that. It is done by a kernel thread, so
+packets of the first instants may bear no stamp yet.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-from time import perf_counter, time
+from time import perf_counter
 from typing import Final
+
+from prober.probing.wall_clock import unix_offset
 
 __all__ = ["ANCILLARY_SIZE", "ReceiveClock"]
 
@@ -63,9 +66,8 @@ class ReceiveClock:
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
                 seconds, nanoseconds = _TIMESPEC.unpack(data)
-                now = perf_counter()
-                stamp: float = seconds + nanoseconds * 1e-9 - (time() - now)
-                return stamp if earliest - _SLACK <= stamp <= now else None
+                stamp: float = seconds + nanoseconds * 1e-9 - unix_offset()
+                return stamp if earliest - _SLACK <= stamp <= perf_counter() else None
         return None
 
     def close(self) -> None:
