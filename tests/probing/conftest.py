@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -14,11 +17,32 @@ import trio
 from prober.model import Endpoint, Observation, Sni
 from prober.probing.attempt import Attempt
 from prober.probing.engine import Engine
+from prober.probing.receive_clock import ANCILLARY_SIZE, ReceiveClock
 from prober.tls.client_hello import HelloFactory
 from prober.tls.profiles import PROFILES
 from tests.pki import Authority
 
 AttemptMaker = Callable[..., Attempt]
+
+
+def stamped(clock: ReceiveClock) -> bool:
+    """Whether a TCP segment that is sent now bears a receive stamp."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        server, _ = listener.accept()
+        with server:
+            server.send(b"x")
+            clock.want(client)
+            return bool(client.recvmsg(10, ANCILLARY_SIZE)[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stamping() -> Iterator[None]:
+    """Receive stamps stay on throughout: a thread of the kernel turns them on some time after the first socket asked for them."""
+    with closing(ReceiveClock()) as clock:
+        until = perf_counter() + 10
+        while clock.available and not stamped(clock):
+            assert perf_counter() < until, "the kernel took the option, and stamps nothing"
+        yield
 
 
 @pytest.fixture

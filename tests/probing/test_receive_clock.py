@@ -21,9 +21,6 @@ def clock() -> Iterator[ReceiveClock]:
     with closing(ReceiveClock()) as made:
         if sys.platform != "linux" or not made.available:
             missing("the kernel stamps no received packets")
-        until = perf_counter() + 10
-        while not received(made, pause=0.0)[1]:  # stamping is turned on by a thread of the kernel, a little later
-            assert perf_counter() < until, "the kernel took the option, and stamps nothing"
         yield made
 
 
