@@ -1,46 +1,18 @@
-"""Chains: every problem at once, and OpenSSL as the witness of what a client would accept."""
+"""Chains: OpenSSL is the witness of what a client would accept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hypothesis import given
-from hypothesis import strategies as st
 
-from prober.judge.chains import assess, judge_chain
-from prober.judge.problems import ProblemCode
-from prober.judge.trust import NO_TRUST, TrustStore
 from tests.judge import forge, witness
-from tests.pki import (
-    EXPIRED_AT,
-    KEY_KINDS,
-    NOT_YET_VALID_FROM,
-    NOW,
-    Authority,
-    private_key,
-    self_signed,
-    usage,
-)
-
-API = "api.example.test"
-Chain = tuple[bytes, ...]
-Case = tuple[Chain, list[bytes]]
-
-
-def codes(chain: Chain, anchors: list[bytes], *names: str, now: datetime = NOW) -> list[str]:
-    """The codes of all problems, in their order."""
-    return [problem.code.value for problem in judge_chain(chain, names, TrustStore(witness.pem(anchors)), now)]
-
-
-def plain() -> Case:
-    root = Authority.root()
-    return root.intermediate().issue(API).ders, [root.der]
+from tests.judge.chains import API, Case, codes, der_of, plain
+from tests.pki import KEY_KINDS, NOW, Authority, private_key, self_signed, usage
 
 
 def of_each_key(kind: str) -> Callable[[], Case]:
@@ -84,12 +56,12 @@ def cross_signed_with_one_expired_path() -> Case:
     """AddTrust, May 2020: the server still presents the expired cross-certificate, the new root is an anchor."""
     old, new = Authority.root("Old Root"), Authority.root("New Root")
     leaf = new.intermediate().issue(API)
-    return (*leaf.ders, _der(old.cross_sign(new, expired=True))), [old.der, new.der]
+    return (*leaf.ders, der_of(old.cross_sign(new, expired=True))), [old.der, new.der]
 
 
 def cross_signed_to_the_old_root() -> Case:
     old, new = Authority.root("Old Root"), Authority.root("New Root")
-    return (*new.intermediate().issue(API).ders, _der(old.cross_sign(new))), [old.der]
+    return (*new.intermediate().issue(API).ders, der_of(old.cross_sign(new))), [old.der]
 
 
 def stranger_of_the_same_name() -> Case:
@@ -101,8 +73,8 @@ def stranger_of_the_same_name() -> Case:
 
 def two_authorities_that_signed_each_other() -> Case:
     one, two, root = Authority.root("One"), Authority.root("Two"), Authority.root()
-    loop = (_der(one.cross_sign(two)), _der(two.cross_sign(one)))
-    return (*one.issue(API).ders, *loop, _der(root.cross_sign(two))), [root.der]
+    loop = (der_of(one.cross_sign(two)), der_of(two.cross_sign(one)))
+    return (*one.issue(API).ders, *loop, der_of(root.cross_sign(two))), [root.der]
 
 
 def without_any_extension() -> Case:
@@ -145,12 +117,6 @@ def serving_and_client_purpose() -> Case:
     root = Authority.root()
     purposes = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     return root.intermediate(extended_key_usage=purposes).issue(API, extended_key_usage=purposes).ders, [root.der]
-
-
-def _der(certificate: x509.Certificate) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return certificate.public_bytes(Encoding.DER)
 
 
 ACCEPTED = [
@@ -329,158 +295,3 @@ def test_a_chain_that_openssl_refuses_has_the_problem_that_it_was_made_with(
     chain, anchors = make()
     assert not witness.accepts(openssl, tmp_path, chain, anchors, NOW)
     assert codes(chain, anchors) == REFUSED[make]
-
-
-def test_all_problems_are_told_and_not_only_the_first() -> None:
-    """Expired, for another name and from an unknown authority: an operator fixes all three at once."""
-    chain = Authority.root("Unknown").intermediate().issue("other.example.test", expired=True).ders
-    assert codes(chain, [Authority.root().der], API) == ["expired", "name_mismatch", "unknown_authority"]
-
-
-def test_problems_name_the_certificate_and_the_date() -> None:
-    """What a person needs in order to act is in the text."""
-    root = Authority.root()
-    chain = root.intermediate("Middle", expired=True).issue(API, expired=True).ders
-    texts = [problem.text for problem in judge_chain(chain, (API,), TrustStore(root.pem), NOW)]
-    assert texts == [f"CN={API} expired on 2025-01-01T00:00:00Z", "CN=Middle expired on 2025-01-01T00:00:00Z"]
-
-
-def test_md5_is_refused_although_the_signature_is_right() -> None:
-    """A signature that anybody can forge proves nothing."""
-    root_key = private_key("rsa2048")
-    root = forge.name(forge.attribute("2.5.4.3", "Very Old"))
-    leaf = forge.forge(issuer=root, issuer_key=root_key, rsa_hash="md5")
-    authority = forge.extension("2.5.29.19", bytes.fromhex("30030101ff"))
-    assert codes((leaf,), [forge.forge(subject=root, key=root_key, extensions=[authority])]) == ["weak_signature"]
-
-
-def test_an_unknown_signature_algorithm_is_not_called_a_forgery() -> None:
-    """It says that it cannot be checked, not that it is wrong."""
-    root = Authority.root()
-    issuer = root.certificate.subject.public_bytes()
-    leaf = forge.forge(issuer=issuer, issuer_key=root.key, algorithm=forge.tlv(0x30, forge.oid("1.2.3.4")))
-    assert codes((leaf,), [root.der]) == ["unsupported_signature"]
-
-
-def test_any_extended_key_usage_is_enough_for_a_server() -> None:
-    """Go, Java and NSS accept anyExtendedKeyUsage; OpenSSL alone does not."""
-    root = Authority.root()
-    assert codes(root.issue(API, extended_key_usage=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]).ders, [root.der]) == []
-
-
-def test_an_anchor_with_another_key_identifier_is_an_unknown_authority() -> None:
-    """Where key identifiers prove that the authority was made anew, it is said so."""
-    ours, theirs = Authority.root("Twin"), Authority.root("Twin")
-
-    def identified(authority: Authority) -> tuple[x509.ExtensionType, bool]:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), False
-
-    anchor = Authority.root("Twin", extensions=[(x509.SubjectKeyIdentifier.from_public_key(ours.key.public_key()), False)])
-    chain = theirs.issue(API, extensions=[identified(theirs)]).ders
-    (problem,) = judge_chain(chain, (), TrustStore(anchor.pem, origin="ca.pem"), NOW)
-    assert problem.code is ProblemCode.UNKNOWN_AUTHORITY
-    assert problem.text == f"CN={API} was issued by another CN=Twin than the one among ca.pem: its key is a different one"
-
-
-def test_no_certificate_at_all_is_a_problem_of_its_own() -> None:
-    """An empty Certificate message."""
-    assert codes((), []) == ["empty"]
-
-
-def test_a_certificate_that_is_no_certificate_is_a_problem_wherever_it_is_in_the_chain() -> None:
-    """Clients abort on any of them."""
-    chain, anchors = plain()
-    assert codes((b"\x30\x03abc", *chain[1:]), anchors, API) == ["unparseable", "name_mismatch"]
-    assert codes((*chain, b"nothing"), anchors, API) == ["unparseable"]
-
-
-def test_dates_are_looked_at_in_every_call() -> None:
-    """A chain that is remembered still expires, to the second, and a clock that goes back is believed, too."""
-    root = Authority.root()
-    chain, anchors = root.issue(API, not_after=EXPIRED_AT).ders, [root.der]
-    for _ in range(2):
-        assert codes(chain, anchors, API, now=EXPIRED_AT) == []
-        assert codes(chain, anchors, API, now=EXPIRED_AT + timedelta(seconds=1)) == ["expired"]
-        assert codes(chain, anchors, API, now=EXPIRED_AT - timedelta(days=1)) == []
-
-
-@given(
-    leaf=st.tuples(st.integers(0, 8), st.integers(0, 8)),
-    middle=st.tuples(st.integers(0, 8), st.integers(0, 8)),
-    times=st.lists(st.integers(-1, 9), min_size=1, max_size=8),
-)
-def test_what_is_remembered_about_dates_is_what_a_fresh_look_says(
-    leaf: tuple[int, int], middle: tuple[int, int], times: list[int]
-) -> None:
-    """The answer at any time, in any order of asking, is a plain comparison with the four dates."""
-
-    def year(offset: int) -> datetime:
-        return datetime(2030 + offset, 1, 1, tzinfo=UTC)
-
-    def made(window: tuple[int, int]) -> dict[str, datetime]:
-        return {"not_before": year(min(window)), "not_after": year(max(window))}
-
-    root = _ROOT
-    authority = root.intermediate(**made(middle))
-    chain = authority.issue(API, **made(leaf)).ders
-    for offset in times:
-        now = year(offset)
-        wanted = ["expired"] * (now > year(max(leaf))) + ["not_yet_valid"] * (now < year(min(leaf)))
-        wanted += ["intermediate_expired"] * (now > year(max(middle))) + ["intermediate_not_yet_valid"] * (
-            now < year(min(middle))
-        )
-        assert codes(chain, [root.der], API, now=now) == wanted
-
-
-_ROOT = Authority.root("Root of the property")
-
-
-def test_the_same_chain_under_another_trust_store_is_judged_anew() -> None:
-    """What is remembered belongs to a chain and a trust store."""
-    chain, anchors = plain()
-    assert codes(chain, anchors) == []
-    assert [problem.code for problem in judge_chain(chain, (), NO_TRUST, NOW)] == [ProblemCode.UNKNOWN_AUTHORITY]
-    assert codes(chain, anchors) == []
-
-
-def test_an_unchanged_chain_is_assessed_once() -> None:
-    """Equal bytes, not the same objects: each handshake brings its own."""
-    chain, anchors = plain()
-    trust = TrustStore(witness.pem(anchors))
-    copies = tuple(bytes(bytearray(der)) for der in chain)
-    assert copies[0] is not chain[0]
-    assert assess(copies, trust) is assess(chain, trust)
-
-
-def test_a_tangled_chain_ends_within_bounds() -> None:
-    """Forty cross-signed authorities of one name must not cost more than the bounds allow, nor recurse without end."""
-    twins = [Authority.root("Twin") for _ in range(8)]
-    tangle = tuple(_der(one.cross_sign(two)) for one in twins for two in twins if one is not two)
-    chain = (*twins[0].issue(API).ders, *tangle)
-    assert codes(chain, [Authority.root().der]) == ["unknown_authority"]
-
-
-@given(st.lists(st.binary(max_size=60), max_size=4), st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=4))
-def test_no_bytes_make_judging_raise(junk: list[bytes], flips: list[tuple[int, int]]) -> None:
-    """Chains come from strangers: damaged certificates, and no certificates at all, are judged."""
-    chain = []
-    for der in _FUZZED.ders:
-        damaged = bytearray(der)
-        for position, value in flips:
-            damaged[position % len(damaged)] = value
-        chain.append(bytes(damaged))
-    judge_chain((*chain, *junk), (API,), _FUZZ_TRUST, NOW)
-    judge_chain((*junk, *chain), (API,), _FUZZ_TRUST, NOW)
-
-
-_FUZZ_ROOT = Authority.root("Root of the damaged")
-_FUZZED = _FUZZ_ROOT.intermediate().issue(API, "192.0.2.1")
-_FUZZ_TRUST = TrustStore(_FUZZ_ROOT.pem)
-
-
-def test_dates_of_the_year_9999_are_dates() -> None:
-    """What RFC 5280 §4.1.2.5 gives to certificates that never expire."""
-    root = Authority.root()
-    chain = root.issue(API, not_after=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)).ders
-    assert codes(chain, [root.der], API) == []
-    assert codes(chain, [root.der], API, now=NOT_YET_VALID_FROM) == []

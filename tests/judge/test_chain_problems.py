@@ -1,0 +1,104 @@
+"""What is said about a chain that a client would not accept."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prober.judge.chains import judge_chain
+from prober.judge.problems import ProblemCode
+from prober.judge.trust import TrustStore
+from tests.judge import forge
+from tests.judge.chains import API, codes, der_of, plain
+from tests.pki import NOW, Authority, private_key
+
+
+def test_all_problems_are_told_and_not_only_the_first() -> None:
+    """Expired, for another name and from an unknown authority: an operator fixes all three at once."""
+    chain = Authority.root("Unknown").intermediate().issue("other.example.test", expired=True).ders
+    assert codes(chain, [Authority.root().der], API) == ["expired", "name_mismatch", "unknown_authority"]
+
+
+def test_problems_name_the_certificate_and_the_date() -> None:
+    """What a person needs in order to act is in the text."""
+    root = Authority.root()
+    chain = root.intermediate("Middle", expired=True).issue(API, expired=True).ders
+    texts = [problem.text for problem in judge_chain(chain, (API,), TrustStore(root.pem), NOW)]
+    assert texts == [f"CN={API} expired on 2025-01-01T00:00:00Z", "CN=Middle expired on 2025-01-01T00:00:00Z"]
+
+
+def test_md5_is_refused_although_the_signature_is_right() -> None:
+    """A signature that anybody can forge proves nothing."""
+    root_key = private_key("rsa2048")
+    root = forge.name(forge.attribute("2.5.4.3", "Very Old"))
+    leaf = forge.forge(issuer=root, issuer_key=root_key, rsa_hash="md5")
+    authority = forge.extension("2.5.29.19", bytes.fromhex("30030101ff"))
+    assert codes((leaf,), [forge.forge(subject=root, key=root_key, extensions=[authority])]) == ["weak_signature"]
+
+
+def test_an_unknown_signature_algorithm_is_not_called_a_forgery() -> None:
+    """It says that it cannot be checked, not that it is wrong."""
+    root = Authority.root()
+    issuer = root.certificate.subject.public_bytes()
+    leaf = forge.forge(issuer=issuer, issuer_key=root.key, algorithm=forge.tlv(0x30, forge.oid("1.2.3.4")))
+    assert codes((leaf,), [root.der]) == ["unsupported_signature"]
+
+
+def test_any_extended_key_usage_is_enough_for_a_server() -> None:
+    """Go, Java and NSS accept anyExtendedKeyUsage; OpenSSL alone does not."""
+    root = Authority.root()
+    assert codes(root.issue(API, extended_key_usage=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]).ders, [root.der]) == []
+
+
+def test_an_anchor_with_another_key_identifier_is_an_unknown_authority() -> None:
+    """Where key identifiers prove that the authority was made anew, it is said so."""
+    ours, theirs = Authority.root("Twin"), Authority.root("Twin")
+
+    def identified(authority: Authority) -> tuple[x509.ExtensionType, bool]:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), False
+
+    anchor = Authority.root("Twin", extensions=[(x509.SubjectKeyIdentifier.from_public_key(ours.key.public_key()), False)])
+    chain = theirs.issue(API, extensions=[identified(theirs)]).ders
+    (problem,) = judge_chain(chain, (), TrustStore(anchor.pem, origin="ca.pem"), NOW)
+    assert problem.code is ProblemCode.UNKNOWN_AUTHORITY
+    assert problem.text == f"CN={API} was issued by another CN=Twin than the one among ca.pem: its key is a different one"
+
+
+def test_no_certificate_at_all_is_a_problem_of_its_own() -> None:
+    """An empty Certificate message."""
+    assert codes((), []) == ["empty"]
+
+
+def test_a_certificate_that_is_no_certificate_is_a_problem_wherever_it_is_in_the_chain() -> None:
+    """Clients abort on any of them."""
+    chain, anchors = plain()
+    assert codes((b"\x30\x03abc", *chain[1:]), anchors, API) == ["unparseable", "name_mismatch"]
+    assert codes((*chain, b"nothing"), anchors, API) == ["unparseable"]
+
+
+def test_a_tangled_chain_ends_within_bounds() -> None:
+    """Forty cross-signed authorities of one name must not cost more than the bounds allow, nor recurse without end."""
+    twins = [Authority.root("Twin") for _ in range(8)]
+    tangle = tuple(der_of(one.cross_sign(two)) for one in twins for two in twins if one is not two)
+    chain = (*twins[0].issue(API).ders, *tangle)
+    assert codes(chain, [Authority.root().der]) == ["unknown_authority"]
+
+
+@given(st.lists(st.binary(max_size=60), max_size=4), st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=4))
+def test_no_bytes_make_judging_raise(junk: list[bytes], flips: list[tuple[int, int]]) -> None:
+    """Chains come from strangers: damaged certificates, and no certificates at all, are judged."""
+    chain = []
+    for der in _FUZZED.ders:
+        damaged = bytearray(der)
+        for position, value in flips:
+            damaged[position % len(damaged)] = value
+        chain.append(bytes(damaged))
+    judge_chain((*chain, *junk), (API,), _FUZZ_TRUST, NOW)
+    judge_chain((*junk, *chain), (API,), _FUZZ_TRUST, NOW)
+
+
+_FUZZ_ROOT = Authority.root("Root of the damaged")
+_FUZZED = _FUZZ_ROOT.intermediate().issue(API, "192.0.2.1")
+_FUZZ_TRUST = TrustStore(_FUZZ_ROOT.pem)
