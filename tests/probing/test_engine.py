@@ -22,7 +22,7 @@ from prober.probing.findings import Findings
 from prober.tls.client_hello import HelloFactory
 from tests.bench.peers.native import c_server
 from tests.probing.conftest import AttemptMaker, Served, Told
-from tests.probing.test_engine_outcomes import ALERT_112, HookedFactory
+from tests.probing.outcomes import ALERT_112, HookedFactory
 from tests.servers.ports import Ports
 from tests.servers.scripted import close_unread, dribble, hold, read_hello, scripted, see_end, send, send_flight
 

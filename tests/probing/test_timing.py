@@ -14,7 +14,7 @@ import trio
 from prober.model import Endpoint, Observation, Outcome
 from prober.probing.engine import Engine
 from tests.probing.conftest import AttemptMaker, Told
-from tests.probing.test_engine_outcomes import ALERT_112
+from tests.probing.outcomes import ALERT_112
 from tests.servers.requirements import missing
 from tests.servers.scripted import Step, pause, read_hello, reset, scripted, send
 
