@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import trio
 
+from prober.cli.descriptors import require_descriptors
 from prober.cli.once_targets import Recipe
 from prober.cli.parser import UsageError
 from prober.config.trust import TrustError, load_trust
@@ -48,7 +49,8 @@ class ProbePlan:
 
 
 def probe_all(plan: ProbePlan) -> tuple[ProbeFacts, ...]:
-    """Probe every address of every target, at the same time. Raises `UsageError` for a target that is none."""
+    """Probe every address of every target, at the same time. Raises `UsageError` where one is none, or none can be probed."""
+    require_descriptors()
     try:
         trust = load_trust(plan.ca_file)
     except TrustError as error:

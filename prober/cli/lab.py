@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+from prober.cli.descriptors import require_descriptors
+
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
@@ -97,6 +99,7 @@ def _flip(listener: str, behaviour: str, control_port: int) -> int:
 
 
 def _start(args: argparse.Namespace) -> int:
+    require_descriptors()
     import ipaddress
 
     import trio

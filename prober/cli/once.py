@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 
 from prober.addresses import parse_server_name
+from prober.cli.descriptors import require_descriptors
 from prober.cli.once_targets import Recipe, TargetFile
 from prober.cli.parser import UsageError, near_miss, positive_int, seconds
 from prober.model import Depth, Module, NonSniPolicy, Sni, Target, TlsOffer
@@ -127,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
     """Probe everything that was asked for; the exit status."""
     if args.hello == "list":
         return _list_profiles()
+    require_descriptors()
     # The engine, the judgement and Trio take most of the start; a wrong argument is told without them.
     recipe = _recipe(args)
     targets = _targets(args.targets, recipe)

@@ -9,6 +9,7 @@ import socket
 import sys
 from pathlib import Path
 
+from prober.cli.descriptors import require_descriptors
 from prober.cli.parser import UsageError
 
 __all__ = ["add_parser", "run"]
@@ -30,8 +31,8 @@ examples:
 
 exit status:
   0  after SIGTERM or SIGINT
-  2  the configuration cannot be used, or the port, the state directory or
-     the packet socket cannot be had
+  2  the configuration cannot be used, or the port, the state directory, the
+     packet socket or enough file descriptors cannot be had
 """
 
 # Named here and not imported from prober.service.logs: `prober serve --help` need not load the service.
@@ -98,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     from prober.service.signals import stoppable
 
     stoppable()  # the program's first line has done so, unless options stood before the command
+    require_descriptors()
     from prober.config import ConfigError
     from prober.notices import parse_vantage
     from prober.service.plan import Options, load_plan
