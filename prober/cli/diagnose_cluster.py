@@ -133,12 +133,14 @@ def _blocks(file: IO[bytes], prefix: str) -> Iterator[str]:
 
 
 def _kubeconfig() -> str | None:
-    """The file that kubectl would read first; None within a pod, and where there is none."""
-    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    if not named and "KUBERNETES_SERVICE_HOST" in os.environ:
+    """The file that kubectl would read first; None within a pod. Where there is none it is still named, so that its absence is told."""
+    named = [file for file in os.environ.get("KUBECONFIG", "").split(os.pathsep) if file]
+    # As client-go: of several files those that are not there are passed over, and without any a pod has its service account.
+    if found := next((file for file in named if Path(file).is_file()), None):
+        return found
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
         return None
-    path = Path(named) if named else Path.home() / ".kube" / "config"
-    return str(path) if path.is_file() else None
+    return named[0] if named else str(Path.home() / ".kube" / "config")
 
 
 def _is_gateway(pod: Mapping[str, Any]) -> bool:

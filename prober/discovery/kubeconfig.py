@@ -59,7 +59,9 @@ def access(kubeconfig: str | None, context: str | None, environment: Mapping[str
 def _in_cluster(environment: Mapping[str, str]) -> Access:
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
-        raise SourceError("no Kubernetes: this is no pod (KUBERNETES_SERVICE_HOST is not set); write kubeconfig")
+        named = environment.get("KUBECONFIG")
+        other = f"; what KUBECONFIG names ({named}) is for prober diagnose alone" if named else ""
+        raise SourceError(f"no Kubernetes: this is no pod (KUBERNETES_SERVICE_HOST is not set); write kubeconfig: FILE{other}")
     account = Path(environment.get("PROBER_SERVICE_ACCOUNT", SERVICE_ACCOUNT))
     token = read_secret(str(account / "token"))
     return Access(
@@ -73,6 +75,9 @@ def _in_cluster(environment: Mapping[str, str]) -> Access:
 def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str]) -> Access:
     try:
         document = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        there = "name one that is there (for prober diagnose by KUBECONFIG, for prober serve by the key kubeconfig)"
+        raise SourceError(f"{path}: there is no such kubeconfig; {there}") from None
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError):

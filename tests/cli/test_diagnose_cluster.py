@@ -147,6 +147,44 @@ async def test_no_way_to_the_cluster_is_said_once(without_kubectl: Path) -> None
     assert "/apigeeroutes" in str(gathered.reports[0].error)
 
 
+@pytest.mark.parametrize("several", [False, True])
+async def test_a_kubeconfig_that_is_not_there_is_named(
+    several: bool, without_kubectl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever set KUBECONFIG, or has no file in their home, is told which file was looked for."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    missing = without_kubectl / "missing"
+    monkeypatch.setenv("HOME", str(without_kubectl))
+    for named, said in ((f"{missing}{os.pathsep}/also/missing" if several else str(missing), missing), ("", ".kube/config")):
+        monkeypatch.setenv("KUBECONFIG", named)
+        gathered = Gathered()
+        await trio.to_thread.run_sync(partial(gathered.read_kubernetes, Cluster(Kubectl()), "1h", logs=True))
+        (report,) = gathered.reports
+        assert f"{said}: there is no such kubeconfig; name one that is there" in str(report.error)
+
+
+async def test_of_several_kubeconfigs_one_that_is_not_there_is_passed_over(
+    without_kubectl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As kubectl does it."""
+    monkeypatch.setenv("KUBECONFIG", f"{without_kubectl / 'missing'}{os.pathsep}{without_kubectl / 'kubeconfig'}")
+    async with api_server() as server:
+        furnish(server)
+        gathered = await gather(without_kubectl, server)
+
+    assert {} == errors(gathered)
+    assert gathered.cluster is not None
+
+
+async def test_a_pod_has_its_service_account_where_kubeconfig_names_nothing(
+    without_kubectl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image may set the variable, and nobody mounted the file."""
+    monkeypatch.setenv("KUBECONFIG", str(without_kubectl / "missing"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    assert "by the service account of this pod" in Cluster(Kubectl()).way
+
+
 async def test_kubectl_is_asked_where_the_api_cannot_be_and_it_is_said_so(without_kubectl: Path) -> None:
     """Its user may be logged in in a way that only kubectl knows; from then on it is asked for everything, its errors are told."""
     script = without_kubectl / "bin" / "kubectl"

@@ -49,8 +49,20 @@ def test_a_pod_uses_its_service_account(tmp_path: Path) -> None:
 
 def test_outside_of_a_pod_a_kubeconfig_is_asked_for() -> None:
     """And the message says so."""
-    with pytest.raises(SourceError, match="write kubeconfig"):
+    with pytest.raises(SourceError, match=r"write kubeconfig: FILE$"):
         access(None, None, {})
+
+
+def test_who_set_kubeconfig_in_the_environment_of_the_service_is_told_that_it_is_not_read() -> None:
+    """And by which path it would have been."""
+    with pytest.raises(SourceError, match=r"KUBECONFIG names \(/home/me/config\) is for prober diagnose alone"):
+        access(None, None, {"KUBECONFIG": "/home/me/config"})
+
+
+def test_a_kubeconfig_that_is_not_there_is_named_with_what_to_do() -> None:
+    """It may have been there when the configuration was checked."""
+    with pytest.raises(SourceError, match=r"^/nonexistent/config: there is no such kubeconfig; name one that is there \("):
+        access("/nonexistent/config", None, {})
 
 
 @pytest.mark.parametrize("inline", [True, False])
