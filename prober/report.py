@@ -172,9 +172,12 @@ CSV_FIELDS = (
 )
 """Columns of ``--format csv``. Certificates are the end-entity's; lists are joined by a semicolon and a space."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What makes a spreadsheet calculate a cell that begins with it (OWASP, "CSV Injection"); the last four are their full-width forms."""
+
 
 def csv_rows(differential: Differential, judgement: Judgement) -> Iterator[tuple[str, ...]]:
-    """One row a handshake, its cells in the order of `CSV_FIELDS`; what does not apply is empty."""
+    """One row a handshake, its cells in the order of `CSV_FIELDS`; what does not apply is empty. No text is a spreadsheet's formula."""
     result = {**_address(differential), **_opinion(judgement)}
     for handshake, judged in zip(differential.handshakes, judgement.handshakes, strict=True):
         cells: dict[str, Json] = {**result, **handshake_object(handshake, judged)}
@@ -208,6 +211,16 @@ def _cell(cells: Mapping[str, Json], field: str) -> str:
         case float(value):
             return f"{value:.6f}"
         case list(values):
-            return "; ".join(map(str, values))
+            return _text("; ".join(map(str, values)))
+        case str(value):
+            return _text(value)
         case value:
             return str(value)
+
+
+def _text(value: str) -> str:
+    """Text that no spreadsheet takes for a formula. Subjects, problems and details have words of the peer's in them.
+
+    Their forms begin with words of ours today; here it does not depend on that.
+    """
+    return f"'{value}" if value.startswith(_FORMULA) else value

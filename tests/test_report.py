@@ -192,6 +192,22 @@ def test_since_is_a_time_or_null() -> None:
     assert address_object(case, judgement, None)["since"] is None
 
 
+@pytest.mark.parametrize(
+    "text", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201"]
+)
+def test_no_text_of_a_csv_cell_is_a_formula(text: str) -> None:
+    """Spreadsheets calculate what begins so; the apostrophe is their own sign for text. What is a number stays one."""
+    case = differential("certificate", "reset", "reset")
+    judgement = judge(case, NonSniPolicy.CERTIFICATE, TRUST, NOW)._replace(summary=text)
+    observation = case.handshakes[0].observation._replace(detail=text)
+    known = case.handshakes[0]._replace(observation=observation)
+    row = next(csv_rows(case._replace(target=text, handshakes=(known, *case.handshakes[1:])), judgement))
+    cells = dict(zip(CSV_FIELDS, row, strict=True))
+    assert cells["target"] == cells["detail"] == cells["summary"] == f"'{text}"
+    assert (cells["port"], cells["connect_seconds"]) == ("443", "0.000412")
+    assert float(cells["bytes_received"]) == observation.bytes_received
+
+
 def test_csv_has_one_row_a_handshake_and_empty_cells_for_what_does_not_apply() -> None:
     """Written and read back by the csv module, quotes and all."""
     case = differential("expired", "alert 112", "reset")
