@@ -14,7 +14,7 @@ from prober.model import Address, Target
 from prober.schedule import Key
 from prober.sharding import WHOLE, Shard
 
-__all__ = ["Options", "Plan", "Watched", "asked", "load_plan", "watched"]
+__all__ = ["Options", "Plan", "Watched", "asked", "load_plan", "same_question", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,8 @@ def asked(target: Target, address: Address) -> Target:
         return target
     # RFC 6066 §3: the server name has no trailing dot.
     return replace(target, server_names=(address.host.removesuffix("."),))
+
+
+def same_question(now: Watched, then: Watched) -> bool:
+    """Whether an answer to what was asked then still answers what is asked now."""
+    return now is then or (now.asked.server_names, now.asked.module) == (then.asked.server_names, then.asked.module)

@@ -27,13 +27,14 @@ from prober.probing.runner import Runner
 from prober.schedule import Due, Key, Schedule
 from prober.service.first_rounds import EARLY, PACE, FirstRounds
 from prober.service.keeping import as_before, shared, with_shared_lines
+from prober.service.late_rounds import LateRounds
 from prober.service.logs import event
-from prober.service.plan import Watched
+from prober.service.plan import Watched, same_question
 from prober.service.recording import Recorder, Witness, say_ready
 from prober.service.watch import Watch
 from prober.snapshot import Change, StateKey, Statistics, Store
 
-__all__ = ["Overseer", "Rounds", "same_question"]
+__all__ = ["Overseer", "Rounds"]
 
 _log = logging.getLogger("prober.service")
 
@@ -90,6 +91,7 @@ class Rounds:
         self._clock = clock
         self._schedule = Schedule()
         self._first = FirstRounds(self._schedule)
+        self._late = LateRounds(self._schedule, statistics)
         self._watches: dict[Key, Watch] = {}
         self._owners: dict[StateKey, Watch] = {}
         self._elsewhere: frozenset[StateKey] = frozenset()
@@ -167,19 +169,21 @@ class Rounds:
                 if abs(moved) > CLOCK_STEP:
                     event(_log, logging.WARNING, "the clock was set; rounds wait for their next tick", seconds=round(moved, 3))
                     self._schedule.restart(now)
+                    self._late.clear()
                     self._anew = self._store.version
                     offset += moved
                 due = self._schedule.due(now, BATCH)
-                for one in due:
+                for one in self._late.keep(due, self._watches, now):
                     self._start(one, resolving)
                 # Only now: what has just begun is not to be hurried, too.
-                for one in self._first.take(self._watches, now, EARLY - len(due)):
-                    self._start(one, resolving)
+                for rounds in (self._late, self._first):
+                    for one in rounds.take(self._watches, now, EARLY - len(due)):
+                        self._start(one, resolving)
                 if len(due) == BATCH:
                     await trio.lowlevel.checkpoint()
                     continue
                 wakeup = self._schedule.next_wakeup()
-                if self._first:
+                if self._first or self._late:
                     wakeup = min(wakeup or inf, (now // PACE + 1) * PACE)
                 # One scope for both, the time and the call; `trio.sleep` would make another one.
                 with trio.CancelScope(deadline=trio.current_time() + ((wakeup or inf) - now)) as self._scope:
@@ -342,8 +346,3 @@ class Rounds:
             self._overseer.ready()
         else:
             say_ready(self._store, watching=bool(self._watches))
-
-
-def same_question(now: Watched, then: Watched) -> bool:
-    """Whether an answer to what was asked then still answers what is asked now."""
-    return now is then or (now.asked.server_names, now.asked.module) == (then.asked.server_names, then.asked.module)

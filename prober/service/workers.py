@@ -23,10 +23,9 @@ from prober.model import Differential, Endpoint
 from prober.schedule import Key
 from prober.service.child import Child
 from prober.service.logs import event
-from prober.service.plan import Watched
+from prober.service.plan import Watched, same_question
 from prober.service.recording import Recorder, say_ready
 from prober.service.reports import AGAIN, ANEW, HOLDS, Item, Report, again, anew
-from prober.service.rounds import same_question
 from prober.service.shares import Places, Share, Welcome
 from prober.service.tallies import add
 from prober.snapshot import StateKey, Statistics, Store, state_key
