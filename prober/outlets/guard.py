@@ -1,8 +1,10 @@
-"""What holds for every request and every answer, whatever is behind it: bounded bodies, and headers that keep browsers strict."""
+"""What holds for every request and every answer, whatever is behind it: one form of target, bounded bodies, headers that keep browsers strict."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -31,6 +33,9 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+# RFC 9110 §4.2.1: the scheme in any case, and a host that is not empty.
+_ABSOLUTE = re.compile(rb"https?://[^/]+", re.IGNORECASE)
+
 
 class Guard:
     """ASGI middleware around everything, answers to bugs included."""
@@ -44,6 +49,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _in_origin_form(scope)
         static = scope["path"].startswith("/static/")
         received = 0
 
@@ -70,3 +76,13 @@ class Guard:
         else:
             refusal = PlainTextResponse(f"{_TOO_LARGE}\n", 413, {"Connection": "close"})
             await refusal(scope, receive, with_headers)
+
+
+# RFC 9112 §3.2.2
+def _in_origin_form(scope: Scope) -> Scope:
+    """``GET http://host/metrics``, as a client sends it that takes this for its proxy, asks for ``/metrics`` whichever host is named."""
+    absolute = _ABSOLUTE.match(scope["raw_path"])
+    if absolute is None:
+        return scope
+    raw_path = scope["raw_path"][absolute.end() :] or b"/"
+    return {**scope, "raw_path": raw_path, "path": unquote(raw_path.decode("ascii"))}

@@ -91,6 +91,35 @@ async def test_the_application_is_served() -> None:
     assert "server" not in metrics.headers
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ("http://prober.example:9859/-/healthy", 200, "Healthy"),
+        ("HTTPS://[2001:db8::1]/-/healthy?more=x", 200, "Healthy"),
+        ("http://prober.example", 200, "ingress"),
+        ("http://prober.example?x=/metrics", 200, "ingress"),
+        ("http://prober.example/api/v1/targets/apigee%2Dprod", 200, "apigee-prod"),
+        ("http://prober.example/metrics?name[]=prober_build_info", 200, "prober_build_info"),
+        ("http://prober.example/nowhere", 404, "There is nothing at /nowhere"),
+        ("http:///-/healthy", 404, "nothing at"),
+        ("ftp://prober.example/-/healthy", 404, "nothing at"),
+    ],
+)
+async def test_a_request_target_in_absolute_form_is_the_path_in_it(asked: str, status: int, said: str) -> None:
+    """RFC 9112 §3.2.2: a server has to accept it, also where nobody takes it for a proxy."""
+    service = FakeService()
+    of = target()
+    service.see(of, differential(of))
+    async with served(create_app(service)) as (host, port, _):
+        stream = await trio.open_tcp_stream(host, port)
+        await stream.send_all(f"GET {asked} HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n".encode())
+        answer = (await read_to_end(stream)).decode()
+        await stream.aclose()
+
+    assert answer.startswith(f"HTTP/1.1 {status}")
+    assert said in answer
+
+
 async def test_headers_that_do_not_come_end_the_connection(hurried_clock: trio.testing.MockClock) -> None:
     """A client that sends a byte now and then is cut off within ten seconds; others are served meanwhile."""
     async with served(hello) as (host, port, _):
