@@ -8,6 +8,7 @@ import trio
 
 from prober.config import Config
 from prober.service.file_stamps import Stamp, stamp
+from prober.service.plan import Plan, files_of
 
 __all__ = ["LOOK_SECONDS", "ConfigWatch", "Settling"]
 
@@ -30,28 +31,35 @@ class Settling:
         self._taken = now
         return True
 
+    def take(self, seen: Stamp) -> None:
+        """It is known to have become this."""
+        self._taken = seen
+
 
 class ConfigWatch:
     """Looks at the configuration file and at the trust anchors that it names."""
 
-    def __init__(self, config: Config, reload: Callable[[], Awaitable[object]]) -> None:
-        self._config = config
+    def __init__(self, plan: Plan, reload: Callable[[], Awaitable[object]]) -> None:
+        self._config = plan.config
         self._reload = reload
-        # Now and not when it runs: what changes between reading and watching is a change, too.
-        self._settling = Settling(stamp(self._files()))
+        # As it was when it was read: what changes between reading and watching is a change, too.
+        self._settling = Settling(plan.seen)
 
     def configure(self, config: Config) -> None:
         """After a reload, whatever led to it."""
         self._config = config
+
+    def read(self, seen: Stamp) -> None:
+        """Whatever led to it, the files are read as they are now: that they have become this is no news any more."""
+        self._settling.take(seen)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await trio.sleep(LOOK_SECONDS)
             # Taken note of also while nobody asks. What is refused is complained about once, and read again when it changes.
-            if self._settling.changed(await trio.to_thread.run_sync(stamp, self._files())) and self._config.reload_on_change:
+            if (
+                self._settling.changed(await trio.to_thread.run_sync(stamp, files_of(self._config)))
+                and self._config.reload_on_change
+            ):
                 await self._reload()
-
-    def _files(self) -> list[str]:
-        modules = self._config.modules.values()
-        return sorted({self._config.file, *(module.ca_file for module in modules if module.ca_file is not None)})

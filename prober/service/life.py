@@ -95,7 +95,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
             service = RunningService(path, plan, runner, rounds, store, statistics, alerting.configure)
             discovering = Discovering(plan.config, statistics, service.discovered, plan.options.shard)
             access = WebAccess(plan.config.web, statistics.web_file_read)
-            watch = ConfigWatch(plan.config, service.reload)
+            watch = ConfigWatch(plan, service.reload)
             diagnosing = Diagnosing(store, plan.config.diagnosis)
             service.diagnosed = diagnosing.of
 
@@ -106,6 +106,7 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                 diagnosing.configure(config.diagnosis)
 
             service.on_config = reloaded
+            service.on_read = watch.read
             manager = ServiceManager.from_environment(os.environ, os.getpid())
             async with trio.open_nursery() as web:
                 app = create_app(service, history, users=access.users, headers=access.headers, limit=access.limit)

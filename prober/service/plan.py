@@ -12,9 +12,10 @@ from prober.config.trust import TrustError, load_trust
 from prober.judge.trust import TrustStore
 from prober.model import Address, Target
 from prober.schedule import Key
+from prober.service.file_stamps import Stamp, stamp
 from prober.sharding import WHOLE, Shard
 
-__all__ = ["Options", "Plan", "Watched", "asked", "load_plan", "same_question", "watched"]
+__all__ = ["Options", "Plan", "Watched", "asked", "files_of", "load_plan", "same_question", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,29 @@ class Plan:
     trust: Mapping[str | None, TrustStore]
     """By the modules' ``ca_file``."""
     options: Options = Options()
+    seen: Stamp = ()
+    """What `files` were like before they were read."""
+
+    @property
+    def files(self) -> list[str]:
+        """The configuration file, and the trust anchors that it names."""
+        return files_of(self.config)
+
+
+def files_of(config: Config) -> list[str]:
+    """The configuration file, and the trust anchors that it names."""
+    return [config.file, *sorted({module.ca_file for module in config.modules.values() if module.ca_file is not None})]
 
 
 def load_plan(path: Path, options: Options = Options()) -> Plan:
     """Read the configuration and the files that it names; `ConfigError` with everything that is wrong."""
+    # Before and not behind: what changes while it is read is seen to have changed, whichever of the two was read.
+    seen = stamp([str(path)])
     config = load(path, options.web_config_file, options.vantage)
-    files = {module.ca_file for module in config.modules.values()} | {None}
+    anchors = files_of(config)[1:]
+    seen += stamp(anchors)
     try:
-        return Plan(config, {file: load_trust(file) for file in files}, options)
+        return Plan(config, {file: load_trust(file) for file in (None, *anchors)}, options, seen)
     except TrustError as error:  # it was readable a moment ago
         raise ConfigError([Problem(config.file, None, "", str(error))]) from None
 

@@ -22,6 +22,7 @@ from prober.model import Address, Endpoint, Module, Target
 from prober.operations import ProbeAnswer, ProbeRefused, ProbeRequest, Reloaded
 from prober.probing.resolve import ResolveError, resolve
 from prober.probing.runner import Runner
+from prober.service.file_stamps import Stamp, stamp
 from prober.service.logs import event
 from prober.service.plan import Plan, Watched, load_plan, watched
 from prober.service.rounds import Rounds
@@ -60,6 +61,8 @@ class RunningService:
         self._targets: tuple[Target, ...] = ()
         self.on_config: Callable[[Config], None] = lambda _: None
         """Told of every configuration that is reloaded."""
+        self.on_read: Callable[[Stamp], None] = lambda _: None
+        """Told what the files are like that a reload reads: those of the running configuration, and then those of the new one."""
         self.on_reload: Callable[[bool], None] = lambda _: None
         """Told when a reload begins (True), and when it is over."""
         self.diagnosed: Callable[[str], Diagnosis | None] = lambda _: None
@@ -114,6 +117,8 @@ class RunningService:
                 self.on_reload(False)
 
     async def _reload(self) -> Reloaded:
+        # Also of one that is refused it is known what it was refused for.
+        self.on_read(await trio.to_thread.run_sync(stamp, self._plan.files))
         try:
             plan = await trio.to_thread.run_sync(load_plan, self._path, self._plan.options)
             _refuse_what_needs_a_restart(self._plan, plan)
@@ -125,6 +130,7 @@ class RunningService:
         self._adopt(plan)
         self._on_alerting(plan.config.alerting)
         self.on_config(plan.config)
+        self.on_read(plan.seen)
         self._statistics.reload_successful = True
         self._statistics.reload_success_timestamp = time()
         event(_log, logging.INFO, "reloaded", file=str(self._path), targets=self._statistics.targets["config"])

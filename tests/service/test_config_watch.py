@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
-from prober.service.config_watch import LOOK_SECONDS, Settling
+from prober.operations import Reloaded
+from prober.service import config_watch
+from prober.service.config_watch import LOOK_SECONDS, ConfigWatch, Settling
 from prober.service.file_stamps import stamp
+from prober.service.plan import load_plan
+from tests.pki import Authority
 from tests.service.process import eventually, serving
+from tests.service.test_running import running
 
 TARGET = {"name": "edge", "addresses": ["127.0.0.1:1"], "server_names": ["api.example.test"]}
 
@@ -60,6 +66,56 @@ def test_a_stamp_is_another_one_when_a_file_is_written_replaced_or_gone(tmp_path
     stamps.append(stamp([file]))
     assert len(set(stamps)) == 4
     assert stamp([file]) == stamps[-1]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("then", ["accepted", "refused", "with other anchors"])
+async def test_what_a_reload_has_read_is_not_read_once_more(
+    then: str, slow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal or a request came first, or the file is looked at while it is being read; what changes afterwards is read."""
+    look = 0.02
+    monkeypatch.setattr(config_watch, "LOOK_SECONDS", look)
+    file, anchors = tmp_path / "prober.yml", tmp_path / "ca.pem"
+    Authority.root().write(tmp_path).replace(anchors)
+    begin = "reload_on_change: true\n"
+    text = {
+        "accepted": "interval: 20s\n",
+        "refused": "interval: never\n",
+        "with other anchors": f"modules: {{default: {{ca_file: {anchors}}}}}\n",
+    }[then]
+    reloads, again = 0, trio.Event()
+
+    def slowly(*arguments: Any) -> Any:
+        try:
+            return load_plan(*arguments)
+        finally:
+            time.sleep(10 * look)
+
+    if slow:
+        monkeypatch.setattr("prober.service.running.load_plan", slowly)
+    async with running(file, begin) as service, trio.open_nursery() as nursery:
+
+        async def reload() -> Reloaded:
+            nonlocal reloads
+            reloads += 1
+            again.set()
+            return await service.reload()
+
+        watch = ConfigWatch(load_plan(file), reload)
+        service.on_config, service.on_read = watch.configure, watch.read
+        nursery.start_soon(watch.run)
+        await trio.sleep(3 * look)
+        file.write_text(begin + text)
+        assert bool((await service.reload()).errors) == (then == "refused")
+        await trio.sleep(10 * look)
+        assert reloads == 0
+        file.write_text(begin + text + "# and more\n")
+        with trio.fail_after(30):
+            await again.wait()
+        await trio.sleep(20 * look)
+        assert reloads == 1
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.timeout(90)
