@@ -19,6 +19,8 @@ SERVER_BYTES = 2_048
 """Of the server's bytes: a ServerHello, and the beginning of what follows it in the clear; a certificate need only begin."""
 _TELLING = 64
 """Of a client's bytes that are no TLS: enough to guess their protocol."""
+_REORDERED = 4_096
+"""Of bytes that are no beginning of a hello, where no SYN was seen: as much of a hello may have come before what it begins with."""
 
 
 def turned(key: bytes) -> bytes:
@@ -30,12 +32,14 @@ def turned(key: bytes) -> bytes:
 class Stream:
     """One direction: contiguous bytes from the first sequence number on, with a few segments that came too early."""
 
-    __slots__ = ("_base", "_early", "_limit", "data", "finished", "truncated")
+    __slots__ = ("_base", "_early", "_limit", "begun", "data", "finished", "truncated")
 
     def __init__(self, limit: int) -> None:
         self._base: int | None = None
         self._early: dict[int, bytes] = {}
         self._limit = limit
+        self.begun = False
+        """Its beginning is known by a SYN; else it is that of the earliest segment that was seen, and may be found to be earlier."""
         self.data = b""
         self.finished = False
         """No more bytes are wanted."""
@@ -46,6 +50,7 @@ class Stream:
         """Where the stream begins: the sequence number behind the SYN."""
         if self._base is None:
             self._base = sequence & 0xFFFFFFFF
+            self.begun = True
 
     @property
     def start(self) -> int:
@@ -59,7 +64,7 @@ class Stream:
 
     def add(self, sequence: int, payload: bytes, wire_length: int) -> bool:
         """Take in a segment's payload; whether the contiguous bytes grew."""
-        if self.finished or not wire_length:
+        if self.finished or not wire_length or len(self._early) > 64:
             return False
         if self._base is None:
             self._base = sequence
@@ -69,15 +74,15 @@ class Stream:
         if offset >= 0x80000000:
             # Before what was taken for the beginning, since the capture began there: reordered or retransmitted bytes.
             overlap = 0x100000000 - offset
-            if self.data or overlap > self._limit:
-                payload, offset = payload[overlap:], 0
-                if not payload:
-                    return False
-            else:
-                self._base = sequence
-                self._early = {old + overlap: data for old, data in self._early.items()}
-                offset = 0
-        if offset > self._limit or len(self._early) > 64:
+            if self.begun or overlap > self._limit:
+                payload, overlap = payload[overlap:], 0
+            if not payload:
+                return False
+            if overlap:
+                self._early = {overlap: self.data} | {old + overlap: data for old, data in self._early.items()}
+                self._base, self.data = sequence, b""
+            offset = 0
+        if offset > self._limit:
             return False
         if offset not in self._early or len(self._early[offset]) < len(payload):
             self._early[offset] = payload
@@ -182,7 +187,7 @@ class Flow:
         if self.to_server.add(segment.sequence, segment.payload, segment.payload_length):
             if self.first_answer_time is None:
                 self.hello_time = time
-            self.to_server.finished = self.to_server.finished or _has_said(self.to_server.data)
+            self._look_at_client()
         if flags & (RST | FIN):
             self.client_rst = self.client_rst or bool(flags & RST)
             self.client_fin = self.client_fin or bool(flags & FIN)
@@ -207,12 +212,27 @@ class Flow:
         if flags & SYN:
             self.syn_acknowledged = True
             self.to_client.begin(segment.sequence + 1)
+            self.to_server.begin(segment.acknowledgement)
             return
         if segment.payload_length and self.first_answer_time is None:
             self.first_answer_time = time
+            self._look_at_client()
         self.to_client.add(segment.sequence, segment.payload, segment.payload_length)
         if flags & FIN:
             self.server_fin = True
+
+    def _look_at_client(self) -> None:
+        """Want no more of the client's bytes once they hold its hello, or enough to see that they are something else."""
+        data = self.to_server.data
+        if not data:
+            return
+        if data[0] == ContentType.handshake:
+            said = first_message(data) is not None
+        else:
+            # Where the server has answered, no part of a hello is still to come.
+            sure = self.to_server.begun or self.first_answer_time is not None
+            said = len(data) >= (_TELLING if sure else _REORDERED)
+        self.to_server.finished = self.to_server.finished or said
 
     def answer(self) -> tuple[str, tuple[int, int] | None]:
         """What the server's bytes are: ``none``, ``tls_alert`` with (level, description), ``certificate``, ``server_hello`` or ``other``.
@@ -237,13 +257,6 @@ class Flow:
                 break
             offset += 5 + length
         return found, None
-
-
-def _has_said(data: bytes) -> bool:
-    """Whether a client's bytes hold all that is wanted of them: its hello, or enough to see that they are something else."""
-    if data[0] != ContentType.handshake:
-        return len(data) >= _TELLING
-    return first_message(data) is not None
 
 
 def _has_certificate(record: bytes) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import random
 from collections.abc import Callable, Iterable
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from prober.diagnose.capture import Follower
 from prober.diagnose.capture_facts import CaptureFacts, Ending
 from prober.diagnose.capture_files import CaptureError, read_frames
+from prober.diagnose.packets import TcpSegment
+from prober.diagnose.tcp_flows import Flow
 from prober.tls.client_hello import HelloFactory
 from prober.tls.profiles import PROFILES
 
@@ -178,6 +181,44 @@ def test_a_capture_that_begins_in_the_middle_still_shows_the_hello() -> None:
     [found] = facts(handshake(hello(), "rst")[3:]).hellos
 
     assert (CLIENT, Ending.RESET_BY_SERVER) == (found.client, found.ending)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+@pytest.mark.parametrize("seen_from", [1, 2, 3])
+def test_a_capture_that_begins_in_the_middle_may_be_reordered(seen_from: int, order: tuple[int, ...]) -> None:
+    """Whatever part of the hello was seen first: what comes before it is put before it, with or without the server's SYN."""
+    wire = PQ.offer("api.example.com").wire
+    whole = handshake(wire, "rst")
+    cuts = [0, 600, 1100, len(wire)]
+    pieces = [Segment(CLIENT, SERVER, PSH | ACK, 1001 + start, 5001, wire[start:end]) for start, end in pairwise(cuts)]
+
+    [found] = facts([*whole[seen_from:3], *(pieces[place] for place in order), *whole[4:]]).hellos
+
+    assert (CLIENT, "api.example.com", Ending.RESET_BY_SERVER) == (found.client, found.server_name, found.ending)
+
+
+def test_nothing_is_put_before_what_a_syn_began() -> None:
+    """A keep-alive probe of the connection before has a byte of garbage (RFC 9293 §3.8.4)."""
+    whole = handshake(hello("api.example.com"), "rst")
+    probe = Segment(CLIENT, SERVER, ACK, 1000, 5001, b"\0")
+
+    [found] = facts([*whole[:3], probe, *whole[3:]]).hellos
+
+    assert "api.example.com" == found.server_name
+
+
+def test_a_stream_that_begins_in_the_middle_is_kept_for_a_few_segments_alone() -> None:
+    """What a capture of a busy port holds of connections that stood before takes bounded room, and ends with the server's answer."""
+    there, back = bytes(12), bytes(8) + b"\0\1\0\0"
+    talkative, answered = Flow(there, 0.0), Flow(there, 0.0)
+    for number in range(100):
+        talkative.add(TcpSegment(there, 1000 * number, 1, ACK, b"\x17" * 1000, 1000, 64, timestamps=False), 0.0)
+    for flow, size in ((there, 100), (back, 5000)):
+        answered.add(TcpSegment(flow, 1, 1, ACK, b"\x17" * size, size, 64, timestamps=False), 0.0)
+
+    assert talkative.to_server.finished
+    assert len(talkative.to_server.data) <= 5000
+    assert answered.settled
 
 
 def test_a_short_snaplen_is_reported_not_guessed() -> None:
