@@ -117,9 +117,13 @@ class Findings:
         if not self.started:
             return Seconds(resolve, total=resolve or 0.0)
         # A peer may have answered before it was asked (a greeting, a RST): then no time passed, and not a negative one.
-        connect = None if self.connected is None else max(0.0, self.connected - self.started)
-        total = max(0.0, self.decided - self.started) + (resolve or 0.0)
-        if self.sent is None:
-            return Seconds(resolve, connect, None, total, min(self.uncertainty, total))
-        handshake = max(0.0, self.decided - self.sent)
-        return _new_tuple(Seconds, (resolve, connect, handshake, total, min(self.uncertainty, handshake)))
+        connect = None if self.connected is None else _passed(self.started, self.connected)
+        total = _passed(self.started, self.decided) + (resolve or 0.0)
+        handshake = None if self.sent is None else _passed(self.sent, self.decided)
+        most = total if handshake is None else handshake
+        uncertainty = self.uncertainty if self.uncertainty < most else most
+        return _new_tuple(Seconds, (resolve, connect, handshake, total, uncertainty))
+
+
+def _passed(since: float, until: float) -> float:
+    return until - since if until > since else 0.0

@@ -111,7 +111,7 @@ class DifferentialRun:
         self._waiting -= 1
         if not self._waiting and self._sink is not None:
             sink, self._sink = self._sink, None
-            handshakes = tuple(handshake for handshake in self._handshakes if handshake is not None)
+            handshakes = tuple([handshake for handshake in self._handshakes if handshake is not None])
             sink(Differential(self._target.name, self._address, self._endpoint, handshakes))
 
 

@@ -6,7 +6,7 @@ from time import perf_counter, time
 
 import pytest
 
-from prober.probing import wall_clock
+from prober.probing import engine, wall_clock
 from prober.probing.wall_clock import unix_offset
 
 
@@ -38,3 +38,15 @@ def test_a_machine_that_never_grants_two_readings_together_gets_an_answer(monkey
     monkeypatch.setattr(wall_clock, "perf_counter", later)
     monkeypatch.setattr(wall_clock, "time", lambda: later() + 500.0)
     assert unix_offset() == pytest.approx(500.001, abs=1e-6)
+
+
+def test_the_engine_compares_the_clocks_again_before_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handshakes that started within a hundredth of a second share a comparison; a clock that was set is heeded by the next one."""
+    offsets = iter([1000.0, 2000.0, 3000.0])
+    monkeypatch.setattr(engine, "unix_offset", lambda: next(offsets))
+    running = engine.Engine()
+    assert running.unix_time(5.0) == 1005.0
+    assert running.unix_time(5.009) == pytest.approx(1005.009)
+    assert running.unix_time(4.995) == pytest.approx(1004.995)
+    assert running.unix_time(5.02) == pytest.approx(2005.02)
+    assert running.unix_time(1.0) == pytest.approx(3001.0)
