@@ -121,7 +121,7 @@ class Findings:
         total = _passed(self.started, self.decided) + (resolve or 0.0)
         handshake = None if self.sent is None else _passed(self.sent, self.decided)
         most = total if handshake is None else handshake
-        uncertainty = self.uncertainty if self.uncertainty < most else most
+        uncertainty = min(self.uncertainty, most)
         return _new_tuple(Seconds, (resolve, connect, handshake, total, uncertainty))
 
 
