@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prober.tls.client_hello_parser import parse_client_hello
 from prober.tls.errors import PeerMisbehaved
+from prober.tls.facts import TranscriptEntry
 from prober.tls.fingerprint import ja4
 from prober.tls.hello_layout import (
     MAX_FRAGMENT,
@@ -35,7 +36,7 @@ _TYPICAL_NAME = b"www.example.com"
 class Offer:
     """One ClientHello, ready to be sent, and what is needed to understand the answer."""
 
-    __slots__ = ("_name", "factory", "key_shares", "server_name", "wire")
+    __slots__ = ("factory", "key_shares", "name", "server_name", "wire")
 
     def __init__(
         self, factory: HelloFactory, wire: bytes, server_name: str | None, name: bytes, key_shares: tuple[KeyShare, ...]
@@ -46,7 +47,8 @@ class Offer:
         self.server_name = server_name
         """The name as it was asked for, before the profile wrote it in its way; None when the hello carries none."""
         self.key_shares = key_shares
-        self._name = name
+        self.name = name
+        """The ``HostName`` that is sent, as the profile writes it; empty when the hello carries none."""
 
     def __repr__(self) -> str:
         return f"<Offer {self.factory.profile_name} {self.server_name or 'without name'}, {len(self.wire)} bytes>"
@@ -69,19 +71,25 @@ class Offer:
         return self.wire[_SESSION_ID_AT : _SESSION_ID_AT + self.factory.profile.session_id_size]
 
     @property
+    def follows_layout(self) -> bool:
+        """Whether it is what its factory's layout for this name comes to: the first hello of a handshake is, a second one is not."""
+        layout = self.factory.layout_of(self.name)
+        return layout.fill(self.random + self.session_id, self.name, self.key_shares) == self.wire
+
+    @property
     def has_name(self) -> bool:
         """Whether it carries a server name."""
-        return bool(self._name)
+        return bool(self.name)
 
     @property
     def extensions(self) -> frozenset[int]:
         """The extension types that a server may answer to."""
-        return self.factory.extensions if self._name else self.factory.extensions_without_name
+        return self.factory.extensions if self.name else self.factory.extensions_without_name
 
     @property
     def ja4(self) -> str:
         """The JA4 of this very hello."""
-        return self.factory.ja4_of_name(self._name)
+        return self.factory.ja4_of_name(self.name)
 
     def retry(self, group: int | None, cookie: bytes | None) -> Offer:
         """The second ClientHello, after a HelloRetryRequest with this ``selected_group`` and this ``cookie`` (RFC 8446 §4.1.2).
@@ -105,7 +113,7 @@ class Offer:
         try:
             layout = HelloLayout(
                 factory.profile,
-                len(self._name),
+                len(self.name),
                 [share.group for share in shares],
                 # RFC 8446 §5.1: only the first hello may have another record version.
                 record_version=ProtocolVersion.TLSv1_2,
@@ -113,10 +121,10 @@ class Offer:
             )
         except HelloTooLarge as error:
             raise _bad_request(f"its cookie cannot be returned: {error}") from error
-        wire = layout.fill(self.random + self.session_id, self._name, shares)
+        wire = layout.fill(self.random + self.session_id, self.name, shares)
         if len(wire) > RECORD_HEADER_SIZE + MAX_FRAGMENT:
             wire = fragmented(wire)
-        return Offer(factory, wire, self.server_name, self._name, shares)
+        return Offer(factory, wire, self.server_name, self.name, shares)
 
 
 def _bad_request(reason: str) -> PeerMisbehaved:
@@ -172,6 +180,8 @@ class HelloFactory:
         self._plain_name = encode_server_name if self.profile.server_name_form == "host_name" else self._altered_name
         self.known_flights = KnownFlights()
         """What servers said to these hellos, for `flight_key`s that come again."""
+        self.described: dict[int, TranscriptEntry] = {}
+        """For `describe_offer`: a hello with a name of this size, decoded for people."""
         self._layouts: dict[int, HelloLayout] = {}
         self._ja4: dict[int, str] = {}
 
@@ -187,6 +197,10 @@ class HelloFactory:
         shares = tuple(map(self.pool.take, self._share_groups))
         wire = layout.fill(self.entropy(self._entropy_size), name, shares)
         return Offer(self, wire, server_name, name, shares)
+
+    def layout_of(self, name: bytes) -> HelloLayout:
+        """The layout of hellos with this name, or with one that is as long."""
+        return self._layouts.get(len(name)) or self._lay_out(len(name))
 
     def _lay_out(self, name_size: int) -> HelloLayout:
         """The layout for names of this size (at most 255 of them), made when it is first needed."""
@@ -211,10 +225,8 @@ class HelloFactory:
 
     def _shape(self, name: bytes) -> bytes:
         """A record with zeros for all that is random, so that nobody pays for keys."""
-        layout = self._layouts.get(len(name)) or self._lay_out(len(name))
-        return layout.fill(
-            bytes(self._entropy_size), name, [_BlankShare(bytes(PUBLIC_SIZES[group])) for group in self._share_groups]
-        )
+        shares = [_BlankShare(bytes(PUBLIC_SIZES[group])) for group in self._share_groups]
+        return self.layout_of(name).fill(bytes(self._entropy_size), name, shares)
 
     def describe(self) -> HelloSummary:
         """What ``--hello list`` prints about this profile."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from prober.tls.describe import describe_received, describe_record, describe_sent
+from prober.tls.describe import describe_received, describe_record
+from prober.tls.describe_offer import describe_offer
 from prober.tls.errors import DecodeError, NotTLS, ProtocolError, UnexpectedMessage
 from prober.tls.events import ApplicationData, Event, Progress
 from prober.tls.facts import HandshakeFacts, TlsAlert, TranscriptEntry
@@ -70,7 +71,7 @@ class ClientHandshake:
             close_when_finished=close_when_finished,
         )
         if transcript:
-            n.log = [describe_sent(offer.message)]
+            n.log = [describe_offer(offer)]
         if not hello_sent:
             n.outgoing.append(offer.wire)
 

@@ -51,6 +51,7 @@ class RecordedOffer:
         self._parts = parts
         self.wire = parts["second_client_hello" if second else "client_hello"]
         self.message = self.wire[5:]
+        self.follows_layout = False
         hello = parse_client_hello(self.message)
         self.random, self.session_id, self.server_name = hello.random, hello.session_id, hello.server_name
         self.extensions = frozenset(kind for kind, _ in hello.extensions)
