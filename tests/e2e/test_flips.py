@@ -138,7 +138,9 @@ def test_twenty_of_two_hundred_flip_and_exactly_these_are_in_alertmanager(
                 back_at = lab.flip(flipped, "healthy")
                 watch_until(watched, lambda: not any(one.active for one in watched.values()), "all are resolved", 90.0)
                 resolved_at = time.time()
-                eventually(lambda: all_well(service, TARGETS), "all targets are well again")
+                well: set[str] = set()
+                # Each of them, though not at one moment: where CPU is short, one or another is in timeout at any time.
+                eventually(lambda: well.update(well_now(service)) or len(well) == TARGETS, "each target was well again")
                 for one in watched.values():
                     one.look()
 
@@ -161,6 +163,11 @@ def test_twenty_of_two_hundred_flip_and_exactly_these_are_in_alertmanager(
         assert 0.5 < second_round[target] - first_round[target]
         assert second_round[target] > flipped_at - 1.0
     assert max(late.values()) < SECONDS or starving.excuses
+
+
+def well_now(service: Service) -> set[str]:
+    """The endpoints whose verdict is ``ok``."""
+    return {name for name, verdict in service.verdicts().items() if verdict == "ok"}
 
 
 def first_failures(service: Service) -> dict[str, float]:
