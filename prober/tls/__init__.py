@@ -18,8 +18,9 @@ entropy are arguments. The checks are those that clients in use make: an unregis
 an error.
 
 Not implemented: resumption and pre-shared keys, early data, renegotiation, client certificates, certificate compression, ECH,
-anonymous and static Diffie-Hellman, ciphers other than AES and ChaCha20, SSLv3 and before. A handshake at depth ``finished``
-that negotiates one of these ciphers or key exchanges still yields its certificate, and `unfinished_reason` says the rest.
+anonymous and static Diffie-Hellman, the ciphers ARIA, Camellia-GCM and IDEA, SSLv3 and before. A handshake at depth
+``finished`` that negotiates one of these ciphers or key exchanges still yields its certificate, and `unfinished_reason` says the
+rest.
 Whether a certificate is valid is not judged here, and nothing here resists side channels: a probe has no secrets to keep.
 """
 

@@ -24,7 +24,7 @@ from prober.tls.messages12 import (
 )
 from prober.tls.negotiation import Negotiation
 from prober.tls.presented_chains import presented_chain12
-from prober.tls.protection import Aead12Protection, Cbc12Protection, Protection
+from prober.tls.protection import Aead12Protection, Cbc12Protection, Protection, Stream12Protection, supports
 from prober.tls.records import MAX_CIPHERTEXT_TLS12
 from prober.tls.registry import AlertDescription, ExtensionType, HandshakeType, NamedGroup
 from prober.tls.server_hello import accept_alpn, accept_server_hello
@@ -208,7 +208,7 @@ def server_hello_done(n: Negotiation, message: bytes) -> None:
 def _client_key_exchange(n: Negotiation) -> tuple[bytes, bytes]:
     """The premaster secret and the ClientKeyExchange. CannotVerify where prober cannot go on."""
     suite = _suite(n)
-    if suite.bulk is None:
+    if suite.bulk is None or not supports(suite.bulk):
         raise CannotVerify(f"the cipher of {suite.name} is not implemented")
     if suite.authentication not in ("RSA", "ECDSA", "DSS"):
         raise CannotVerify(f"the key exchange of {suite.name} is not implemented")
@@ -258,12 +258,9 @@ def _derive_keys(n: Negotiation, premaster: bytes) -> Protection:
     extended = exchange.extended_master_secret
     seed = n.transcript.digest() if extended else randoms[0] + randoms[1]
     exchange.master = master_secret(n.version, suite.prf_hash, premaster, extended=extended, seed=seed)
-    is_cbc = suite.bulk.kind == "cbc"
-    mac_size = _HASH_SIZES[suite.mac_hash] if is_cbc else 0
-    iv_size = 16 if is_cbc else suite.bulk.fixed_iv
-    client, server = key_block(
-        n.version, suite.prf_hash, exchange.master, randoms[1] + randoms[0], mac_size, suite.bulk.key_size, iv_size
-    )
+    mac_size = _HASH_SIZES[suite.mac_hash] if suite.bulk.kind in ("cbc", "stream") else 0
+    sizes = mac_size, suite.bulk.key_size, suite.bulk.fixed_iv
+    client, server = key_block(n.version, suite.prf_hash, exchange.master, randoms[1] + randoms[0], *sizes)
     exchange.next_read_protection = _protection(n, server)
     return _protection(n, client)
 
@@ -271,10 +268,18 @@ def _derive_keys(n: Negotiation, premaster: bytes) -> Protection:
 def _protection(n: Negotiation, keys: KeyBlock) -> Protection:
     suite = _suite(n)
     assert suite.bulk is not None
+    if suite.bulk.kind == "stream":
+        return Stream12Protection(n.version, keys, suite.mac_hash)
     if suite.bulk.kind != "cbc":
         return Aead12Protection(suite.bulk, keys)
-    encrypt_then_mac = _exchange(n).encrypt_then_mac
-    return Cbc12Protection(n.version, keys, suite.mac_hash, encrypt_then_mac=encrypt_then_mac, entropy=n.entropy)
+    return Cbc12Protection(
+        n.version,
+        keys,
+        suite.mac_hash,
+        encrypt_then_mac=_exchange(n).encrypt_then_mac,
+        entropy=n.entropy,
+        algorithm=suite.bulk.algorithm,
+    )
 
 
 def _verify_data(n: Negotiation, side: bytes) -> bytes:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from functools import cache
 from typing import Final, Protocol
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4, SEED, Camellia, TripleDES
+from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher, CipherContext, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from prober.tls.errors import PeerMisbehaved, ProtocolError
 from prober.tls.keys import KeyBlock, TrafficKeys
@@ -19,12 +22,16 @@ from prober.tls.records import MAX_PLAINTEXT, Record
 from prober.tls.registry import AlertDescription, ContentType, ProtocolVersion
 from prober.tls.suites import BulkCipher
 
-__all__ = ["Aead12Protection", "Cbc12Protection", "Protection", "Tls13Protection"]
+__all__ = ["Aead12Protection", "Cbc12Protection", "Protection", "Stream12Protection", "Tls13Protection", "supports"]
 
 _APPLICATION_DATA: Final = ContentType.application_data.value
 _TLS_1_2: Final = ProtocolVersion.TLSv1_2.to_bytes(2)
-_BLOCK: Final = 16
-"""Block size of AES in bytes."""
+_BLOCK_CIPHERS: Final[dict[str, Callable[[bytes], BlockCipherAlgorithm]]] = {
+    "AES": AES,
+    "Camellia": Camellia,
+    "SEED": SEED,
+    "TripleDES": TripleDES,
+}
 
 
 class Protection(Protocol):
@@ -48,6 +55,24 @@ def _new_aead(cipher: BulkCipher, key: bytes) -> _Aead:
     if cipher.kind == "chacha20":
         return ChaCha20Poly1305(key)
     return AESCCM(key, tag_length=cipher.tag_size)
+
+
+def _new_stream(key: bytes) -> CipherContext:
+    return Cipher(ARC4(key), None).encryptor()
+
+
+@cache
+def supports(cipher: BulkCipher) -> bool:
+    """Whether the installed library computes this cipher: some builds lack those that nobody should use any more."""
+    key = bytes(range(cipher.key_size))
+    try:
+        if cipher.kind == "stream":
+            _new_stream(key)
+        elif cipher.kind == "cbc":
+            Cipher(_BLOCK_CIPHERS[cipher.algorithm](key), modes.CBC(bytes(cipher.fixed_iv))).encryptor()
+    except UnsupportedAlgorithm:
+        return False
+    return True
 
 
 def _bad_record() -> PeerMisbehaved:
@@ -144,26 +169,15 @@ class Aead12Protection:
         return content_type.to_bytes(1) + _TLS_1_2 + len(sealed).to_bytes(2) + sealed
 
 
-# RFC 5246 §6.2.3.2; RFC 2246 §6.2.3.2; RFC 7366
-class Cbc12Protection:
-    """GenericBlockCipher with AES: MAC then encrypt or, if negotiated, encrypt then MAC.
+class _Mac12:
+    """RFC 5246 §6.2.3.1: the MAC of a record counts it."""
 
-    TLS 1.0 chains the IV from record to record; TLS 1.1 and 1.2 send it. A padding oracle has nothing to tell here: the
-    only secrets that these records carry are a probe's own.
-    """
+    __slots__ = ("_mac_hash", "_mac_key", "_sequence", "_version")
 
-    __slots__ = ("_encrypt_then_mac", "_entropy", "_iv", "_key", "_mac_hash", "_mac_key", "_sequence", "_version")
-
-    def __init__(
-        self, version: int, keys: KeyBlock, mac_hash: str, *, encrypt_then_mac: bool, entropy: Callable[[int], bytes]
-    ) -> None:
+    def __init__(self, version: int, keys: KeyBlock, mac_hash: str) -> None:
         self._version = version.to_bytes(2)
-        self._key = algorithms.AES(keys.key)
         self._mac_key = keys.mac_key
         self._mac_hash = mac_hash
-        self._encrypt_then_mac = encrypt_then_mac
-        self._entropy = entropy
-        self._iv = keys.iv if version == ProtocolVersion.TLSv1_0 else None
         self._sequence = 0
 
     def _mac(self, content_type: int, data: bytes) -> bytes:
@@ -171,12 +185,70 @@ class Cbc12Protection:
         self._sequence += 1
         return hmac.digest(self._mac_key, head + data, self._mac_hash)
 
+    def _without_mac(self, content_type: int, opened: bytes) -> bytes:
+        """The content in front of its MAC."""
+        mac_size = len(self._mac_key)
+        content, mac = opened[:-mac_size], opened[-mac_size:]
+        if len(mac) != mac_size or not hmac.compare_digest(mac, self._mac(content_type, content)):
+            raise _bad_record()
+        _check_size(content)
+        return content
+
+
+# RFC 5246 §6.2.3.1
+class Stream12Protection(_Mac12):
+    """GenericStreamCipher with RC4, whose key stream goes on from record to record: MAC, then encrypt."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, version: int, keys: KeyBlock, mac_hash: str) -> None:
+        super().__init__(version, keys, mac_hash)
+        self._stream = _new_stream(keys.key)
+
+    def unprotect(self, record: Record) -> tuple[int, bytes]:
+        """The plaintext; the content type stays as it is."""
+        content_type, _, fragment = record
+        return content_type, self._without_mac(content_type, self._stream.update(fragment))
+
+    def protect(self, content_type: int, payload: bytes) -> bytes:
+        """A record."""
+        sealed = self._stream.update(payload + self._mac(content_type, payload))
+        return content_type.to_bytes(1) + self._version + len(sealed).to_bytes(2) + sealed
+
+
+# RFC 5246 §6.2.3.2; RFC 2246 §6.2.3.2; RFC 7366
+class Cbc12Protection(_Mac12):
+    """GenericBlockCipher: MAC then encrypt or, if negotiated, encrypt then MAC.
+
+    TLS 1.0 chains the IV from record to record; TLS 1.1 and 1.2 send it. A padding oracle has nothing to tell here: the
+    only secrets that these records carry are a probe's own.
+    """
+
+    __slots__ = ("_block", "_encrypt_then_mac", "_entropy", "_iv", "_key")
+
+    def __init__(
+        self,
+        version: int,
+        keys: KeyBlock,
+        mac_hash: str,
+        *,
+        encrypt_then_mac: bool,
+        entropy: Callable[[int], bytes],
+        algorithm: str = "AES",
+    ) -> None:
+        super().__init__(version, keys, mac_hash)
+        self._key = _BLOCK_CIPHERS[algorithm](keys.key)
+        self._block = self._key.block_size // 8
+        self._encrypt_then_mac = encrypt_then_mac
+        self._entropy = entropy
+        self._iv = keys.iv if version == ProtocolVersion.TLSv1_0 else None
+
     def _decrypt(self, data: bytes) -> bytes:
         if self._iv is None:
-            iv, body = data[:_BLOCK], data[_BLOCK:]
+            iv, body = data[: self._block], data[self._block :]
         else:
-            iv, body, self._iv = self._iv, data, data[-_BLOCK:]
-        if not body or len(body) % _BLOCK:
+            iv, body, self._iv = self._iv, data, data[-self._block :]
+        if not body or len(body) % self._block:
             raise _bad_record()
         decryptor = Cipher(self._key, modes.CBC(iv)).decryptor()
         padded = decryptor.update(body) + decryptor.finalize()
@@ -186,31 +258,26 @@ class Cbc12Protection:
         return padded[: -1 - padding]
 
     def _encrypt(self, data: bytes) -> bytes:
-        padding = _BLOCK - 1 - len(data) % _BLOCK
+        padding = self._block - 1 - len(data) % self._block
         padded = data + bytes([padding]) * (padding + 1)
-        iv = self._entropy(_BLOCK) if self._iv is None else self._iv
+        iv = self._entropy(self._block) if self._iv is None else self._iv
         encryptor = Cipher(self._key, modes.CBC(iv)).encryptor()
         body = encryptor.update(padded) + encryptor.finalize()
         if self._iv is None:
             return iv + body
-        self._iv = body[-_BLOCK:]
+        self._iv = body[-self._block :]
         return body
 
     def unprotect(self, record: Record) -> tuple[int, bytes]:
         """The plaintext; the content type stays as it is."""
         content_type, _, fragment = record
+        if not self._encrypt_then_mac:
+            return content_type, self._without_mac(content_type, self._decrypt(fragment))
         mac_size = len(self._mac_key)
-        if self._encrypt_then_mac:
-            sealed, mac = fragment[:-mac_size], fragment[-mac_size:]
-            expected = self._mac(content_type, sealed)
-            plaintext = self._decrypt(sealed) if hmac.compare_digest(mac, expected) else None
-        else:
-            opened = self._decrypt(fragment)
-            content, mac = opened[:-mac_size], opened[-mac_size:]
-            expected = self._mac(content_type, content)
-            plaintext = content if len(mac) == mac_size and hmac.compare_digest(mac, expected) else None
-        if plaintext is None:
+        sealed, mac = fragment[:-mac_size], fragment[-mac_size:]
+        if not hmac.compare_digest(mac, self._mac(content_type, sealed)):
             raise _bad_record()
+        plaintext = self._decrypt(sealed)
         _check_size(plaintext)
         return content_type, plaintext
 

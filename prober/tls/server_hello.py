@@ -44,7 +44,9 @@ def _is_choice(code: int, version: int) -> bool:
     if suite.is_tls13 != (version == _TLS_1_3) or suite.is_signal:
         return False
     # RFC 5246 §5, RFC 5288 §4: AEAD, and MACs other than SHA-1 and MD5, came with TLS 1.2.
-    return version >= _TLS_1_2 or (suite.mac_hash in ("sha1", "md5") and (suite.bulk is None or suite.bulk.kind == "cbc"))
+    return version >= _TLS_1_2 or (
+        suite.mac_hash in ("sha1", "md5") and (suite.bulk is None or suite.bulk.kind in ("cbc", "stream"))
+    )
 
 
 def _accept_choices(n: Negotiation, hello: ServerHello) -> int:

@@ -14,16 +14,18 @@ __all__ = ["BULK_CIPHERS", "BulkCipher", "Suite", "suite_of"]
 
 
 class BulkCipher(NamedTuple):
-    """A record cipher: sizes in bytes. ``fixed_iv`` is the part of the nonce that the key schedule yields."""
+    """A record cipher: sizes in bytes. ``fixed_iv`` is the part of the nonce, or in CBC the IV, that the key schedule yields."""
 
     kind: str
-    """``gcm``, ``chacha20``, ``ccm`` (AEAD) or ``cbc``."""
+    """``gcm``, ``chacha20``, ``ccm`` (AEAD), ``cbc`` or ``stream``."""
     key_size: int
     fixed_iv: int
     tag_size: int
+    algorithm: str = "AES"
+    """What the cryptography package calls the cipher inside ``cbc`` and ``stream``."""
 
 
-# RFC 5288, RFC 7905, RFC 6655; RFC 5246 appendix C
+# RFC 5288, RFC 7905, RFC 6655; RFC 5246 appendix C, RFC 5932, RFC 4162
 BULK_CIPHERS: Final = {
     "AES_128_GCM": BulkCipher("gcm", 16, 4, 16),
     "AES_256_GCM": BulkCipher("gcm", 32, 4, 16),
@@ -32,8 +34,13 @@ BULK_CIPHERS: Final = {
     "AES_256_CCM": BulkCipher("ccm", 32, 4, 16),
     "AES_128_CCM_8": BulkCipher("ccm", 16, 4, 8),
     "AES_256_CCM_8": BulkCipher("ccm", 32, 4, 8),
-    "AES_128_CBC": BulkCipher("cbc", 16, 0, 0),
-    "AES_256_CBC": BulkCipher("cbc", 32, 0, 0),
+    "AES_128_CBC": BulkCipher("cbc", 16, 16, 0),
+    "AES_256_CBC": BulkCipher("cbc", 32, 16, 0),
+    "CAMELLIA_128_CBC": BulkCipher("cbc", 16, 16, 0, "Camellia"),
+    "CAMELLIA_256_CBC": BulkCipher("cbc", 32, 16, 0, "Camellia"),
+    "SEED_CBC": BulkCipher("cbc", 16, 16, 0, "SEED"),
+    "3DES_EDE_CBC": BulkCipher("cbc", 24, 8, 0, "TripleDES"),
+    "RC4_128": BulkCipher("stream", 16, 0, 0, "ARC4"),
 }
 
 _REGISTERED: Final = frozenset(suite.value for suite in CipherSuite)

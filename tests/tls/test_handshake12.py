@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from prober.tls import handshake12, protection
 from prober.tls.client_hello import HelloFactory
 from prober.tls.errors import DecodeError, PeerMisbehaved, UnexpectedMessage
 from prober.tls.events import Progress
@@ -136,9 +138,8 @@ def test_a_request_is_answered_with_an_empty_certificate() -> None:
 @pytest.mark.parametrize(
     ("suite", "reason"),
     [
-        (S.TLS_RSA_WITH_RC4_128_SHA, "the cipher of TLS_RSA_WITH_RC4_128_SHA is not implemented"),
-        (S.TLS_RSA_WITH_3DES_EDE_CBC_SHA, "the cipher of TLS_RSA_WITH_3DES_EDE_CBC_SHA is not implemented"),
-        (S.TLS_RSA_WITH_CAMELLIA_128_CBC_SHA, "the cipher of TLS_RSA_WITH_CAMELLIA_128_CBC_SHA is not implemented"),
+        (S.TLS_RSA_WITH_ARIA_128_GCM_SHA256, "the cipher of TLS_RSA_WITH_ARIA_128_GCM_SHA256 is not implemented"),
+        (S.TLS_RSA_WITH_IDEA_CBC_SHA, "the cipher of TLS_RSA_WITH_IDEA_CBC_SHA is not implemented"),
         (S.TLS_RSA_PSK_WITH_AES_128_GCM_SHA256, "the key exchange of TLS_RSA_PSK_WITH_AES_128_GCM_SHA256 is not implemented"),
         (S.TLS_DH_anon_WITH_AES_128_CBC_SHA, "the key exchange of TLS_DH_anon_WITH_AES_128_CBC_SHA is not implemented"),
     ],
@@ -153,6 +154,22 @@ def test_what_cannot_be_finished_stops_with_a_reason(suite: CipherSuite, reason:
     assert handshake.closed
     assert handshake.facts().certificate_read
     assert not handshake.facts().finished
+    assert handshake.data_to_send() == b""
+
+
+@pytest.mark.parametrize("suite", [S.TLS_RSA_WITH_RC4_128_SHA, S.TLS_RSA_WITH_3DES_EDE_CBC_SHA], ids=lambda suite: suite.name)
+def test_a_cipher_that_the_library_lacks_stops_with_a_reason(suite: CipherSuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some builds leave out what nobody should use. It is found out before anything of the second flight is sent."""
+
+    def refuse(*_: object) -> None:
+        raise UnsupportedAlgorithm("not in this build")
+
+    monkeypatch.setattr(protection.Cipher, "encryptor", refuse)
+    monkeypatch.setattr(handshake12, "supports", protection.supports.__wrapped__)
+    handshake = offering(suite)
+    handshake.receive_data(flight(suite))
+
+    assert handshake.unfinished_reason == f"the cipher of {suite.name} is not implemented"
     assert handshake.data_to_send() == b""
 
 

@@ -85,14 +85,14 @@ def test_every_group_also_by_hello_retry_request(
 SUITES12 = [
     suite
     for suite in CipherSuite
-    if suite.name.startswith(("TLS_ECDHE_RSA_", "TLS_ECDHE_ECDSA_", "TLS_DHE_RSA_", "TLS_RSA_WITH_AES"))
-    and ("_AES_" in suite.name or "CHACHA20" in suite.name)
+    if suite.name.startswith(("TLS_ECDHE_RSA_", "TLS_ECDHE_ECDSA_", "TLS_DHE_RSA_", "TLS_RSA_WITH_AES", "TLS_RSA_WITH_CAMELLIA"))
+    and ("_AES_" in suite.name or "CHACHA20" in suite.name or ("_CAMELLIA_" in suite.name and "_CBC_" in suite.name))
 ]
 
 
 @pytest.mark.parametrize("suite", SUITES12, ids=lambda suite: suite.name)
 def test_every_suite_of_tls_1_2_that_can_be_finished(suite: CipherSuite, chains: dict[str, Issued], tmp_path: Path) -> None:
-    """ECDHE, DHE and RSA key exchange; GCM, CCM, ChaCha20 and CBC, which OpenSSL encrypts before the MAC."""
+    """ECDHE, DHE and RSA key exchange; GCM, CCM, ChaCha20 and CBC (of AES and Camellia), which OpenSSL encrypts before the MAC."""
     issued = chains["p256" if "ECDSA" in suite.name else "rsa2048"]
     server = context(issued, tmp_path)
     (tmp_path / "dh.pem").write_text(FFDHE2048)
@@ -108,7 +108,9 @@ def test_every_suite_of_tls_1_2_that_can_be_finished(suite: CipherSuite, chains:
 
 
 @pytest.mark.parametrize("tls", ["1.0", "1.1", "1.2"])
-@pytest.mark.parametrize("suite", ["TLS_RSA_WITH_AES_128_CBC_SHA", "TLS_DHE_RSA_WITH_AES_256_CBC_SHA"])
+@pytest.mark.parametrize(
+    "suite", ["TLS_RSA_WITH_AES_128_CBC_SHA", "TLS_DHE_RSA_WITH_AES_256_CBC_SHA", "TLS_RSA_WITH_CAMELLIA_256_CBC_SHA"]
+)
 @pytest.mark.parametrize("without", [(), (ExtensionType.encrypt_then_mac,), (ExtensionType.extended_master_secret,)])
 def test_cbc_in_every_version_with_and_without_its_extensions(
     tls: str, suite: str, without: tuple[ExtensionType, ...], chains: dict[str, Issued], tmp_path: Path

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from prober.tls.errors import PeerMisbehaved, ProtocolError
 from prober.tls.keys import KeyBlock, TrafficKeys
-from prober.tls.protection import Aead12Protection, Cbc12Protection, Protection, Tls13Protection
+from prober.tls.protection import Aead12Protection, Cbc12Protection, Protection, Stream12Protection, Tls13Protection, supports
 from prober.tls.records import MAX_PLAINTEXT, Record, RecordReader
 from prober.tls.registry import AlertDescription
 from prober.tls.suites import BULK_CIPHERS
 from tests.tls.counter import CounterEntropy
 
 TLS_1_0, TLS_1_1, TLS_1_2 = 0x0301, 0x0302, 0x0303
-_MAC_SIZES = {"sha1": 20, "sha256": 32, "sha384": 48}
+_MAC_SIZES = {"md5": 16, "sha1": 20, "sha256": 32, "sha384": 48}
 
 
 def _tls13(name: str) -> Callable[[], Protection]:
@@ -32,22 +32,31 @@ def _aead12(name: str) -> Callable[[], Protection]:
     return lambda: Aead12Protection(bulk, KeyBlock(b"", bytes(range(bulk.key_size)), bytes(range(bulk.fixed_iv))))
 
 
-def _cbc(version: int, key_size: int, mac: str, *, encrypt_then_mac: bool) -> Callable[[], Protection]:
-    keys = KeyBlock(bytes(_MAC_SIZES[mac]), bytes(range(key_size)), bytes(16))
-    return lambda: Cbc12Protection(version, keys, mac, encrypt_then_mac=encrypt_then_mac, entropy=CounterEntropy())
+def _cbc(version: int, name: str, mac: str, *, encrypt_then_mac: bool) -> Callable[[], Protection]:
+    bulk = BULK_CIPHERS[name]
+    keys = KeyBlock(bytes(_MAC_SIZES[mac]), bytes(range(bulk.key_size)), bytes(bulk.fixed_iv))
+    options = {"encrypt_then_mac": encrypt_then_mac, "entropy": CounterEntropy(), "algorithm": bulk.algorithm}
+    return lambda: Cbc12Protection(version, keys, mac, **options)  # type: ignore[arg-type]
 
 
-_AEADS = [name for name, bulk in BULK_CIPHERS.items() if bulk.kind != "cbc"]
+def _stream(version: int, mac: str) -> Callable[[], Protection]:
+    keys = KeyBlock(bytes(_MAC_SIZES[mac]), bytes(range(16)), b"")
+    return lambda: Stream12Protection(version, keys, mac)
+
+
+_AEADS = [name for name, bulk in BULK_CIPHERS.items() if bulk.tag_size]
+_CBCS = [name for name, bulk in BULK_CIPHERS.items() if bulk.kind == "cbc"]
 PROTECTIONS: dict[str, Callable[[], Protection]] = {
     **{f"TLS 1.3 {name}": _tls13(name) for name in _AEADS},
     **{f"TLS 1.2 {name}": _aead12(name) for name in _AEADS},
     **{
-        f"TLS {version:04X} AES-{8 * size}-CBC {mac} {'EtM' if etm else 'MtE'}": _cbc(version, size, mac, encrypt_then_mac=etm)
+        f"TLS {version:04X} {name} {mac} {'EtM' if etm else 'MtE'}": _cbc(version, name, mac, encrypt_then_mac=etm)
         for version in (TLS_1_0, TLS_1_1, TLS_1_2)
-        for size in (16, 32)
-        for mac in _MAC_SIZES
+        for name in _CBCS
+        for mac in (_MAC_SIZES if name.startswith("AES") else ["sha1"])
         for etm in (False, True)
     },
+    **{f"TLS {version:04X} RC4_128 {mac}": _stream(version, mac) for version in (TLS_1_0, TLS_1_2) for mac in ("md5", "sha1")},
 }
 protections = pytest.mark.parametrize("name", PROTECTIONS)
 
@@ -58,6 +67,12 @@ def only_record(wire: bytes) -> Record:
     reader.limit = MAX_PLAINTEXT + 2048
     (record,) = reader.receive(wire)
     return record
+
+
+@pytest.mark.parametrize("name", BULK_CIPHERS)
+def test_every_cipher_is_there(name: str) -> None:
+    """The package cryptography has them all, also those that nobody should use any more."""
+    assert supports(BULK_CIPHERS[name])
 
 
 @protections
@@ -133,7 +148,7 @@ def test_a_record_of_zeros_has_no_content_type() -> None:
         receiver.unprotect(only_record(sender.protect(0x00, bytes(10))))
 
 
-@pytest.mark.parametrize("name", ["TLS 1.3 AES_128_GCM", "TLS 1.2 AES_128_GCM", "TLS 0303 AES-128-CBC sha1 MtE"])
+@pytest.mark.parametrize("name", ["TLS 1.3 AES_128_GCM", "TLS 1.2 AES_128_GCM", "TLS 0303 AES_128_CBC sha1 MtE"])
 def test_more_than_2_to_the_14_bytes_of_plaintext_are_refused(name: str) -> None:
     """Even if the record fits the limit for protected records."""
     sender, receiver = PROTECTIONS[name](), PROTECTIONS[name]()
@@ -152,7 +167,7 @@ def test_longer_padding_than_needed_is_read() -> None:
     body = encryptor.update(content + mac + bytes([padding]) * (padding + 1)) + encryptor.finalize()
     fragment = bytes(16) + body
 
-    receiver = PROTECTIONS["TLS 0303 AES-128-CBC sha1 MtE"]()
+    receiver = PROTECTIONS["TLS 0303 AES_128_CBC sha1 MtE"]()
 
     assert padding > 200
     assert receiver.unprotect(Record(0x17, b"\x17\x03\x03" + len(fragment).to_bytes(2), fragment)) == (0x17, content)
