@@ -27,8 +27,8 @@ HEALTH_PATH: Final = "/healthz/ingress"
 """Answered by the ingress itself (Apigee hybrid, ``istiod.healthCheckUserAgents``)."""
 HEALTH_AGENT: Final = "GoogleHC/1.0"
 
-_PROFILE: Final = "openssl-3.0"
-"""A hello without ALPN: the answer is then HTTP/1.1."""
+_PROFILE: Final = "modern"
+"""That of the handshakes that are judged, so that what they met is met again. It has no ALPN: the answer is then HTTP/1.1."""
 _READ: Final = 16 * 1024
 _MOST: Final = 256 * 1024
 """Bytes of an answer; its first line and headers are all that is wanted."""
