@@ -41,9 +41,10 @@ def covers(facts: CertificateFacts, name: str) -> bool:
     if isinstance(wanted, bytes):
         return any(san.kind is Kind.IP_ADDRESS and san.value == wanted for san in certificate.alternative_names)
     exact = wanted.encode("ascii", "replace")
-    # RFC 9525 §6.3: "*" is the whole left-most label of the presented identifier, and stands for one label.
+    # RFC 9525 §6.3: "*" is the whole left-most label of the presented identifier, and stands for one label. Right below a
+    # top-level domain OpenSSL, GnuTLS, curl, Node.js and browsers do not take it (Go does).
     label, _, parent = exact.partition(b".")
-    wildcard = b"*." + parent if label and parent else None
+    wildcard = b"*." + parent if label and b"." in parent else None
     return any(
         san.kind is Kind.DNS and (san.value == exact or (presented := san.value.lower()) == exact or presented == wildcard)
         for san in certificate.alternative_names
@@ -62,7 +63,10 @@ def name_problem(facts: CertificateFacts, names: tuple[str, ...]) -> Problem | N
         said = f" (its common name {facts.common_name!r} does not count, RFC 9525)" if facts.common_name else ""
         return Problem(ProblemCode.NAME_MISMATCH, f"the certificate has no subjectAltName{said}, so it does not cover {wanted}")
     presented = _listed(facts.subject_alternative_names, "and") or "no name at all"
-    return Problem(ProblemCode.NAME_MISMATCH, f"the certificate covers {presented}, but not {wanted}")
+    refused = {f"*.{name.partition('.')[2]}".lower() for name in names if name.count(".") == 1}
+    wildcard = next((presented for presented in facts.dns_names if presented.lower() in refused), None)
+    said = f" (clients take no wildcard right below a top-level domain, {wildcard})" if wildcard else ""
+    return Problem(ProblemCode.NAME_MISMATCH, f"the certificate covers {presented}, but not {wanted}{said}")
 
 
 def _listed(names: tuple[str, ...], last: str) -> str:

@@ -32,6 +32,8 @@ CASES = [
     (["*.example.test"], "example.test", False),
     (["*.example.test"], ".example.test", False),
     (["*.*.test"], "a.b.test", False),
+    (["*.test"], "api.test", False),
+    (["*"], "test", False),
     (["api.*.test"], "api.example.test", False),
     (["a*.example.test"], "api.example.test", False),
     (["xn--bcher-kva.example.test"], "bücher.example.test", True),
@@ -100,6 +102,17 @@ def test_the_common_name_does_not_count_and_the_problem_says_so() -> None:
     assert problem.text == (
         "the certificate has no subjectAltName (its common name 'api.example.test' does not count, RFC 9525), "
         "so it does not cover api.example.test"
+    )
+
+
+def test_a_wildcard_below_a_top_level_domain_is_named_as_the_reason() -> None:
+    """Private authorities issue it for an internal domain; hardly a client takes it."""
+    facts = certificate_facts(issued("*.Internal").der)
+    problem = name_problem(facts, ("api.internal",))
+    assert problem is not None
+    assert problem.text == (
+        "the certificate covers *.Internal, but not api.internal "
+        "(clients take no wildcard right below a top-level domain, *.Internal)"
     )
 
 
