@@ -55,7 +55,11 @@ _FIXES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
         "{\n    default_sni api.example.com\n}\n",
         ("caddy reload --config /etc/caddy/Caddyfile",),
     ),
-    "cdn": ("Configure a default (non-SNI) certificate at the CDN, or let these clients reach the origin by another name.", None, ()),
+    "cdn": (
+        "At a CDN, configure a default (non-SNI) certificate, or let these clients bypass it; in sniproxy, name a fallback.",
+        None,
+        (),
+    ),
     "sni-router": (
         "Give the SNI router a default backend; behind a TCP proxy, an Envoy without a wildcard route looks the same: look there, too.",
         _ROUTER,

@@ -116,3 +116,11 @@ def test_a_default_certificate_is_wrong_even_where_it_covers_the_name_and_is_tru
     assert judgement.handshakes[1].certificate_valid is True
     assert judgement.handshakes[1].default_of == "Traefik"
     assert judgement.verdict == "non_sni_wrong_certificate"
+
+
+def test_alert_40_without_a_name_is_no_matter_of_cdns_alone() -> None:
+    """Clients without a name, and with one that is not in its table, get it from sniproxy 0.6; its fallback serves them."""
+    (row, *_) = recognise("certificate", "alert 40", "alert 40")
+
+    assert row.products.startswith("sniproxy")
+    assert "a fallback" in row.advice
