@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import tempfile
@@ -39,13 +40,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--host", default="127.0.0.1", metavar="IP", help="loopback address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port",
-        type=int,
+        type=_port,
         default=9443,
         metavar="N",
         help="port of the first listener, the others follow; 0: free ones (default: %(default)s)",
     )
     parser.add_argument(
-        "--control-port", type=int, default=9860, metavar="N", help="port to flip listeners by (default: %(default)s)"
+        "--control-port", type=_port, default=9860, metavar="N", help="port to flip listeners by (default: %(default)s)"
     )
     parser.add_argument(
         "--listener",
@@ -54,7 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME=BEHAVIOUR",
         help="start this listener instead of one for each behaviour; repeatable",
     )
-    parser.add_argument("--count", type=int, default=0, metavar="N", help="start N healthy listeners more (target-000, ...)")
+    parser.add_argument("--count", type=_count, default=0, metavar="N", help="start N healthy listeners more (target-000, ...)")
     parser.add_argument(
         "--directory", type=Path, metavar="DIR", help="where to write ca.pem and prober.yml (default: a temporary directory)"
     )
@@ -75,6 +76,18 @@ def run(args: argparse.Namespace) -> int:
             return _usage("write `prober lab flip LISTENER BEHAVIOUR`, or no word at all to start the lab")
         return _flip(args.flip[1], args.flip[2], args.control_port)
     return _start(args)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; write 0 (a free one) to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of listeners; write 0 or more")
+    return int(text)
 
 
 def _usage(message: str) -> int:
@@ -126,12 +139,16 @@ def _start(args: argparse.Namespace) -> int:
         return _usage("two listeners have the same name")
     healthy = default_listeners(args.count)
     chosen = (*listeners, *healthy[-args.count :]) if listeners and args.count else tuple(listeners) or healthy
-    if not 0 <= args.port <= 65535 - len(chosen):
+    if args.port > 65535 - len(chosen):
         return _usage(f"--port {args.port} leaves no room for {len(chosen)} listeners below 65536")
-    with tempfile.TemporaryDirectory(prefix="prober-lab-") as temporary:
+    try:
+        place = contextlib.nullcontext(args.directory) if args.directory else tempfile.TemporaryDirectory(prefix="prober-lab-")
+    except OSError as error:
+        return _usage(f"there is no temporary directory to write to ({error.strerror}); name one with --directory")
+    with place as directory:
         options = LabOptions(
             listeners=chosen,
-            directory=args.directory or Path(temporary),
+            directory=Path(directory),
             host=args.host,
             port=args.port,
             control_port=args.control_port,

@@ -1,6 +1,6 @@
 """The rehearsal ingress's own certification authority and the certificates that its listeners present.
 
-Made afresh at each start and valid for a week, so that a forgotten lab directory is worth nothing to anybody.
+Made afresh at each start and valid for 90 days, by an authority whose key is never written: a forgotten directory is worth nothing.
 """
 
 from __future__ import annotations

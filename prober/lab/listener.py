@@ -18,7 +18,7 @@ from prober.tls.client_hello_parser import parse_client_hello
 from prober.tls.errors import DecodeError
 from prober.tls.registry import ContentType
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "bind"]
 
 # A connection that outlives this is a rehearsal that somebody forgot.
 _CONNECTION_SECONDS = 60.0
@@ -36,6 +36,19 @@ class _Hello:
     server_name: str | None
 
 
+def bind(host: str, port: int) -> trio.socket.SocketType:
+    """A socket that has the port (0 takes a free one) and does not listen on it yet; OSError when it is taken."""
+    family = trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET
+    sock = trio.socket.socket(family, trio.socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
+        sock._sock.bind((host, port))  # type: ignore[attr-defined]  # binding a literal never blocks
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 @dataclass
 class Listener:
     """A named port and the behaviour that it has now; ``flip`` changes it for the connections to come."""
@@ -50,15 +63,6 @@ class Listener:
     """Connections accepted so far."""
     _scope: trio.CancelScope | None = field(default=None, repr=False)
     _flipped: trio.Event = field(default_factory=trio.Event, repr=False)
-
-    def bind(self) -> trio.socket.SocketType:
-        """Bind the port (0 takes a free one) and keep it, also while nothing listens on it; OSError when it is taken."""
-        family = trio.socket.AF_INET6 if ":" in self.host else trio.socket.AF_INET
-        sock = trio.socket.socket(family, trio.socket.SOCK_STREAM)
-        sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
-        sock._sock.bind((self.host, self.port))  # type: ignore[attr-defined]  # binding a literal never blocks
-        self.port = sock.getsockname()[1]
-        return sock
 
     def flip(self, behaviour: Behaviour) -> None:
         """Behave otherwise from the next connection on; opens or closes the port where that is the difference."""
@@ -100,7 +104,7 @@ class Listener:
     def _close_and_rebind(self, sock: trio.socket.SocketType) -> trio.socket.SocketType:
         # A listening socket cannot stop listening: it is closed, and the port is taken again at once so that it stays ours.
         sock.close()
-        return self.bind()
+        return bind(self.host, self.port)
 
     async def _serve(self, sock: trio.socket.SocketType) -> None:
         # A client that hangs up is the daily business of a listener.

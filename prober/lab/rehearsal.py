@@ -15,7 +15,7 @@ import yaml
 from prober.lab.behaviours import BEHAVIOURS, Behaviour
 from prober.lab.certificates import LabCertificates
 from prober.lab.control import address, build_control, describe
-from prober.lab.listener import Listener
+from prober.lab.listener import Listener, bind
 
 __all__ = ["LabError", "LabOptions", "default_listeners", "run_lab"]
 
@@ -49,27 +49,22 @@ async def run_lab(options: LabOptions, announce: Callable[[str], None]) -> None:
     from hypercorn.config import Config
     from hypercorn.trio import serve
 
-    options.directory.mkdir(parents=True, exist_ok=True)
-    certificates = LabCertificates(options.directory, SERVER_NAMES, datetime.datetime.now(datetime.UTC))
-    listeners: dict[str, Listener] = {}
     sockets: list[trio.socket.SocketType] = []
     try:
-        for number, (name, behaviour) in enumerate(options.listeners):
-            port = options.port + number if options.port else 0
-            listener = Listener(name, behaviour, frozenset(SERVER_NAMES), certificates, options.host, port)
+        ports = (options.port + number if options.port else 0 for number in range(len(options.listeners)))
+        sockets.extend(_bind_listener(options.host, port) for port in ports)
+        with _bind_control(options.control_port) as control:
+            # Written only now that every port is ours: the directory may be that of a lab that runs already.
             try:
-                sockets.append(listener.bind())
+                certificates, listeners, configuration = _prepare(options, [sock.getsockname()[1] for sock in sockets])
             except OSError as error:
                 raise LabError(
-                    f"cannot listen on {options.host} port {port}: {error.strerror}; choose another with --port, or 0 for free ones"
+                    f"cannot write to --directory {options.directory}: {error.strerror}; name one that can be written to"
                 ) from error
-            listeners[name] = listener
-        control = _bind_control(options.control_port)
-        configuration = options.directory / "prober.yml"
-        configuration.write_text(_configuration(listeners, certificates.ca_file))
+            control_port = control.getsockname()[1]
+            descriptor = control.detach()  # hypercorn's own from now on
         config = Config()
-        port = control.getsockname()[1]
-        config.bind = [f"fd://{control.detach()}"]  # hypercorn's own from now on
+        config.bind = [f"fd://{descriptor}"]
         config.accesslog = None
         config.errorlog = None
         config.graceful_timeout = 0.5
@@ -78,10 +73,33 @@ async def run_lab(options: LabOptions, announce: Callable[[str], None]) -> None:
                 await nursery.start(listener.run, sock)
             serving = nursery.start_soon
             serving(_serve_control, serve, build_control(listeners), config)
-            announce(_announcement(listeners, certificates.ca_file, configuration, port))
+            announce(_announcement(listeners, certificates.ca_file, configuration, control_port))
     finally:
         for sock in sockets:
             sock.close()
+
+
+def _bind_listener(host: str, port: int) -> trio.socket.SocketType:
+    try:
+        return bind(host, port)
+    except OSError as error:
+        raise LabError(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port, or 0 for free ones"
+        ) from error
+
+
+def _prepare(options: LabOptions, ports: list[int]) -> tuple[LabCertificates, dict[str, Listener], Path]:
+    """Certificates, listeners on these ports, and the configuration that watches them. Raises OSError where it cannot be written."""
+    options.directory.mkdir(parents=True, exist_ok=True)
+    names = frozenset(SERVER_NAMES)
+    certificates = LabCertificates(options.directory, SERVER_NAMES, datetime.datetime.now(datetime.UTC))
+    listeners = {
+        name: Listener(name, behaviour, names, certificates, options.host, port)
+        for (name, behaviour), port in zip(options.listeners, ports, strict=True)
+    }
+    configuration = options.directory / "prober.yml"
+    configuration.write_text(_configuration(listeners, certificates.ca_file))
+    return certificates, listeners, configuration
 
 
 async def _serve_control(serve: Callable[..., object], app: object, config: object) -> None:

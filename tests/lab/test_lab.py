@@ -198,6 +198,41 @@ def test_the_lab_writes_a_configuration_that_watches_every_listener(lab: Running
     assert document["modules"]["default"]["ca_file"] == str(lab.directory / "ca.pem")
 
 
+def test_a_lab_that_cannot_start_leaves_the_directory_of_the_running_one_alone(lab: RunningLab) -> None:
+    """A second `make demo` says that the ports are taken; the first one's authority is still the one that its clients trust."""
+    before = {each: each.read_bytes() for each in lab.directory.iterdir()}
+    second = start("--port", str(lab.ports["healthy"]), "--control-port", "0", "--directory", str(lab.directory))
+
+    assert second.returncode == 2
+    assert second.stderr.startswith(f"prober lab: cannot listen on 127.0.0.1 port {lab.ports['healthy']}: Address already in use")
+    assert {each: each.read_bytes() for each in lab.directory.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--directory", "/dev/null/lab"), "cannot write to --directory /dev/null/lab: Not a directory; name one that"),
+        (("--control-port", "65536"), "'65536' is no port; write 0 (a free one) to 65535"),
+        (("--port", "-1"), "'-1' is no port; write 0 (a free one) to 65535"),
+        (("--count", "-1"), "'-1' is no number of listeners; write 0 or more"),
+    ],
+)
+def test_what_the_lab_cannot_do_is_said_in_a_line(options: tuple[str, str], message: str) -> None:
+    """It is no bug of ours, and there is no traceback."""
+    lab = start("--port", "0", "--control-port", "0", *options)
+
+    assert lab.returncode == 2
+    assert message in lab.stderr
+    assert "Traceback" not in lab.stderr
+
+
+def start(*options: str) -> subprocess.CompletedProcess[str]:
+    """`prober lab` with options that keep it from starting."""
+    return subprocess.run(
+        [sys.executable, "-m", "prober", "lab", *options], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
 def test_an_unknown_behaviour_is_a_clear_error() -> None:
     """`find` lists the behaviours when it does not know one."""
     with pytest.raises(ValueError, match="no behaviour is called 'resets'; there are healthy, "):
