@@ -5,7 +5,8 @@ prober=${PROBER:-prober}
 directory=.demo
 listen=127.0.0.1:9859
 mkdir -p "$directory"
-rm -f "$directory/prober.yml"
+# What an earlier demo announced must not be taken for this one's. (One that runs has its log open, and keeps it.)
+rm -f "$directory/lab.log"
 
 "$prober" lab --directory "$directory" >"$directory/lab.log" 2>&1 &
 lab=$!
@@ -28,7 +29,7 @@ await() { # PID LOG COMMAND...
     kill -0 "$pid" 2>/dev/null || break
     sleep 0.2
   done
-  echo "The demo could not start; $log says:" >&2
+  echo "The demo could not start. It needs ports 9443 to 9455, 9859 and 9860 of 127.0.0.1: does one run already? $log says:" >&2
   cat "$log" >&2
   exit 1
 }
