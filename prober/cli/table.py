@@ -235,7 +235,8 @@ def _what_happened(handshake: Result) -> str:
         case Outcome.CLOSED:
             return f"FIN {amount}"
         case Outcome.TIMEOUT:
-            return f"silence {amount}"
+            # Bytes that came too slowly are no silence.
+            return f"only {received:,} bytes came" if received else "silence"
         case Outcome.CONNECT_TIMEOUT:
             return "SYN never answered"
         case Outcome.REFUSED | Outcome.UNREACHABLE | Outcome.RESOLVE_FAILED:

@@ -114,7 +114,7 @@ def _ok(story: Story) -> str:
 
 def _inconclusive(story: Story) -> str:
     met = [f"; without SNI: {_saw(answer)}" for answer in story.answers if answer.sni is Sni.NONE and not answer.failed_here]
-    held = f" Still {', '.join(story.faults)}." if story.faults else ""
+    held = f" Also {', '.join(story.faults)}." if story.faults else ""
     return f"{story.subject} cannot be judged: {clip(story.undecided or '', _TEXT)}{''.join(met)}.{held}"
 
 
@@ -195,6 +195,12 @@ def _non_sni_rejected(story: Story) -> str:
 
 
 def _non_sni_timeout(story: Story) -> str:
+    if story.none.late:
+        return _refuses(
+            story,
+            "does not finish its answer to clients without SNI in time",
+            "look for load, and for large packets that are dropped (MTU)",
+        )
     return _refuses(
         story, "leaves clients without SNI unanswered", "look for a filter on the server name, and add a default certificate"
     )

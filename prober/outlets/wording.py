@@ -17,7 +17,7 @@ VERDICT_TITLES: dict[Verdict, str] = {
     Verdict.CERTIFICATE_INVALID: "Certificate invalid",
     Verdict.NON_SNI_RESET: "Resets clients without SNI",
     Verdict.NON_SNI_REJECTED: "Rejects clients without SNI",
-    Verdict.NON_SNI_TIMEOUT: "Ignores clients without SNI",
+    Verdict.NON_SNI_TIMEOUT: "Clients without SNI time out",
     Verdict.NON_SNI_WRONG_CERTIFICATE: "Wrong certificate without SNI",
     Verdict.NON_SNI_FAILING: "Fails clients without SNI",
     Verdict.NON_SNI_SERVED: "Serves clients without SNI",

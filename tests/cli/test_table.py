@@ -49,6 +49,13 @@ def test_a_wide_terminal_shows_the_whole_answer() -> None:
     assert "api-test.example.com 62d" in text
 
 
+def test_bytes_that_came_too_slowly_are_no_silence() -> None:
+    """A server that answers a byte at a time is to be found elsewhere than one that says nothing."""
+    text = shown(result(handshake(), handshake("none", "timeout"), handshake("unknown", "timeout", bytes_received=20)))
+    assert "timeout      silence      " in text
+    assert "timeout      only 20 bytes came " in text
+
+
 def test_an_expected_rejection_is_no_fault() -> None:
     """The symbol says that all is well, the words say why."""
     alert = {"level": "fatal", "code": 112, "description": "unrecognized_name"}

@@ -50,6 +50,14 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ),
         ),
         (
+            ("certificate", "timeout late", "timeout late"),
+            C,
+            (
+                f"{AT} does not finish its answer to clients without SNI in time: look for load, and for large packets that are "
+                f"dropped (MTU). It serves {KNOWN}."
+            ),
+        ),
+        (
             ("certificate", "fake", "fake"),
             C,
             f"{AT} gives clients without SNI ingress-nginx's default certificate: give them one that covers a known name.",
@@ -106,7 +114,10 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
         (
             (None, "reset", "reset"),
             C,
-            f"{AT} cannot be judged: no known server name to compare with was given; without SNI: reset. Still tls_failing.",
+            (
+                f"{AT} cannot be judged: no known server name to compare with; give one (--server-name, server_names, hostname=); "
+                "without SNI: reset. Also tls_failing."
+            ),
         ),
         (
             ("local_error", "certificate"),
