@@ -82,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _discard_output()
         print(f"prober: cannot write the output: {error.strerror or error}", file=sys.stderr)
         return EXIT_USAGE
-    except Exception:
+    except (Exception, BaseExceptionGroup) as error:
+        if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None:
+            return _EXIT_INTERRUPTED  # Trio raises it within a nursery
         import traceback
 
         traceback.print_exc()

@@ -154,10 +154,21 @@ def _start(args: argparse.Namespace) -> int:
             control_port=args.control_port,
         )
         status = 0
+        unwritten: list[OSError] = []
+
+        def announce(text: str) -> None:
+            try:
+                print(text, flush=True)
+            except OSError as error:
+                unwritten.append(error)
+                raise LabError from error
+
         try:
-            trio.run(_until_stopped, partial(run_lab, options, _announce))
+            trio.run(_until_stopped, partial(run_lab, options, announce))
         except* LabError as errors:
-            status = _usage(str(errors.exceptions[0]))
+            status = 0 if unwritten else _usage(str(errors.exceptions[0]))
+    if unwritten:
+        raise unwritten[0]  # by itself, as every other command's
     return status
 
 
@@ -171,7 +182,3 @@ async def _until_stopped(lab: Callable[[], Awaitable[object]]) -> None:
             async for _ in signals:
                 break
             nursery.cancel_scope.cancel()
-
-
-def _announce(text: str) -> None:
-    print(text, flush=True)

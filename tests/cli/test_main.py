@@ -114,11 +114,18 @@ def test_a_bug_of_ours_is_no_fault_of_an_ingress(monkeypatch: pytest.MonkeyPatch
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C during the start is 130, without a traceback."""
+@pytest.mark.parametrize(
+    "interrupted",
+    [KeyboardInterrupt(), BaseExceptionGroup("a nursery", [BaseExceptionGroup("another", [KeyboardInterrupt()])])],
+    ids=["plain", "in nurseries"],
+)
+def test_an_interrupt_ends_quietly(
+    interrupted: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C is 130, without a traceback, also while `prober diagnose` probes: 1 would say that something is wrong there."""
 
     def interrupt(args: argparse.Namespace) -> int:
-        raise KeyboardInterrupt
+        raise interrupted
 
     monkeypatch.setattr("prober.cli.once.run", interrupt)
     assert main(["once", "a"]) == 130

@@ -226,6 +226,20 @@ def test_what_the_lab_cannot_do_is_said_in_a_line(options: tuple[str, str], mess
     assert "Traceback" not in lab.stderr
 
 
+def test_an_announcement_that_cannot_be_written_ends_the_lab() -> None:
+    """Nobody would know where it listens. As with every command: a line, and exit status 2."""
+    with Path("/dev/full").open("w") as full:
+        lab = subprocess.run(
+            [sys.executable, "-m", "prober", "lab", "--port", "0", "--control-port", "0"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (lab.returncode, lab.stderr) == (2, "prober: cannot write the output: No space left on device\n")
+
+
 def start(*options: str) -> subprocess.CompletedProcess[str]:
     """`prober lab` with options that keep it from starting."""
     return subprocess.run(
