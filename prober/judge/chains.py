@@ -178,7 +178,7 @@ def _why_untrusted(search: Search, trust: TrustStore) -> Problem:
             ProblemCode.INVALID_SIGNATURE, f"the signature of {top.title} does not verify with the key of {top.issuer}: {cause}"
         )
     if alone:
-        text = f"{top.title} was issued by {top.issuer}, which the server did not send and which is not among {trust.origin}"
+        text = f"its issuer {top.issuer} is neither sent nor among {trust.origin}"
         return Problem(ProblemCode.INCOMPLETE_CHAIN, text)
     text = f"the chain ends at {top.title}, whose issuer {top.issuer} is not among {trust.origin}"
     return Problem(ProblemCode.UNKNOWN_AUTHORITY, text)

@@ -172,7 +172,7 @@ _REMEDIES = {
     ProblemCode.NAME_MISMATCH: "install one that covers it",
     ProblemCode.SELF_SIGNED: "install one of a trusted authority",
     ProblemCode.UNKNOWN_AUTHORITY: "give its root as ca_file, or replace it",
-    ProblemCode.INCOMPLETE_CHAIN: "send the intermediate certificates, too",
+    ProblemCode.INCOMPLETE_CHAIN: "send the intermediates, or give the root as ca_file",
     ProblemCode.INVALID_SIGNATURE: "install it again from its authority",
     ProblemCode.WEAK_SIGNATURE: "replace it",
     ProblemCode.UNSUPPORTED_SIGNATURE: "check it with openssl verify",

@@ -6,10 +6,11 @@ import pytest
 
 from prober.judge.problems import ProblemCode
 from prober.judge.summaries import _REMEDIES
+from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
 from prober.model import Differential, Endpoint, NonSniPolicy
 from tests.judge.differentials import KNOWN, TRUST, differential
-from tests.pki import NOW
+from tests.pki import NOW, Authority
 
 C, R, A = NonSniPolicy.CERTIFICATE, NonSniPolicy.REJECTED, NonSniPolicy.ANY
 AT = "192.0.2.10:443"
@@ -153,6 +154,22 @@ def test_a_name_from_a_peer_cannot_break_the_line() -> None:
     case = differential("certificate", "certificate")
     odd = case.handshakes[0]._replace(server_name="evil\n\x1b[31m.test")
     assert said(case._replace(handshakes=(odd, case.handshakes[1]))).isprintable()
+
+
+def test_a_private_authority_that_was_not_given_comes_with_what_to_do() -> None:
+    """The commonest of all: no --ca-file. The names are those of the lab, the origin is the system's."""
+    case = differential("certificate", "certificate")
+    known = case.handshakes[0]
+    alone = Authority.root("prober lab authority").issue(KNOWN).ders[:1]
+    facts = known.observation.facts._replace(certificates=alone)
+    untrusted = case._replace(
+        handshakes=(known._replace(observation=known.observation._replace(facts=facts)), case.handshakes[1])
+    )
+    system = TrustStore(b"", origin="the system's trust anchors")
+    assert judge(untrusted, C, system, NOW).summary == (
+        f"{AT} has a bad certificate for {KNOWN}: its issuer CN=prober lab authority is neither sent nor among the system's trust "
+        "anchors: send the intermediates, or give the root as ca_file."
+    )
 
 
 def test_every_problem_has_a_next_step() -> None:
