@@ -10,6 +10,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,9 +85,15 @@ def write(path: Path, texts: Mapping[str, str], *, now: float) -> None:
             member.size, member.mtime, member.mode = len(content), int(now), 0o600
             archive.addfile(member, io.BytesIO(content))
     partial = path.with_name(f"{path.name}.partial")
-    partial.touch(0o600)
-    partial.write_bytes(data.getvalue())
-    partial.replace(path)
+    try:
+        partial.touch(0o600)
+        partial.write_bytes(data.getvalue())
+        partial.replace(path)
+    except BaseException:
+        # On a full disk what came so far is in the way of everything else.
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def _json(value: object) -> str:

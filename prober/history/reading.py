@@ -75,6 +75,9 @@ def open_for_reading(directory: Path) -> sqlite3.Connection:
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=5.0, isolation_level=None)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                connection.close()
+                raise StateError(f"{path} holds nothing yet; where its service has been running, its log says why (a full disk?)")
             connection.execute("SELECT count(*) FROM changes").fetchone()
         except sqlite3.Error as error:
             failure = error

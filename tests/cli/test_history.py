@@ -92,6 +92,13 @@ def test_silence_about_a_target_is_told_from_a_name_that_nobody_knows(
     assert capsys.readouterr().out == said
 
 
+def test_a_state_that_nobody_could_write_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A service whose disk was full from the start leaves an empty file: nothing is wrong with its permissions."""
+    (tmp_path / FILE_NAME).touch()
+    assert main(["history", "--state", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"prober history: {tmp_path / FILE_NAME} holds nothing yet; ")
+
+
 def test_a_configuration_names_the_state(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The directory is relative to the configuration file."""
     file = state.parent / "prober.yml"

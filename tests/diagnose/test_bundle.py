@@ -6,6 +6,8 @@ import json
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from prober.diagnose.bundle import members, redacted, write
 from prober.diagnose.causes import diagnose
 from prober.diagnose.evidence import EvidenceSet
@@ -76,6 +78,14 @@ def test_a_diff_has_no_secret_in_the_lines_around_the_change() -> None:
     assert "Tr0ub4dor" in before
     assert "Tr0ub4dor" not in after
     assert "@@" in after
+
+
+def test_nothing_is_left_of_an_archive_that_cannot_be_written(tmp_path: Path) -> None:
+    """On a full disk half an archive would take the last of the room."""
+    (tmp_path / "support.tar.gz").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write(tmp_path / "support.tar.gz", bundle(), now=1e9)
+    assert [each.name for each in tmp_path.iterdir()] == ["support.tar.gz"]
 
 
 def test_the_archive_is_for_its_owner_and_can_be_read(tmp_path: Path) -> None:
