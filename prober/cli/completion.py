@@ -30,10 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print the script."""
-    from prober.cli import COMMANDS, build_parser
+    from prober.cli import build_parser
 
-    summaries = {command.name: command.summary for command in COMMANDS}
-    print("\n".join(_SHELLS[args.shell](list(_commands(build_parser(), summaries)))))
+    print("\n".join(_SHELLS[args.shell](list(_commands(build_parser())))))
     return 0
 
 
@@ -51,19 +50,31 @@ class _Option(NamedTuple):
 
 
 class _Command(NamedTuple):
+    """A command, or a command of a command: ``logs`` below ``diagnose``."""
+
+    above: str
+    """The command that it belongs to, or the empty string."""
     name: str
     summary: str
     options: tuple[_Option, ...]
     words: _Option | None
 
+    @property
+    def path(self) -> str:
+        """As it is typed: ``once``, ``diagnose logs``."""
+        return f"{self.above} {self.name}".lstrip()
 
-def _commands(parser: argparse.ArgumentParser, summaries: dict[str, str]) -> Iterator[_Command]:
+
+def _commands(parser: argparse.ArgumentParser, above: str = "") -> Iterator[_Command]:
+    """All commands, each behind the one that it belongs to."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
+            summaries = {each.dest: each.help or "" for each in action._choices_actions}
             for name, command in action.choices.items():
                 options = [_option(each) for each in command._actions if each.help is not argparse.SUPPRESS]
                 words = next((option for option in options if not option.names), None)
-                yield _Command(name, summaries[name], tuple(option for option in options if option.names), words)
+                yield _Command(above, name, summaries[name], tuple(option for option in options if option.names), words)
+                yield from _commands(command, name)
 
 
 def _option(action: argparse.Action) -> _Option:
@@ -74,17 +85,21 @@ def _option(action: argparse.Action) -> _Option:
         " ".join(text.split()),
         action.nargs != 0,
         tuple(map(str, action.choices)) if action.choices else _known_values(metavar),
-        {"FILE": "file", "DIR": "directory"}.get(metavar, ""),
+        "directory" if metavar == "DIR" else "file" if metavar.startswith("FILE") else "",
         isinstance(action, argparse._AppendAction),
     )
 
 
 def _known_values(metavar: str) -> tuple[str, ...]:
-    if metavar != "PROFILE":
-        return ()
-    from prober.tls.profiles import PROFILES
+    if metavar == "PROFILE":
+        from prober.tls.profiles import PROFILES
 
-    return ("list", *PROFILES)
+        return ("list", *PROFILES)
+    if metavar == "flip LISTENER BEHAVIOUR":
+        from prober.lab.behaviours import BEHAVIOURS
+
+        return ("flip", *BEHAVIOURS)  # listeners are called as their behaviours unless they were named
+    return ()
 
 
 def _bash(commands: list[_Command]) -> Iterator[str]:
@@ -92,26 +107,27 @@ def _bash(commands: list[_Command]) -> Iterator[str]:
     yield "_prober() {"
     yield "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command= word words="
     yield '    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do'
-    yield f"        case $word in {'|'.join(command.name for command in commands)}) command=$word; break;; esac"
+    paths = "|".join(f'"{command.above} {command.name}"' for command in commands)
+    yield f'        case "$command $word" in {paths}) command="${{command:+$command }}$word";; esac'
     yield "    done"
     yield '    case "$command $previous" in'
     for command in commands:
         for option in command.options:
             if option.takes_value:
-                patterns = "|".join(f'"{command.name} {name}"' for name in option.names)
+                patterns = "|".join(f'"{command.path} {name}"' for name in option.names)
                 yield f"        {patterns}) {_bash_reply(option)}; return;;"
     yield "    esac"
     yield "    case $command in"
     for command in commands:
         names = " ".join(name for option in command.options for name in option.names)
-        yield f'        {command.name}) words="{names}";;'
-    yield f'        *) words="{" ".join(command.name for command in commands)} --help --version";;'
+        yield f'        "{command.path}") words="{names}";;'
+    yield f'        *) words="{" ".join(command.name for command in commands if not command.above)} --help --version";;'
     yield "    esac"
     yield "    if [[ $current != -* && -n $command ]]; then"
     yield "        case $command in"
     for command in commands:
         if command.words is not None:
-            yield f"            {command.name}) {_bash_reply(command.words)};;"
+            yield f'            "{command.path}") {_bash_reply(command.words)};;'
     yield "        esac"
     yield "    else"
     yield '        COMPREPLY=( $(compgen -W "$words" -- "$current") )'
@@ -135,21 +151,36 @@ def _zsh(commands: list[_Command]) -> Iterator[str]:
     yield "_prober() {"
     yield "    local -a commands"
     yield "    local state"
-    yield f"    commands=({' '.join(_quoted(f'{command.name}:{command.summary}') for command in commands)})"
+    first = [command for command in commands if not command.above]
+    yield f"    commands=({' '.join(_quoted(f'{command.name}:{command.summary}') for command in first)})"
     yield "    _arguments -C '(-)--help[show help]' '(-)--version[show the version]' '1: :->command' '*:: :->argument'"
     yield "    case $state in"
     yield "    command) _describe command commands;;"
     yield "    argument)"
     yield "        case $words[1] in"
-    for command in commands:
-        specifications = [_zsh_option(option, name) for option in command.options for name in option.names]
-        if command.words is not None:
-            specifications.append(f"*:{command.name}:{_zsh_values(command.words)}")
-        yield f"        {command.name}) _arguments {' '.join(map(_quoted, specifications))};;"
+    for command in first:
+        below = [each for each in commands if each.above == command.name]
+        if not below:
+            yield f"        {command.name}) {_zsh_arguments(command)};;"
+            continue
+        options = [_zsh_option(option, name) for option in command.options for name in option.names]
+        names = f"1: :({' '.join(each.name for each in below)})"
+        yield f"        {command.name}) _arguments -C {' '.join(map(_quoted, [*options, names, '*:: :->below']))}"
+        yield "            if [[ $state == below ]]; then case $words[1] in"
+        for each in below:
+            yield f"            {each.name}) {_zsh_arguments(each)};;"
+        yield "            esac; fi;;"
     yield "        esac;;"
     yield "    esac"
     yield "}"
     yield '_prober "$@"'
+
+
+def _zsh_arguments(command: _Command) -> str:
+    specifications = [_zsh_option(option, name) for option in command.options for name in option.names]
+    if command.words is not None:
+        specifications.append(f"*:{command.name}:{_zsh_values(command.words)}")
+    return f"_arguments {' '.join(map(_quoted, specifications))}"
 
 
 def _zsh_option(option: _Option, name: str) -> str:
@@ -165,16 +196,21 @@ def _zsh_values(option: _Option) -> str:
 
 
 def _fish(commands: list[_Command]) -> Iterator[str]:
-    names = " ".join(command.name for command in commands)
     yield "complete -c prober -f"
     for command in commands:
-        yield f"complete -c prober -n 'not __fish_seen_subcommand_from {names}' -a {command.name} -d {_quoted(command.summary)}"
+        others = " ".join(each.name for each in commands if each.above == command.above)
+        within = f"__fish_seen_subcommand_from {command.above}; and " if command.above else ""
+        offered = f"{within}not __fish_seen_subcommand_from {others}"
+        yield f"complete -c prober -n '{offered}' -a {command.name} -d {_quoted(command.summary)}"
     for command in commands:
-        here = f"complete -c prober -n '__fish_seen_subcommand_from {command.name}'"
+        below = " ".join(each.name for each in commands if each.above == command.name)
+        within = f"__fish_seen_subcommand_from {command.above}; and " if command.above else ""
+        without = f"; and not __fish_seen_subcommand_from {below}" if below else ""
+        here = f"complete -c prober -n '{within}__fish_seen_subcommand_from {command.name}{without}'"
         for option in command.options:
             flags = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
             yield f"{here} {flags}{_fish_values(option)} -d {_quoted(option.help)}"
-        if command.words is not None and (command.words.values or command.words.path):
+        if command.words is not None and (command.words.values or command.words.path) and not below:
             yield here + _fish_values(command.words).replace(" -r", "").replace(" -x", "")
 
 

@@ -33,6 +33,13 @@ def bash_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         (["check-config", "with"], ["with space.pem"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["--ver"], ["--version"]),
+        (["diagnose", ""], ["probe", "logs", "capture", "routes", "overrides", "all", "bundle"]),
+        (["diagnose", "logs", "with"], ["with space.pem"]),
+        (["diagnose", "logs", "--fo"], ["--format", "--follow"]),
+        (["diagnose", "all", "a.log", "--format", ""], ["text", "json"]),
+        (["diagnose", "bundle", "-o", "with"], ["with space.pem"]),
+        (["once", "diagnose", "--dep"], ["--depth"]),
+        (["lab", "flip", "healthy", "env"], ["envoy-reset"]),
     ],
 )
 def test_bash_completes(words: list[str], offered: list[str], bash_script: Path) -> None:
@@ -54,7 +61,7 @@ def test_every_script_knows_every_command_and_option(shell: str, capsys: pytest.
     script = capsys.readouterr().out
     for command in available():
         assert command.name in script
-    for option in ("server-name", "expect-non-sni", "proxy-protocol", "log-format"):
+    for option in ("server-name", "expect-non-sni", "proxy-protocol", "log-format", "http-agent", "kubernetes"):
         assert option in script
 
 
