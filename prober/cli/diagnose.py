@@ -243,7 +243,9 @@ def run(args: argparse.Namespace) -> int:
     words = vars(args)
     sources = ("probes", "files", "logs", "capture", "live", "routes", "overrides")
     if not any(words.get(each) for each in sources) and not words.get("kubernetes"):
-        raise UsageError("nothing to look at; `prober diagnose --help` has examples")
+        others = [f"--{option}" for option in ("probe", "live", "kubernetes") if f"{option}s" in words or option in words]
+        either = " or ".join(["a FILE", *others])
+        raise UsageError(f"nothing to look at: give {either}; `prober diagnose {args.route} --help` has examples")
     if words.get("follow") and "-" in words["logs"] and len(words["logs"]) > 1:
         raise UsageError("standard input (-) is followed alone")
     if sum(words[each].count("-") for each in ("files", "logs", "capture", "routes", "overrides") if words.get(each)) > 1:

@@ -192,9 +192,9 @@ class _Missing:
         if status == 404:
             title = f"There is nothing at {request.url.path}"
         elif status == 405:
-            title = f"{request.method} is not allowed here" + (
-                f", but {headers['Allow']} is" if headers and "Allow" in headers else ""
-            )
+            allowed = sorted(headers["Allow"].split(", ")) if headers and "Allow" in headers else []
+            but = f", but {' and '.join(allowed)} {'are' if len(allowed) > 1 else 'is'}" if allowed else ""
+            title = f"{request.method} is not allowed here{but}"
         if request.url.path.startswith("/api/"):
             return JSONResponse({"error": title}, status, headers)
         paths = PATHS if status == 404 else {}

@@ -52,6 +52,23 @@ def test_bare_files_are_recognised_by_their_content(here: Path, capfd: pytest.Ca
     assert status == 1
 
 
+@pytest.mark.parametrize(
+    ("route", "what"),
+    [
+        ("all", "a FILE or --probe or --kubernetes"),
+        ("capture", "a FILE or --live"),
+        ("routes", "a FILE or --kubernetes"),
+    ],
+)
+def test_where_there_is_nothing_to_look_at_it_says_what_to_give(
+    route: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of this route, and where its examples are."""
+    assert main(["diagnose", route]) == 2
+    said = f"prober diagnose: nothing to look at: give {what}; `prober diagnose {route} --help` has examples\n"
+    assert capsys.readouterr().err == said
+
+
 def test_a_source_that_cannot_be_read_is_named_and_the_others_are_judged(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A broken YAML with its line, a missing log, a cut gzip: each an error of its own."""
     (here / "broken").write_text("kind: ApigeeRoute\n\tspec: [\n")

@@ -153,10 +153,15 @@ async def test_reload_is_a_post_that_says_what_came_of_it() -> None:
         service.errors = ("prober.yml:3: targets[0]: no address; add one", "prober.yml:9: interval: 0s is too short")
         refused = await http.post("/-/reload")
         read = await http.get("/-/reload")
+        written = await http.post("/metrics")
 
     assert refused.status_code == 400
     assert refused.text == "".join(f"{error}\n" for error in service.errors)
     assert (read.status_code, read.headers["allow"]) == (405, "POST")
+    assert (read.text, written.text) == (
+        "GET is not allowed here, but POST is\n",
+        "POST is not allowed here, but GET and HEAD are\n",
+    )
     assert service.reloads == 2
 
 
