@@ -7,6 +7,7 @@ that was asked for is imported, so that ``prober --version`` and ``prober once``
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -68,7 +69,7 @@ class _CommandModule(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with these arguments (default: the process's own); the exit status."""
-    _open_closed_streams()
+    _prepare_streams()
     try:
         status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -139,11 +140,14 @@ def _load(command: Command) -> _CommandModule:
     return cast("_CommandModule", import_module(f"prober.cli.{command.module}"))
 
 
-def _open_closed_streams() -> None:
+def _prepare_streams() -> None:
     """Give the process the standard streams that its caller closed (``>&-``): empty ones, and not the next socket that is opened."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As standard error has it: names that the terminal's encoding lacks are spelled out.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     except StateError as error:
         raise UsageError(str(error)) from None
     if args.format == "json":
-        print(json.dumps(_document(verdicts, alerts), indent=1, ensure_ascii=False))
+        print(json.dumps(_document(verdicts, alerts), indent=1))
     else:
         of = (
             ""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from time import time
 
@@ -97,6 +100,24 @@ def test_a_state_that_nobody_could_write_says_so(tmp_path: Path, capsys: pytest.
     (tmp_path / FILE_NAME).touch()
     assert main(["history", "--state", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"prober history: {tmp_path / FILE_NAME} holds nothing yet; ")
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_terminal_without_the_characters_of_a_name_gets_them_spelled_out(state: Path, form: str) -> None:
+    """In a locale of 1990, or under cron."""
+    with sqlite3.connect(state / FILE_NAME) as connection:
+        connection.execute("UPDATE changes SET target = 'b\u00fccher' WHERE target = 'other'")
+    connection.close()
+    done = subprocess.run(
+        [sys.executable, "-m", "prober", "history", "--state", str(state), "--format", form],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    spelled = {"table": r"b\xfccher", "json": r'"target": "b\u00fccher"'}[form]
+    assert spelled in done.stdout
 
 
 def test_a_configuration_names_the_state(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
