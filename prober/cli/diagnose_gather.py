@@ -105,7 +105,11 @@ class Gathered:
 
     def _logs(self, source: Input) -> None:
         if source.is_binary:
-            raise InputError(f"{source.name}: is binary, so it is no access log")
+            hint = "; it is a capture: give it with --capture" if recognise(source) == "capture" else ""
+            raise InputError(f"{source.name}: is binary, so it is no access log{hint}")
+        if (other := _manifest_kind(source)) is not None:
+            # Read as a log it would have no entry, and the advice would be to turn the access log on.
+            raise InputError(f"{source.name}: is YAML or JSON of another kind; give it with --{other}")
         self.read_log(source.name, source.blocks())
 
     def read_log(self, name: str, blocks: Iterable[str], kind: str = "logs") -> None:
@@ -243,6 +247,15 @@ class LogReading:
         self._counted = tuple(has + now - was for has, now, was in zip(self._counted, after, before, strict=True))  # type: ignore[assignment]
         if self._first_damaged is None and len(facts.damaged) > known:
             self._first_damaged = facts.damaged[known]
+
+
+def _manifest_kind(source: Input) -> Kind | None:
+    """``routes`` or ``overrides`` where it is certain; words alone, as in a controller's messages, are not enough."""
+    kind = recognise(source)
+    if kind not in {"routes", "overrides"}:
+        return None
+    manifest = read_manifests(source.name, source.head.decode("utf-8-sig", "replace"))
+    return kind if has_routes(manifest) or is_overrides(manifest) else None
 
 
 def _written(source: Input) -> str:

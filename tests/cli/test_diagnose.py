@@ -69,6 +69,30 @@ def test_where_there_is_nothing_to_look_at_it_says_what_to_give(
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("b", "b: is YAML or JSON of another kind; give it with --routes"),
+        ("c", "c: is YAML or JSON of another kind; give it with --overrides"),
+        ("d", "d: is binary, so it is no access log; it is a capture: give it with --capture"),
+    ],
+)
+def test_what_is_certainly_no_log_is_not_read_as_an_empty_one(
+    name: str, said: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Else the finding is that the ingress writes no access log."""
+    status, document = run(capfd, "logs", name)
+    assert (status, document["sources"][0]["error"]) == (2, said)
+    assert {each["id"] for each in document["findings"]} == {"inconclusive"}
+
+
+def test_a_controllers_messages_stay_a_log(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """They may speak of Apigee's objects."""
+    (here / "controller").write_text("2026-01-01T00:00:00Z info reconciled apigeeroutes.apigee.cloud.google.com non-sni\n")
+    _, document = run(capfd, "logs", "controller")
+    assert document["sources"][0]["ok"]
+
+
 def test_a_source_that_cannot_be_read_is_named_and_the_others_are_judged(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A broken YAML with its line, a missing log, a cut gzip: each an error of its own."""
     (here / "broken").write_text("kind: ApigeeRoute\n\tspec: [\n")
