@@ -72,6 +72,9 @@ def run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: H
         trio.run(_run, path, plan, listeners, history, engine)
     finally:
         history.close()
+        if plan.config.state is not None and history.unsaved:
+            problem = f"{history.unsaved} changes that {plan.config.state} had no room for are lost"
+            event(_log, logging.WARNING, "state", problem=problem)
 
 
 async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], history: History, engine: Engine) -> None:

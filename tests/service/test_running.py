@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
 
 from prober.addresses import parse_address
+from prober.history.history import History
 from prober.model import Module, NonSniPolicy, Outcome, Sni, Verdict
 from prober.operations import ProbeAnswer, ProbeRefused, ProbeRequest
 from prober.probing.engine import Engine
 from prober.probing.runner import Runner
+from prober.service.life import run
 from prober.service.plan import load_plan
 from prober.service.rounds import Rounds
 from prober.service.running import RunningService
@@ -155,3 +158,20 @@ async def test_reloads_come_one_after_the_other_and_the_last_state_of_the_file_w
         assert [target.name for target in service.targets] == ["a"]
         assert not service.statistics.reload_successful
         assert "name: a" in service.running_config()
+
+
+@pytest.mark.parametrize("unsaved", [0, 3])
+def test_what_a_full_disk_took_with_the_process_is_said(
+    unsaved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reads the history later finds a gap; the log says that there is one."""
+    file = tmp_path / "prober.yml"
+    write(file, "targets: []\nstate: state\n")
+    history = History.open(None)
+    monkeypatch.setattr(History, "unsaved", unsaved)
+    monkeypatch.setattr("prober.service.life.hold", lambda: None)
+    monkeypatch.setattr("prober.service.life.trio.run", lambda *_: None)
+    run(file, load_plan(file), (), history, cast("Engine", None))
+    said = [record.__dict__["fields"] for record in caplog.records if record.message == "state"]
+    lost = {"problem": f"3 changes that {tmp_path / 'state'} had no room for are lost"}
+    assert said == ([lost] if unsaved else [])
