@@ -122,6 +122,8 @@ def _unreachable(story: Story) -> str:
     answers = [answer for answer in story.answers if not answer.failed_here]
     outcomes = {answer.outcome for answer in answers}
     errno = next((answer.errno for answer in answers if answer.errno), "no answer")
+    if errno == "EAI_ADDRFAMILY":
+        return f"{story.subject} has no address of the family that was asked for ({errno}): check --connect-ip."
     if len(outcomes) == 1:
         return _UNREACHABLE[outcomes.pop()].format(subject=story.subject, errno=errno)
     words = ", ".join(sorted(_WORDS[outcome] for outcome in outcomes))

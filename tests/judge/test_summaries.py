@@ -132,6 +132,15 @@ def test_a_sentence_says_where_what_and_what_next(words: tuple[str, ...], policy
     assert said(differential(*words), policy) == sentence
 
 
+def test_an_address_of_the_other_family_is_no_matter_of_dns() -> None:
+    """``--connect-ip 6`` with an IPv4 address: the resolver was never asked."""
+    case = differential(*("resolve_failed",) * 3)
+    hellos = tuple(each._replace(observation=each.observation._replace(errno="EAI_ADDRFAMILY")) for each in case.handshakes)
+    assert said(case._replace(handshakes=hellos)).endswith(
+        " has no address of the family that was asked for (EAI_ADDRFAMILY): check --connect-ip."
+    )
+
+
 def test_a_long_name_is_cut_and_the_next_step_is_kept() -> None:
     """Names have up to 253 characters, and an IPv6 address 39."""
     case = differential("certificate", "reset", "reset", endpoint=Endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 8443))
