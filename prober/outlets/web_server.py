@@ -186,6 +186,11 @@ class _Connections:
             await server.run()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client has gone, or we have closed under a request that took longer than the grace
+        except* Exception as errors:
+            # hypercorn does not expect everything that a client may send over HTTP/2 (a path that is no ASCII, CONNECT). It costs that
+            # client its connection, never the service. The text is not told: it repeats what the client sent.
+            _logger.warning("a connection was ended by what its client sent: %s", ", ".join(_kinds(errors)))
+            _logger.debug("the HTTP library ended a connection", exc_info=errors)
         finally:
             self._open.discard(bounded)
             self._left.set()
@@ -200,6 +205,14 @@ class _Connections:
         """Close all connections, also under a shielded send."""
         for stream in self._open:
             stream.socket.close()
+
+
+def _kinds(errors: BaseExceptionGroup[BaseException]) -> list[str]:
+    """The names of all exceptions in a group of groups, each once."""
+    found: dict[str, None] = {}
+    for error in errors.exceptions:
+        found |= dict.fromkeys(_kinds(error) if isinstance(error, BaseExceptionGroup) else (type(error).__name__,))
+    return list(found)
 
 
 async def _handshaken(stream: _BoundedStream, tls: ServerSide) -> trio.SSLStream[_BoundedStream] | None:

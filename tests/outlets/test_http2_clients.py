@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -88,6 +89,35 @@ async def test_a_client_that_opens_no_window_is_cut_off(hurried_clock: trio.test
         with trio.fail_after(SEND_SECONDS * 100):
             await stream.send_all(client.data_to_send())
             await read_to_end(stream)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(":method", "GET"), (":path", "/\u00ff"), (":scheme", "http"), (":authority", "prober")],
+        [(":method", "G\u00ff"), (":path", "/"), (":scheme", "http"), (":authority", "prober")],
+        [(":method", "CONNECT"), (":authority", "prober:443")],
+    ],
+    ids=["path", "method", "CONNECT"],
+)
+async def test_what_the_http_library_does_not_expect_costs_that_client_its_connection_alone(
+    headers: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can end the service by a request, with or without a password; what was sent is not repeated in the log."""
+    async with served(hello) as (host, port, _):
+        async with await trio.open_tcp_stream(host, port) as stream:
+            client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, validate_outbound_headers=False))
+            client.initiate_connection()
+            client.send_headers(1, headers, end_stream=True)
+            with caplog.at_level(logging.WARNING), trio.fail_after(30):
+                await stream.send_all(client.data_to_send())
+                await read_to_end(stream)
+        async with await trio.open_tcp_stream(host, port) as other:
+            await other.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert (await read_to_end(other)).endswith(b"hello")
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith("a connection was ended by what its client sent")
+    assert "\u00ff" not in line
 
 
 async def test_a_request_is_answered() -> None:
