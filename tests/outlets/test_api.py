@@ -101,9 +101,9 @@ async def test_history_is_newest_first_and_can_be_asked_for_one_target() -> None
     assert len((await get(service, "/api/v1/history?limit=2"))["changes"]) == 2
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "x", "1001", "99999999999999999999"])
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1001", "99999999999999999999", "0000000011000", "000000001" + "9" * 5000])
 async def test_a_limit_that_is_none_is_400(limit: str) -> None:
-    """With the range in the answer."""
+    """With the range in the answer. Zeros in front of it do not hide how large a number is."""
     assert "from 1 to 1000" in (await get(FakeService(), f"/api/v1/history?limit={limit}", 400))["error"]
 
 
