@@ -42,13 +42,16 @@ class Exposition(NamedTuple):
 
 
 def choose_exposition(accept: str) -> Exposition:
-    """The format for an ``Accept`` header, chosen exactly as prometheus_client chooses it.
+    """The format for an ``Accept`` header, chosen exactly as prometheus_client chooses it; the plain one where it can make nothing of it.
 
     All names of ours are valid in every escaping scheme, so that the scheme changes the content type and nothing else.
     """
     from prometheus_client.exposition import choose_encoder
 
-    _, content_type = choose_encoder(accept)
+    try:
+        _, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is none, such as version=x, is compared with (1, 0, 0)
+        _, content_type = choose_encoder("")
     return Exposition(content_type.startswith("application/openmetrics-text"), content_type)
 
 

@@ -93,6 +93,12 @@ def test_the_format_is_the_one_that_prometheus_client_chooses(accept: str) -> No
     assert chosen.openmetrics == ("openmetrics" in content_type)
 
 
+@pytest.mark.parametrize("accept", ["application/openmetrics-text;version=x", "text/plain;version=1.x, */*"])
+def test_a_version_that_is_none_gets_the_plain_format(accept: str) -> None:
+    """Where prometheus_client ends in an exception, a client is still answered."""
+    assert choose_exposition(accept) == choose_exposition("")
+
+
 @pytest.mark.parametrize(
     ("accept_encoding", "accepted"),
     [("gzip", True), ("deflate, GZIP;q=0.5", True), ("br, gzip", True), ("gzip;q=0", False), ("identity", False), ("", False)],
