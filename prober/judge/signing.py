@@ -61,7 +61,7 @@ _HASHES: dict[bytes, hashes.HashAlgorithm] = {
 def check_signature(certificate: Certificate, public_key: bytes) -> SignatureCheck:
     """Check the certificate's signature with a SubjectPublicKeyInfo."""
     try:
-        parts = list(der.children(der.only(certificate.signature_algorithm).expect(der.SEQUENCE, "AlgorithmIdentifier")))
+        parts = _parts(der.only(certificate.signature_algorithm).expect(der.SEQUENCE, "AlgorithmIdentifier"))
         algorithm = parts[0].expect(der.OBJECT_IDENTIFIER, "algorithm").value
         if algorithm in _WEAK:
             return SignatureCheck.WEAK
@@ -86,7 +86,7 @@ def check_signature(certificate: Certificate, public_key: bytes) -> SignatureChe
                 return SignatureCheck.UNSUPPORTED
     except InvalidSignature:
         return SignatureCheck.INVALID
-    except (ValueError, IndexError, KeyError, UnsupportedAlgorithm):
+    except (ValueError, IndexError, KeyError, OverflowError, UnsupportedAlgorithm):
         return SignatureCheck.UNSUPPORTED
     return SignatureCheck.VALID
 
@@ -95,7 +95,7 @@ _KNOWN = {*_RSA_PKCS1_V15, *_ECDSA, _RSASSA_PSS, *_EDDSA}
 
 
 def _pss(parameters: list[der.Element]) -> tuple[padding.PSS, hashes.HashAlgorithm]:
-    """RSASSA-PSS-params (RFC 4055 §3.1); an absent field is SHA-1, MGF1 with SHA-1, 20."""
+    """RSASSA-PSS-params (RFC 4055 §3.1); an absent field is SHA-1, MGF1 with SHA-1, 20. Raises what `check_signature` expects."""
     digest: hashes.HashAlgorithm = hashes.SHA1()  # noqa: S303
     mask: hashes.HashAlgorithm = hashes.SHA1()  # noqa: S303
     salt = 20
@@ -103,11 +103,16 @@ def _pss(parameters: list[der.Element]) -> tuple[padding.PSS, hashes.HashAlgorit
         inner = der.only(field.value)
         match field.tag & 0x1F:
             case 0:
-                digest = _HASHES[next(der.children(inner)).value]
+                digest = _HASHES[_parts(inner)[0].value]
             case 1:
-                mask = _HASHES[next(der.children(list(der.children(inner))[1])).value]
+                mask = _HASHES[_parts(_parts(inner)[1])[0].value]
             case 2:
                 salt = der.integer(inner)
             case _:
                 pass
     return padding.PSS(padding.MGF1(mask), salt), digest
+
+
+def _parts(element: der.Element) -> list[der.Element]:
+    # A list: where one part is missing that is an IndexError, and from next() it would be a StopIteration, which nobody expects.
+    return list(der.children(element))

@@ -21,6 +21,11 @@ def checked_with_itself(data: bytes) -> SignatureCheck:
     return check_signature(certificate, certificate.public_key)
 
 
+def pss(field: bytes) -> bytes:
+    """AlgorithmIdentifier of RSASSA-PSS with one field of RSASSA-PSS-params (RFC 4055 §3.1)."""
+    return forge.tlv(0x30, forge.oid("1.2.840.113549.1.1.10"), forge.tlv(0x30, field))
+
+
 def test_the_public_authorities_signed_themselves() -> None:
     """A hundred real certificates with the algorithms of three decades."""
     certifi = require_module("certifi")
@@ -60,7 +65,12 @@ def test_sha1_is_accepted_and_md5_is_not(kind: str, digest: str, wanted: Signatu
         b"\x05\x00",
         forge.tlv(0x30),
         forge.tlv(0x30, b"\x05\x00"),
-        forge.tlv(0x30, forge.oid("1.2.840.113549.1.1.10"), b"\x30\x02\xa0\x00"),
+        pss(forge.tlv(0xA0)),
+        pss(forge.tlv(0xA0, forge.tlv(0x30))),
+        pss(forge.tlv(0xA1, forge.tlv(0x30))),
+        pss(forge.tlv(0xA1, forge.tlv(0x30, forge.oid("1.2.840.113549.1.1.8"), forge.tlv(0x30)))),
+        pss(forge.tlv(0xA2, forge.tlv(0x02, b"\xff"))),
+        pss(forge.tlv(0xA2, forge.tlv(0x02, b"\x7f" * 40))),
     ],
 )
 def test_a_malformed_algorithm_cannot_be_checked(algorithm: bytes) -> None:
