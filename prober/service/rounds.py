@@ -270,7 +270,7 @@ class Rounds:
 
     def _arrived(self, watch: Watch, watched: Watched, key: StateKey, due_at: float, differential: Differential) -> None:
         """Sink of all differentials."""
-        watch.running -= 1
+        watch.running = max(0, watch.running - 1)  # 0: a bug has ended the round for all of its differentials
         if self._stopped or self._watches.get(watch.key) is not watch or not same_question(watch.watched, watched):
             return  # removed, or asked something else by now
         try:
@@ -300,7 +300,7 @@ class Rounds:
         self._recorder.record(target, shared(differential), judgement, now, key=key, holds_until=until)
 
     def _ended_by_a_bug(self, watch: Watch) -> None:
-        """The one end of an exception of our own: it costs a round of one address, never the service."""
+        """The one end of an exception of our own: it costs a round of one address, never the service, nor the next round."""
         _log.exception("a bug of prober's own ended a round of %s", watch.watched.address)
         self._statistics.local_errors["bug"] = self._statistics.local_errors.get("bug", 0) + 1
         watch.running = 0

@@ -7,6 +7,9 @@ from trio.testing import MockClock
 
 from prober.model import Endpoint, Outcome, Verdict
 from prober.schedule import SLOT
+from prober.service.rounds import Rounds
+from prober.snapshot import Change
+from tests.outlets.fleet import certificate
 from tests.service.watching import INTERVAL, Watching, target
 
 # pytest-trio runs a test by the clock that is among the test's own arguments; a fixture's argument would not do.
@@ -98,3 +101,25 @@ async def test_a_target_without_names_asks_for_its_address(
     states = {state.key.address: state for state in watching.store}
     assert states["203.0.113.1:443"].target.server_names == ()
     assert states["203.0.113.2:443"].judgement.verdict is Verdict.INCONCLUSIVE
+
+
+async def test_a_bug_with_one_address_of_a_name_is_no_end_of_the_name(
+    watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """The round of the others ends after it, and the name is probed again at its next tick."""
+
+    def broken(change: Change) -> None:
+        if change.state.key.address == "203.0.113.1:443":
+            raise ZeroDivisionError
+
+    watching.names.answers = {"ingress.example.com": ["203.0.113.1", "203.0.113.2"]}
+    watching.rounds = Rounds(watching.runner, watching.store, watching.statistics, broken, watching.clock)
+    watching.runner.answers = None
+    await watching.start(nursery, target("a", "ingress.example.com"))
+    await trio.sleep(INTERVAL)
+    for finish in watching.runner.pending:
+        finish(lambda _: certificate())
+    assert watching.statistics.local_errors == {"bug": 1}
+    watching.runner.started.clear()
+    await trio.sleep(INTERVAL + SLOT)
+    assert {endpoint.ip for _, _, endpoint in watching.runner.started} == {"203.0.113.1", "203.0.113.2"}
