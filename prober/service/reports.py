@@ -83,6 +83,8 @@ class Reporter:
         self.items: list[Item] = []
         self._told: dict[StateKey, _Told] = {}
         self._slots = 0
+        self._free: list[int] = []
+        """Slots of endpoints that have gone, for others: the other process keeps an entry for each number that it has ever heard."""
 
     @property
     def congested(self) -> bool:
@@ -94,8 +96,7 @@ class Reporter:
         differential, judgement = state.differential, state.judgement
         told = self._told.get(state.key)
         if told is None:
-            self._slots += 1
-            told = self._told[state.key] = _Told(self._slots, None, None)
+            told = self._told[state.key] = _Told(self._new_slot(), None, None)
         last, before = told.differential, told.judgement
         told.differential, told.judgement = differential, judgement
         if last is not None and (judgement is before or judgement == before) and repeats(last, differential):
@@ -107,7 +108,8 @@ class Reporter:
     def gone(self, keys: Collection[StateKey]) -> None:
         """What is watched no more is told anew if it comes back; `holds` tells that it has gone."""
         for key in keys:
-            self._told.pop(key, None)
+            if (told := self._told.pop(key, None)) is not None:
+                self._free.append(told.slot)
 
     def watching(self, targets: Collection[Target]) -> None:
         """The other process has said so itself."""
@@ -124,6 +126,12 @@ class Reporter:
         for key, told in self._told.items():
             if key.target in targets:
                 told.differential, told.judgement = None, None
+
+    def _new_slot(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self._slots += 1
+        return self._slots
 
     def take(self) -> list[Item]:
         """All items that wait."""

@@ -125,6 +125,22 @@ def test_after_a_change_of_the_question_or_an_absence_it_is_told_anew() -> None:
     assert telling.see(run)[0] == ANEW
 
 
+def test_endpoints_that_come_and_go_take_no_more_slots_than_there_are_at_a_time() -> None:
+    """A name whose addresses change all the time does not fill the other process's memory; no two endpoints share a slot."""
+    telling = Telling()
+    run = differential(telling.target)
+    slots = set()
+    for _ in range(5):
+        slots.add(telling.see(run)[1])
+        telling.reporter.gone([KEY])
+    assert len(slots) == 1
+    telling.see(run)
+    other = telling.store.state(KEY)
+    assert other is not None
+    telling.reporter.judged(other._replace(key=StateKey("edge", "203.0.113.11:443")), None, NOW)
+    assert telling.reporter.take()[0][1] not in slots
+
+
 def test_a_reporter_that_nobody_hears_says_so() -> None:
     """Rounds wait then, rather than fill the memory."""
     reporter = Reporter()
