@@ -33,17 +33,21 @@ class Child:
     @classmethod
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[Child]:
-        """A new process; it has ended when the context is left, however that is."""
+        """A new process; it has ended when the context is left, however that is. OSError when this host has no room for one."""
         ours, theirs = socket.socketpair()
         with theirs:
-            # Not trio.run_process: that starts it in a thread, with whose end Linux would send the signal of a parent's death.
-            process = subprocess.Popen(  # noqa: ASYNC220, S603  (ourselves; vfork and exec take a millisecond)
-                [sys.executable, "-P", "-m", "prober.service.worker", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                # The same modules as here, from wherever they are; `-P` keeps whatever else the working directory holds out.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
+            try:
+                # Not trio.run_process: that starts it in a thread, with whose end Linux would send the signal of a parent's death.
+                process = subprocess.Popen(  # noqa: ASYNC220, S603  (ourselves; vfork and exec take a millisecond)
+                    [sys.executable, "-P", "-m", "prober.service.worker", str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    # The same modules as here, from wherever they are; `-P` keeps whatever else the working directory holds out.
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                )
+            except OSError:
+                ours.close()
+                raise
         stream = FrameStream(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
         child = cls(process, stream)
         try:
@@ -67,7 +71,12 @@ class Child:
         status = self._process.returncode
         if status is None:
             return "it runs"
-        return f"status {status}" if status >= 0 else signal.Signals(-status).name
+        if status >= 0:
+            return f"status {status}"
+        try:
+            return signal.Signals(-status).name
+        except ValueError:  # of the real-time signals, two have names
+            return f"signal {-status}"
 
     def tell(self, frame: bytes) -> None:
         """Send it, after what was told before."""

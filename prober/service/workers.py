@@ -140,28 +140,32 @@ class Workers:
         pause = FIRST_PAUSE
         while True:
             began = trio.current_time()
-            async with Child.running() as child:
-                worker.child, worker.told, worker.trust, worker.slots = child, {}, {}, {}
-                child.tell(self._welcome.encode())
-                self._tell(worker)
-                try:
-                    await self._hear(worker, child)
-                finally:
-                    worker.child, worker.in_flight = None, 0
+            why: dict[str, str | int]
+            try:
+                child = await self._run_once(worker)
+            except OSError as error:
+                # A process that ended for want of memory is often not the only one that finds none.
+                what, why = "a worker cannot be started; it is tried again", {"problem": error.strerror or str(error)}
+            else:
+                self._statistics.worker_deaths += 1
+                what, why = "a worker ended unasked; it is started again", {"pid": child.pid, "how": child.how}
             if trio.current_time() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
-            self._statistics.worker_deaths += 1
-            event(
-                _log,
-                logging.ERROR,
-                "a worker ended unasked; it is started again",
-                worker=worker.number,
-                pid=child.pid,
-                how=child.how,
-                seconds=pause,
-            )
+            event(_log, logging.ERROR, what, worker=worker.number, **why, seconds=pause)
             await trio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _run_once(self, worker: _Worker) -> Child:
+        """One process, from its start to its end. OSError when it cannot be started."""
+        async with Child.running() as child:
+            worker.child, worker.told, worker.trust, worker.slots = child, {}, {}, {}
+            child.tell(self._welcome.encode())
+            self._tell(worker)
+            try:
+                await self._hear(worker, child)
+            finally:
+                worker.child, worker.in_flight = None, 0
+        return child
 
     async def _hear(self, worker: _Worker, child: Child) -> None:
         """Book what the process reports, until it ends or says nothing for too long."""
