@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +18,6 @@ from prober.outlets.guard import MAX_BODY_BYTES
 from prober.outlets.web import create_app
 from prober.outlets.web_server import HEADER_SECONDS, SEND_SECONDS, bind, serve
 from tests.outlets.fleet import FakeService, differential, target
-from tests.servers.ports import Ports
 
 App = Callable[..., Awaitable[None]]
 
@@ -304,41 +301,3 @@ async def test_a_body_that_does_not_come_is_408(hurried_clock: trio.testing.Mock
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert service.reloads == 0
-
-
-def test_a_taken_port_is_said_clearly_before_anything_starts() -> None:
-    """With the address and what to do."""
-    [holder] = bind("127.0.0.1:0")
-    with holder:
-        taken = f"127.0.0.1:{holder.getsockname()[1]}"
-        with pytest.raises(
-            OSError, match=f"cannot listen on '{re.escape(taken)}': Address already in use; another process"
-        ) as caught:
-            bind(taken)
-
-    assert caught.value.errno == errno.EADDRINUSE
-
-
-@pytest.mark.parametrize("listen", ["", "9859", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:70000", "name.invalid:9859"])
-def test_what_is_no_address_is_said_clearly(listen: str) -> None:
-    """An OSError with the text that the operator wrote."""
-    with pytest.raises(OSError, match=r"cannot listen on"):
-        bind(listen)
-
-
-def test_all_addresses_of_the_host_and_ipv6_can_be_listened_on() -> None:
-    """``:PORT`` is every address, each family with its own socket and the same port."""
-    with Ports() as ports:
-        port = ports.take("::1").port
-    everywhere = bind(f":{port}")
-    families = {listener.family for listener in everywhere}
-    used = {listener.getsockname()[1] for listener in everywhere}
-    for listener in everywhere:
-        listener.close()
-    [six] = bind("[::1]:0")
-    url = web_server.url_of(six)
-    six.close()
-
-    assert families == {socket.AF_INET, socket.AF_INET6}
-    assert used == {port}
-    assert re.fullmatch(r"http://\[::1\]:\d+", url)
