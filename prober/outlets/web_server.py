@@ -68,26 +68,34 @@ def bind(listen: str) -> tuple[socket.socket, ...]:
         ) from None
     listeners: list[socket.socket] = []
     for family, kind, protocol, _, (ip, wanted, *scope) in dict.fromkeys(found):
-        listener = socket.socket(family, kind, protocol)
-        listeners.append(listener)
+        # Where the kernel is to choose a port, the other addresses follow its choice for the first.
+        followed = wanted or (listeners[0].getsockname()[1] if listeners else 0)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                # Each family has its own socket: the IPv6 one must not take the IPv4 port with it.
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # Where the kernel is to choose a port, the other addresses follow its choice for the first.
-            followed = wanted or (0 if listener is listeners[0] else listeners[0].getsockname()[1])
-            listener.bind((ip, followed, *scope))
-            listener.listen(_BACKLOG)
+            listeners.append(_listening(family, kind, protocol, (ip, followed, *scope)))
         except OSError as error:
+            # A host without IPv6 has no such socket, or no such address.
             if not host and family == socket.AF_INET6 and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
-                listeners.pop().close()  # a host without IPv6
                 continue
             for each in listeners:
                 each.close()
             raise OSError(error.errno, f"cannot listen on {listen!r}: {_advice(error)}") from None
-        listener.setblocking(False)
     return tuple(listeners)
+
+
+def _listening(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Each family has its own socket: the IPv6 one must not take the IPv4 port with it.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def url_of(listener: socket.socket, *, tls: bool = False) -> str:

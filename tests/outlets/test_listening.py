@@ -49,3 +49,21 @@ def test_all_addresses_of_the_host_and_ipv6_can_be_listened_on() -> None:
     assert families == {socket.AF_INET, socket.AF_INET6}
     assert used == {port}
     assert re.fullmatch(r"http://\[::1\]:\d+", url)
+
+
+def test_a_host_whose_kernel_has_no_ipv6_listens_on_ipv4_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver names ``::`` for every address all the same; what cannot be had of an address that was asked for is said."""
+
+    class WithoutIpv6(socket.socket):
+        def __init__(self, family: int, *more: int) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *more)
+
+    monkeypatch.setattr(web_server.socket, "socket", WithoutIpv6)
+    [only] = bind(":0")
+    family = only.family
+    only.close()
+    assert family == socket.AF_INET
+    with pytest.raises(OSError, match=r"cannot listen on '\[::1\]:0': Address family not supported"):
+        bind("[::1]:0")
