@@ -71,6 +71,7 @@ def _claim(name: str, source: str, owners: dict[str, str]) -> None:
 
 
 def _target(labels: LabelSet, defaults: TargetDefaults, complaints: list[str]) -> Target:
+    _refuse_half_characters(labels)
     address = parse_address(labels.get(ADDRESS, ""))
     module_name = labels.get(MODULE) or "default"
     module = defaults.modules.get(module_name)
@@ -94,6 +95,16 @@ def _target(labels: LabelSet, defaults: TargetDefaults, complaints: list[str]) -
         non_sni=NonSniPolicy(expect),
         labels=dict(_own_labels(labels, complaints)),
     )
+
+
+def _refuse_half_characters(labels: LabelSet) -> None:
+    """JSON can write one half of a surrogate pair (RFC 8259 §8.2), which is no text: it has no UTF-8, and so no place in series and files."""
+    for name, value in labels.items():
+        for text in (name, value):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"the label {name!r} has half a character in {text!r}; correct it at its source") from None
 
 
 def _server_names(written: str) -> tuple[str, ...]:

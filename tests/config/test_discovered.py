@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from prober.config import load
@@ -78,6 +79,22 @@ def test_what_cannot_be_used_costs_no_other() -> None:
     for said in ("did you mean 'strict'?", "is not below the interval", "'severity'", "the configuration file already", "maybe"):
         assert said in told
     assert len(result.problems["files"]) == 6
+
+
+def test_half_a_character_is_no_text() -> None:
+    """JSON can say it, nothing else can; as a name it ended the service, as a label it ended answers of the API."""
+    half = json.loads('"\\ud83d"')
+    result = made(
+        {"__address__": "203.0.113.1:443", "target": f"edge{half}"},
+        {"__address__": "203.0.113.2:443", "team": half},
+        {"__address__": "203.0.113.3:443", half: "blue"},
+        {"__address__": "203.0.113.4:443", "team": "\U0001f600"},
+    )
+    (target,) = result.targets
+    assert target.labels == {"team": "\U0001f600"}
+    assert len(result.problems["files"]) == 3
+    assert all("has half a character" in problem for problem in result.problems["files"])
+    "\n".join(result.problems["files"]).encode()
 
 
 def test_a_name_belongs_to_the_first_source() -> None:
