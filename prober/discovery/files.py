@@ -69,10 +69,16 @@ class FileWatcher:
         there: dict[str, _Signature] = {}
         for pattern in self._patterns:
             try:
-                there.update((path, _signature(path)) for path in _matching(pattern))
+                paths = _matching(pattern)
             except OSError as error:
                 # A dead source, not an empty one: what it had stays.
-                missing[pattern] = f"{error.filename or pattern}: cannot be read: {error.strerror}"
+                missing[pattern] = _unreadable(pattern, error)
+                continue
+            for path in paths:
+                try:
+                    there[path] = _signature(path)
+                except OSError as error:  # a link that leads nowhere, say; it hides no other file
+                    missing[path] = _unreadable(path, error)
         changing = {path: signature for path, signature in there.items() if self._seen.get(path) != signature}
         if changing:
             unread = {path for path, signature in changing.items() if self._pending.get(path) != signature}
@@ -91,7 +97,7 @@ class FileWatcher:
 
     def _forget(self, there: set[str], unreadable: Iterable[str]) -> None:
         """Files that are gone; those of a pattern that cannot be looked at are not gone."""
-        kept = [path for path in self._seen if any(fnmatchcase(path, pattern) for pattern in unreadable)]
+        kept = [path for path in self._seen if any(path == each or fnmatchcase(path, each) for each in unreadable)]
         for path in self._seen.keys() - there - set(kept):
             del self._seen[path]
             self._good.pop(path, None)
@@ -105,6 +111,10 @@ def _matching(pattern: str) -> list[str]:
         return [pattern]
     # Hidden names are not matched, as by a shell: Kubernetes keeps a ConfigMap's former state in some.
     return [str(path) for path in Path(directory).iterdir() if fnmatchcase(path.name, name) and not path.name.startswith(".")]
+
+
+def _unreadable(place: str, error: OSError) -> str:
+    return f"{error.filename or place}: cannot be read: {error.strerror}"
 
 
 def _signature(path: str) -> _Signature:

@@ -129,6 +129,26 @@ async def test_a_dead_file_keeps_its_last_targets(harm: str, tmp_path: Path) -> 
         await told.until(lambda: told.served == {"203.0.113.2:443": ""} and not told.problems)
 
 
+async def test_a_link_that_leads_nowhere_hides_no_other_file(tmp_path: Path) -> None:
+    """Whatever the order in which the directory is listed; it is told until it is gone."""
+    for name in "abcdefgh":
+        (tmp_path / f"{name}.yml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "[d].yml").write_text(ONE)
+    async with watching(tmp_path / "*.yml") as told:
+        assert told.served == {"203.0.113.1:443": ""}
+        assert len(told.problems) == 8
+        (tmp_path / "e2.yml").write_text(TWO)
+        await told.until(lambda: told.served.keys() == {"203.0.113.1:443", "203.0.113.2:443"})
+        (tmp_path / "[d].yml").unlink()
+        (tmp_path / "[d].yml").symlink_to(tmp_path / "nowhere")
+        await told.until(lambda: len(told.problems) == 9)
+        assert told.served.keys() == {"203.0.113.1:443", "203.0.113.2:443"}
+        for name in "abcdefgh":
+            (tmp_path / f"{name}.yml").unlink()
+        (tmp_path / "[d].yml").unlink()
+        await told.until(lambda: told.served == {"203.0.113.2:443": ""} and not told.problems)
+
+
 async def test_a_config_map_is_followed_through_its_links(tmp_path: Path) -> None:
     """Kubernetes exchanges a link to a directory; the files' own names and links never change."""
     for number, text in enumerate((ONE, TWO)):
