@@ -51,6 +51,8 @@ class _Running:
 
     def publish(self, found: LabelSets, problems: Collection[str] = (), unknown: Collection[str] = ()) -> None:
         """As `prober.discovery.feed.Feed` says."""
+        if self.scope.cancel_called:
+            return  # what was under way in a thread when a reload took the source away is nobody's any more
         first, self.answered = not self.answered, True
         if not problems:
             self.success[self.source.name] = time()

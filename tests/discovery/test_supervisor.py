@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from prober.discovery.feed import Feed, Watcher
@@ -107,6 +109,32 @@ async def test_a_reload_keeps_what_is_unchanged(autojump_clock: MockClock, nurse
     assert supervisor.found == {"kept": FOUND, "changed": FOUND}
     assert success.keys() == {"kept", "changed"}
     assert (watchers["kept"].runs, watchers["changed"].runs) == (1, 2)
+
+
+async def test_what_a_removed_source_had_begun_to_read_is_nobodys(nursery: trio.Nursery) -> None:
+    """A thread that reads is not interrupted by a reload: what it comes to neither counts as a success nor changes anything."""
+    reading, read_on, told = trio.Event(), threading.Event(), []
+
+    class Slow:
+        async def run(self, feed: Feed) -> None:
+            await trio.to_thread.run_sync(self.read)
+            feed.publish(FOUND)
+            await trio.sleep_forever()
+
+        @staticmethod
+        def read() -> None:
+            trio.from_thread.run_sync(reading.set)
+            read_on.wait(30)
+
+    success: dict[str, float] = {}
+    supervisor = Supervisor(lambda _: Slow(), lambda: told.append(1), success)
+    supervisor.configure([source("one")])
+    nursery.start_soon(supervisor.run)
+    await reading.wait()
+    supervisor.configure([])
+    read_on.set()
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    assert (success, told) == ({}, [])
 
 
 async def test_other_rules_are_applied_to_what_was_said(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
