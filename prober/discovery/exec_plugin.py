@@ -77,8 +77,10 @@ def _more(plugin: Mapping[str, Any]) -> dict[str, str]:
     return {str(each["name"]): str(each["value"]) for each in entries if {"name", "value"} <= each.keys()}
 
 
-def _credentials(status: Mapping[str, Any]) -> Credentials:
+def _credentials(status: Any) -> Credentials:
     """``ValueError``, ``KeyError`` or ``TypeError`` when it holds none."""
+    if not isinstance(status, dict):
+        raise TypeError
     token, certificate, key = (status.get(name) for name in ("token", "clientCertificateData", "clientKeyData"))
     if (certificate is None) != (key is None) or (token is None and certificate is None):
         raise ValueError

@@ -6,7 +6,6 @@ files), token, tokenFile, username and password, and exec plugins. All functions
 
 from __future__ import annotations
 
-import binascii
 import os
 import ssl
 import tempfile
@@ -80,7 +79,7 @@ def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str
         raise SourceError(f"{path}: there is no such kubeconfig; {there}") from None
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: no UTF-8, or a date that is none
         raise SourceError(f"{path}: is no YAML") from None  # the error would quote secrets
     if not isinstance(document, dict):
         raise SourceError(f"{path}: is no kubeconfig")
@@ -133,7 +132,7 @@ def _data(path: Path, entry: Mapping[str, Any], key: str) -> bytes | None:
     try:
         if inline:
             return b64decode(str(inline), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error among them, and text that is no ASCII
         raise SourceError(f"{path}: {key}-data is no base64") from None
     return _bytes(path.parent / str(file)) if file else None
 

@@ -62,6 +62,10 @@ def test_it_is_told_what_kubernetes_promises(tmp_path: Path) -> None:
         "print('{}')",
         "import sys; sys.stdout.buffer.write(bytes(range(256)))",
         "print('[' * 100000)",
+        *(
+            f"print({json.dumps({'apiVersion': VERSION, 'kind': 'ExecCredential', 'status': status})!r})"
+            for status in (None, [], "x")
+        ),
         credential(),
         credential(token=["secret"]),
         credential(token="two\nlines of a secret"),

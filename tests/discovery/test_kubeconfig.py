@@ -103,6 +103,13 @@ def _presented(tls: ssl.SSLContext, authority: Authority, directory: Path) -> st
     return str(names[0][1])
 
 
+@pytest.mark.parametrize("data", ["***", "Zm9v\u00e9"])
+def test_data_that_is_no_base64_is_refused_without_being_repeated(data: str, tmp_path: Path) -> None:
+    """It may be a key."""
+    with pytest.raises(SourceError, match=r"kubeconfig: client-key-data is no base64$"):
+        access(written(tmp_path, {"client-key-data": data}), None, {})
+
+
 @pytest.mark.parametrize(
     ("user", "header"),
     [
@@ -126,7 +133,11 @@ def test_another_context_can_be_chosen(tmp_path: Path) -> None:
         access(file, "three", {})
 
 
-@pytest.mark.parametrize("text", ["token: [", "- a\n", "a: 1\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["token: [", "- a\n", "a: 1\n", "token: 2001-99-99\n", "token: " + "[" * 3000 + "]" * 3000],
+    ids=lambda text: text[:20],
+)
 def test_what_is_no_kubeconfig_is_refused_without_its_content(text: str, tmp_path: Path) -> None:
     """It may hold secrets."""
     file = tmp_path / "kubeconfig"
