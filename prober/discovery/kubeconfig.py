@@ -174,6 +174,7 @@ def _present(tls: ssl.SSLContext, certificate: bytes, key: bytes, path: Path) ->
             file.flush()
             files.append(file.name)
         try:
-            tls.load_cert_chain(*files)
+            # OpenSSL would ask the terminal for the pass phrase of an encrypted key.
+            tls.load_cert_chain(files[0], files[1], password=lambda: "")
         except ssl.SSLError:
             raise SourceError(f"{path}: the client certificate and its key cannot be used") from None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import ssl
+import subprocess
+import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from prober.discovery.kubeconfig import access
@@ -79,6 +84,33 @@ def test_a_client_certificate_is_presented(inline: bool, tmp_path: Path) -> None
     assert how.server == "https://kubernetes.test:6443"
     assert (how.tls.verify_mode, how.tls.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert _presented(how.tls, authority, tmp_path) == "prober"
+
+
+_BEFORE_A_TERMINAL = """
+import os, sys
+os.open(sys.argv[1], os.O_RDWR)  # becomes the terminal of this new session
+from prober.discovery.kubeconfig import access
+from prober.sources import SourceError
+try:
+    access(sys.argv[2], None, {})
+except SourceError as error:
+    print(error)
+"""
+
+
+def test_nobody_is_asked_for_the_pass_phrase_of_a_key(tmp_path: Path) -> None:
+    """Not even where there is a terminal: a service that is tried out by hand would stand still, and show a question in its log."""
+    client = Authority.root().issue("prober")
+    key = client.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    user = {"client-certificate-data": b64encode(client.chain_pem).decode(), "client-key-data": b64encode(key).decode()}
+    terminal, theirs = pty.openpty()
+    try:
+        command = [sys.executable, "-c", _BEFORE_A_TERMINAL, os.ttyname(theirs), written(tmp_path, user)]
+        said = subprocess.run(command, start_new_session=True, capture_output=True, text=True, timeout=30, check=True).stdout
+    finally:
+        os.close(terminal)
+        os.close(theirs)
+    assert said.endswith("the client certificate and its key cannot be used\n")
 
 
 def _presented(tls: ssl.SSLContext, authority: Authority, directory: Path) -> str:
