@@ -26,6 +26,8 @@ _HELLO_SECONDS = 15.0
 # Envoy refuses hellos over 16 KiB too (listener filter's max_client_hello_size).
 _MAX_HELLO = 16 * 1024
 _MAX_CONNECTIONS = 2000
+_BREATH_SECONDS = 0.1
+"""Before the next attempt where a connection could not be accepted; as long as Trio's own listeners wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,11 @@ class Listener:
                     with trio.CancelScope() as accepting:
                         nursery.start_soon(_cancel_when, flipped, accepting)
                         while not self._refuses():
-                            stream, _ = await sock.accept()
+                            try:
+                                stream, _ = await sock.accept()
+                            except OSError:  # accept(2): the client has gone already, or this process has no descriptor left
+                                await trio.sleep(_BREATH_SECONDS)
+                                continue
                             if len(nursery.child_tasks) > _MAX_CONNECTIONS:
                                 stream.close()
                                 continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import errno
 import signal
 import socket
 import ssl
@@ -10,13 +12,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import trio
 import yaml
 
 from prober.lab.behaviours import BEHAVIOURS, find
-from prober.lab.rehearsal import LabOptions, default_listeners, run_lab
+from prober.lab.certificates import LabCertificates
+from prober.lab.listener import Listener, bind
+from prober.lab.rehearsal import SERVER_NAMES, LabOptions, default_listeners, run_lab
 
 
 class RunningLab:
@@ -105,6 +110,34 @@ def handshake(lab: RunningLab, listener: str, server_name: str | None) -> str:
         return error.reason
     except OSError as error:
         return type(error).__name__
+
+
+async def test_a_connection_that_cannot_be_accepted_ends_no_listener(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """A client that is gone before it is accepted, or no descriptor for it: the next one is served."""
+    certificates = LabCertificates(tmp_path, SERVER_NAMES, datetime.datetime.now(datetime.UTC))
+    sock = bind("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    listener = Listener("plain", find("plain-http"), frozenset(SERVER_NAMES), certificates, "127.0.0.1", port)
+
+    class Failing:
+        """A listening socket whose first connections cannot be accepted."""
+
+        errors: ClassVar[list[int]] = [errno.ECONNABORTED, errno.EMFILE]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(sock, name)
+
+        async def accept(self) -> object:
+            if self.errors:
+                raise OSError(self.errors.pop(0), "")
+            return await sock.accept()
+
+    await nursery.start(listener.run, Failing())  # type: ignore[arg-type]
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        with trio.fail_after(30):
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 400")
+    assert not Failing.errors
 
 
 @pytest.mark.parametrize(
