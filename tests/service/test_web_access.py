@@ -1,4 +1,4 @@
-"""The listener by its web configuration file, with real clients: TLS, client certificates, passwords, and their renewal."""
+"""The listener by its web configuration file, with real clients: TLS, client certificates, passwords."""
 
 from __future__ import annotations
 
@@ -6,102 +6,19 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import bcrypt
 import httpx
 import pytest
 import trio
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from prober.config.web_file import load_web_file
 from prober.outlets import web_server
-from prober.outlets.web import create_app
-from prober.outlets.web_server import ServerSide, bind, serve
-from prober.service import web_access
-from prober.service.web_access import WebAccess
-from tests.outlets.fleet import FakeService
-from tests.pki import Authority, Issued
+from tests.pki import Authority
+from tests.service.listening import CLIENTS, PAIR, PATIENCE, USERS, Place, get, listening, place
 from tests.service.process import eventually, serving
 
-HASH = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
-USERS = f"basic_auth_users:\n  alice: {HASH}\n"
-PAIR = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
-CLIENTS = PAIR + "  client_ca_file: ca.pem\n  client_auth_type: "
-PATIENCE = 30.0
-
-
-@dataclass
-class Place:
-    """A directory with a server's certificate and the authority's."""
-
-    path: Path
-    root: Authority
-    server: Issued
-
-    def write(self, text: str) -> Path:
-        """``web.yml``."""
-        file = self.path / "web.yml"
-        file.write_text(text)
-        return file
-
-    def renew(self) -> Issued:
-        """Another certificate with another key, in two writes, each of which replaces a file."""
-        renewed = self.root.issue("localhost")
-        for name, pem in (("server.crt", renewed.chain_pem), ("server.key", renewed.key_pem)):
-            (self.path / "new").write_bytes(pem)
-            (self.path / "new").replace(self.path / name)
-        return renewed
-
-    def trusting(self, client: Issued | None = None) -> ssl.SSLContext:
-        """A client's side; with a certificate of its own."""
-        context = ssl.create_default_context(cadata=self.root.pem.decode())
-        context.set_alpn_protocols(["http/1.1"])
-        if client is not None:
-            files = client.write(self.path, "client")
-            context.load_cert_chain(files.certificate, files.key)
-        return context
-
-    def client(self, *names: str) -> Issued:
-        """A certificate for a client."""
-        return self.root.issue(*names, extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH])
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    root = Authority.root()
-    root.write(tmp_path)
-    server = root.issue("localhost")
-    server.write(tmp_path)
-    return Place(tmp_path, root, server)
-
-
-@asynccontextmanager
-async def listening(file: Path) -> AsyncIterator[tuple[str, WebAccess]]:
-    """URL and access of a listener by this file."""
-    access = WebAccess(load_web_file(file))
-    listeners = bind("127.0.0.1:0")
-    shutdown = trio.Event()
-    app = create_app(FakeService(), users=access.users, headers=access.headers, limit=access.limit)
-    tls = ServerSide(access.context, access.admits) if access.has_tls else None
-    async with trio.open_nursery() as nursery:
-        [url] = await nursery.start(partial(serve, app, listeners, shutdown=shutdown, tls=tls))
-        nursery.start_soon(access.run)
-        try:
-            yield url.replace("127.0.0.1", "localhost"), access
-        finally:
-            shutdown.set()
-            nursery.cancel_scope.cancel()
-
-
-async def get(url: str, context: ssl.SSLContext, *, auth: tuple[str, str] | None = None, http2: bool = False) -> httpx.Response:
-    """One request on a connection of its own."""
-    async with httpx.AsyncClient(verify=context, trust_env=False, http2=http2, timeout=PATIENCE) as http:
-        return await http.get(url + "/-/healthy", auth=auth)
+__all__ = ["place"]
 
 
 async def s_client(openssl: str, url: str, *options: str) -> str:
@@ -110,23 +27,6 @@ async def s_client(openssl: str, url: str, *options: str) -> str:
     run = partial(subprocess.run, command, input=b"", capture_output=True, timeout=PATIENCE, check=False)
     ended: subprocess.CompletedProcess[bytes] = await trio.to_thread.run_sync(run)
     return (ended.stdout + ended.stderr).decode(errors="replace")
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Return once it does."""
-    with trio.fail_after(PATIENCE):
-        while not holds():  # noqa: ASYNC110 -- the service has no event for a test
-            await trio.sleep(0.01)
-
-
-async def presented(url: str, context: ssl.SSLContext) -> bytes:
-    """The certificate that a new connection is shown."""
-    port = int(url.rpartition(":")[2])
-    stream = await trio.open_ssl_over_tcp_stream("localhost", port, ssl_context=context)
-    await stream.do_handshake()
-    certificate: bytes = stream.getpeercert(binary_form=True)
-    await trio.aclose_forcefully(stream)
-    return certificate
 
 
 async def test_the_application_is_served_by_tls(place: Place, openssl: str) -> None:
@@ -248,99 +148,6 @@ async def test_passwords_and_headers_go_with_tls(place: Place) -> None:
         assert answer.headers["strict-transport-security"] == "max-age=60"
         assert answer.headers["x-frame-options"] == "sameorigin"
         assert answer.headers["x-content-type-options"] == "nosniff"
-
-
-async def test_a_renewed_certificate_counts_without_a_restart(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also through a symbolic link, as secrets are mounted; connections that are open go on."""
-    monkeypatch.setattr(web_access, "LOOK_SECONDS", 0.02)
-    async with listening(place.write(PAIR)) as (url, access):
-        context = place.trusting()
-        assert await presented(url, context) == place.server.der
-        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=PATIENCE) as kept:
-            assert (await kept.get(url + "/-/healthy")).status_code == 200
-            before = access.context()
-            renewed = place.renew()
-            await until(lambda: access.context() is not before)
-            assert await presented(url, context) == renewed.der
-            assert (await kept.get(url + "/-/healthy")).status_code == 200
-        for generation in ("first", "second"):
-            issued = place.root.issue("localhost")
-            (place.path / generation).mkdir()
-            issued.write(place.path / generation)
-            for name in ("server.crt", "server.key"):
-                (place.path / "link").symlink_to(place.path / generation / name)
-                (place.path / "link").replace(place.path / name)
-            with trio.fail_after(PATIENCE):
-                while await presented(url, context) != issued.der:  # noqa: ASYNC110 -- as above
-                    await trio.sleep(0.01)
-
-
-async def test_half_a_renewal_leaves_the_last_good_pair(
-    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is said once, without a secret; the other half makes it whole, though the first half does not change again."""
-    monkeypatch.setattr(web_access, "LOOK_SECONDS", 0.02)
-    caplog.set_level("INFO")
-    renewed = place.root.issue("localhost")
-    async with listening(place.write(PAIR + USERS)) as (url, _):
-        await trio.sleep(0.1)
-        (place.path / "server.crt").write_bytes(renewed.chain_pem)
-        await until(lambda: "is not the key of the certificate" in _said(caplog))
-        await trio.sleep(0.1)
-        assert await presented(url, place.trusting()) == place.server.der
-        assert _said(caplog).count("is not the key of the certificate") == 1
-        (place.path / "server.key").write_bytes(renewed.key_pem)
-        await until(lambda: "read again" in _said(caplog))
-        assert await presented(url, place.trusting()) == renewed.der
-    assert HASH not in _said(caplog)
-
-
-async def test_a_file_that_comes_late_is_found(
-    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The file that names it was refused, and does not change again; what it names has never been watched."""
-    monkeypatch.setattr(web_access, "LOOK_SECONDS", 0.02)
-    renewed = place.root.issue("localhost")
-    file = place.write(PAIR)
-    async with listening(file) as (url, access):
-        before = access.context()
-        file.write_text(PAIR.replace("server.", "late."))
-        await until(lambda: "there is no file" in _said(caplog))
-        renewed.write(place.path, "late")
-        await until(lambda: access.context() is not before)
-        assert await presented(url, place.trusting()) == renewed.der
-
-
-async def test_a_changed_password_counts_without_a_restart(
-    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The old one is refused from then on, though it was remembered. A file that is broken or gone changes nothing."""
-    monkeypatch.setattr(web_access, "LOOK_SECONDS", 0.02)
-    caplog.set_level("INFO")
-    file = place.write(USERS)
-    async with listening(file) as (url, access):
-        context = place.trusting()
-        assert (await get(url, context, auth=("alice", "correct horse"))).status_code == 200
-        for text in ("", "basic_auth_users: {alice: plain}\n", PAIR + USERS, None):
-            if text is None:
-                file.unlink()
-            else:
-                file.write_text(text)
-            said = len(caplog.records)
-            await until(lambda said=said: len(caplog.records) > said)  # type: ignore[misc]
-            assert (await get(url, context)).status_code == 401
-            assert (await get(url, context, auth=("alice", "correct horse"))).status_code == 200
-        assert "plain" not in _said(caplog)
-        assert "changed from http to https, which needs a restart" in _said(caplog)
-        changed = bcrypt.hashpw(b"new", bcrypt.gensalt(4))
-        file.write_text(f"basic_auth_users: {{alice: {changed.decode()}}}\n")
-        await until(lambda: access.users() == {"alice": changed})
-        assert (await get(url, context, auth=("alice", "correct horse"))).status_code == 401
-        assert (await get(url, context, auth=("alice", "new"))).status_code == 200
-
-
-def _said(caplog: pytest.LogCaptureFixture) -> str:
-    return "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
 
 
 def test_the_service_is_reached_by_tls_and_password(place: Place) -> None:
