@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from functools import partial
 
 import httpx
 import pytest
 import trio
-from hypothesis import given
-from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from prober.model import Address, Differential, Endpoint, Outcome, Stage, Target
 from prober.operations import ProbeAnswer, ProbeRefused, ProbeRequest
 from prober.outlets.metrics import PROBE_METRICS
-from prober.outlets.probe_endpoint import MAX_CONCURRENT, ip_address_hash, probe_timeout
+from prober.outlets.probe_endpoint import MAX_CONCURRENT, ip_address_hash
 from tests.outlets.client import client
 from tests.outlets.fleet import (
     NAME,
@@ -237,34 +234,6 @@ async def test_what_is_not_permitted_is_403() -> None:
     assert "probe_allow" in answer.text
 
 
-@pytest.mark.parametrize(
-    ("module", "header", "seconds"),
-    [
-        (20.0, "15", 14.5),
-        (10.0, "10", 9.5),
-        (5.0, "10", 5.0),
-        (5.0, None, 5.0),
-        (5.0, "0", 5.0),
-        (5.0, "-3", 5.0),
-        (5.0, "nan", 5.0),
-        (5.0, "inf", 5.0),
-        (5.0, "soon", 5.0),
-        (5.0, "", 5.0),
-        (5.0, "0.4", 0.2),
-        (5.0, "0.75", 0.25),
-    ],
-)
-def test_the_timeout_is_the_module_s_or_what_prometheus_leaves(module: float, header: str | None, seconds: float) -> None:
-    """Half a second is kept for the answer's way; nonsense in the header is ignored."""
-    assert probe_timeout(module, header) == seconds
-
-
-@given(st.floats(min_value=0.001, max_value=300), st.text(max_size=12) | st.floats().map(str))
-def test_no_header_makes_a_timeout_that_is_not_positive(module: float, header: str) -> None:
-    """Nor one that is longer than the module's."""
-    assert 0 < probe_timeout(module, header) <= module
-
-
 async def test_the_scrape_timeout_header_shortens_the_probe() -> None:
     """Read from the request, whatever its case."""
     service = Asked()
@@ -318,25 +287,6 @@ async def test_probes_at_a_time_are_bounded() -> None:
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert statuses == [200] * MAX_CONCURRENT
         assert (await http.get("/probe?target=203.0.113.10")).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("ip", "value"),
-    [
-        # FNV-1a of the octets, from the definition: offset basis 0x811c9dc5, prime 0x01000193.
-        ("0.0.0.0", 0x4B95F515),
-        ("::ffff:0.0.0.0", 0x4B95F515),
-    ],
-)
-def test_the_address_hash_is_fnv_1a(ip: str, value: int) -> None:
-    """An IPv4-mapped address hashes as the IPv4 one that it is."""
-    assert ip_address_hash(ip) == value
-
-
-@given(st.ip_addresses())
-def test_the_address_hash_has_32_bits(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
-    """For every address."""
-    assert 0 <= ip_address_hash(str(address)) < 2**32
 
 
 async def test_blackbox_exporter_says_the_same_of_address_and_protocol() -> None:
