@@ -1,123 +1,27 @@
-"""The pages: what a person sees, by a real HTML parser."""
+"""The status page: what a person sees, by a real HTML parser."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prober.model import Outcome, Stage, Verdict
+from prober.model import Outcome, Verdict
 from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO
-from prober.outlets.wording import OUTCOME_WORDS, VERDICT_TITLES, age, duration
+from prober.outlets.wording import OUTCOME_WORDS, VERDICT_TITLES
 from prober.tls.facts import TranscriptEntry
 from tests.outlets.client import client
 from tests.outlets.fleet import (
-    NOW,
     FakeService,
-    alert,
     certificate,
     default_certificate,
     differential,
     ending,
     expired,
-    issued,
     reset,
     target,
 )
-
-VOID = {"meta", "link", "input", "br", "wbr", "col", "img"}
-
-
-@dataclass
-class Element:
-    """One element with what is in it."""
-
-    name: str
-    attributes: dict[str, str]
-    children: list[Element | str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """All text within, white space folded."""
-        parts = [child if isinstance(child, str) else child.text for child in self.children]
-        return " ".join("".join(parts).split()) if self.name not in {"script", "style"} else ""
-
-    def all(self, tag: str, /, **attributes: str) -> list[Element]:
-        """Elements within, by name and attributes (``class_`` is one of several)."""
-        found = []
-        for child in self.children:
-            if isinstance(child, Element):
-                if (not tag or child.name == tag) and all(child.has(key, value) for key, value in attributes.items()):
-                    found.append(child)
-                found += child.all(tag, **attributes)
-        return found
-
-    def has(self, key: str, value: str) -> bool:
-        """Whether an attribute has the value."""
-        actual = self.attributes.get(key.rstrip("_"), "")
-        return value in actual.split() if key == "class_" else actual == value
-
-
-class Page(HTMLParser):
-    """A page as a tree; elements that are not closed in order are an error."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.root = Element("", {})
-        self._open = [self.root]
-        self.feed(text)
-        assert [element.name for element in self._open] == [""]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Into the tree."""
-        element = Element(tag, {name: value or "" for name, value in attrs})
-        self._open[-1].children.append(element)
-        if tag not in VOID:
-            self._open.append(element)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """As in SVG."""
-        self._open[-1].children.append(Element(tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        """Must be the one that is open."""
-        assert self._open.pop().name == tag, f"</{tag}> closes something else"
-
-    def handle_data(self, data: str) -> None:
-        """Text."""
-        self._open[-1].children.append(data)
-
-
-async def page(service: FakeService, path: str = "/", status: int = 200) -> Element:
-    """The tree of one page."""
-    async with client(service) as http:
-        answer = await http.get(path, headers={"Accept": "text/html"})
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    return Page(answer.text).root
-
-
-def rows(tree: Element) -> list[Element]:
-    """One table body an endpoint."""
-    return tree.all("tbody")
-
-
-def fleet() -> FakeService:
-    """Fine, resetting, wrong default, rejecting on purpose, not judged."""
-    service = FakeService()
-    for name, ip, none, policy in (
-        ("fine", "192.0.2.1", certificate(), "certificate"),
-        ("unsure", "192.0.2.2", ending(Outcome.LOCAL_ERROR, Stage.CONNECT, errno="EMFILE"), "certificate"),
-        ("strict", "192.0.2.3", alert(), "rejected"),
-        ("resets", "192.0.2.4", reset(), "certificate"),
-        ("fake", "192.0.2.5", certificate(default_certificate().ders), "certificate"),
-    ):
-        of = target(name, ip, policy=policy, environment="prod")
-        service.see(of, differential(of, none=none))
-    return service
+from tests.outlets.page import Page, fleet, page, rows
 
 
 async def test_faults_come_first_and_the_headline_counts_them() -> None:
@@ -293,45 +197,6 @@ async def test_a_failed_reload_is_said_on_the_page() -> None:
     assert "last reload found errors" in (await page(service)).all("p", class_="notice")[0].text
 
 
-async def test_a_target_s_page_tells_everything_about_it() -> None:
-    """Configuration, each address, each hello with its certificates and problems, transcript, changes newest first."""
-    service = FakeService()
-    of = target("edge/one", "ingress.example.com", environment="prod")
-    entry = TranscriptEntry(">", "ClientHello", 517, ("server_name: api.example.com",))
-    service.see(of, differential(of), at=NOW - 500)
-    service.see(of, differential(of, known=certificate(expired().ders)._replace(transcript=(entry,)), none=reset()))
-    tree = await page(service, "/targets/edge%2Fone")
-    main = tree.all("main")[0].text
-
-    assert tree.all("h1")[0].text == "edge/one"
-    for said in (
-        "must get a certificate",
-        "environment=prod",
-        "certificate_invalid",
-        "non_sni_reset",
-        expired().sha256,
-        "CN=Example Root",
-        "expired on",
-        "t13d1516h2_8daaf6152771_e5627efa2ab1",
-        "ClientHello",
-        "server_name: api.example.com",
-    ):
-        assert said in main
-    changes = [item.text for item in tree.all("section", class_="history")[0].all("li")]
-    assert "OK → Certificate invalid" in changes[0]
-    assert "First judged: OK" in changes[1]
-
-
-async def test_a_target_that_is_not_watched_is_404() -> None:
-    """Said so, with a way to look for it; of one that was watched, when it was last heard of."""
-    service = fleet()
-    tree = await page(service, "/targets/gone%3Cb%3E", 404)
-    assert tree.all("h1")[0].text == "There is no target gone<b>"
-    assert tree.all("p")[0].all("a")[0].attributes["href"] == "/?q=gone%3Cb%3E"
-    service.targets = ()
-    assert "ago its verdict became non_sni_reset" in (await page(service, "/targets/resets", 404)).all("p")[0].text
-
-
 async def test_pages_are_built_for_everybody() -> None:
     """Language, landmarks, one first heading, table headers with scope, labelled fields, a way past the navigation."""
     tree = await page(fleet())
@@ -343,56 +208,3 @@ async def test_pages_are_built_for_everybody() -> None:
     assert all(header.attributes.get("scope") in {"row", "col"} for header in tree.all("th"))
     assert {label.attributes["for"] for label in tree.all("label")} == {"q"}
     assert tree.all("noscript")[0].all("meta")[0].attributes["http-equiv"] == "refresh"
-
-
-def test_every_verdict_and_outcome_has_words() -> None:
-    """Nothing shows as a blank."""
-    assert set(VERDICT_TITLES) == set(Verdict)
-    assert set(OUTCOME_WORDS) == set(Outcome)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.00004, "0.04 ms"),
-        (0.00042, "0.42 ms"),
-        (0.0042, "4.2 ms"),
-        (0.012, "12 ms"),
-        (0.9, "900 ms"),
-        (3.14, "3.1 s"),
-        (15, "15 s"),
-        (5, "5 s"),
-    ],
-)
-def test_durations_have_two_digits(seconds: float, words: str) -> None:
-    """That is what the eye compares."""
-    assert duration(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-1, "0 s"),
-        (8, "8 s"),
-        (754, "12 min"),
-        (7200, "2 h"),
-        (11100, "3 h 5 min"),
-        (180000, "2 d 2 h"),
-        (172800, "2 d"),
-        (8640000, "100 d"),
-    ],
-)
-def test_ages_have_two_units_at_most(seconds: float, words: str) -> None:
-    """A clock that was set back makes no negative age."""
-    assert age(seconds) == words
-
-
-async def test_the_certificate_on_the_page_is_the_one_that_was_presented() -> None:
-    """Its fingerprint and serial number, by the certificate itself."""
-    service = FakeService()
-    of = target()
-    service.see(of, differential(of))
-    text = (await page(service, "/targets/apigee-prod")).text
-
-    assert issued().sha256 in text
-    assert f"{issued().certificate.serial_number:x}" in text
