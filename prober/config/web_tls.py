@@ -348,8 +348,8 @@ def _alternative_names(certificate: bytes) -> frozenset[str]:
     try:
         extensions = x509.load_der_x509_certificate(certificate).extensions
         names = extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
-        return frozenset()
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return frozenset()  # what cannot be read admits nobody
     assert isinstance(names, x509.SubjectAlternativeName)
     kinds = (x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier, x509.IPAddress)
     return frozenset(str(name.value) for name in names if isinstance(name, kinds))
