@@ -19,8 +19,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
 from prober.config.nodes import Fields, Value
-from prober.config.problems import Wrong, near_miss
+from prober.config.problems import Wrong
 from prober.config.readers import choice, each, filled, no_repeats, readable_file, text
+from prober.config.tls_words import SUITES, TLS13_SUITES, VERSIONS, client_auth, curve, suite, version
 
 __all__ = ["ServerTls", "boolean", "tls_server_config"]
 
@@ -40,30 +41,6 @@ KEYS = (
     "curve_preferences",
 )
 
-_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-_TOO_OLD = ("TLS10", "TLS11")
-_CLIENT_AUTH = {
-    "NoClientCert": ssl.CERT_NONE,
-    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
-    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
-}
-# Certificates that are asked for and not verified: OpenSSL can, Python's ssl cannot.
-_UNVERIFIED = {"RequestClientCert": "VerifyClientCertIfGiven", "RequireAnyClientCert": "RequireAndVerifyClientCert"}
-# What Go's tls.CipherSuites() lists for TLS 1.2, by OpenSSL's names.
-_SUITES = {
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-}
-_TLS13_SUITES = frozenset({"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"})
-_CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 _SIZE_LIMIT = 1024 * 1024
 
 
@@ -111,12 +88,12 @@ def tls_server_config(value: Value, *, http2: bool) -> ServerTls | None:
     certificate = _material(fields, "cert", files)
     key = _material(fields, "key", files)
     client_ca = _material(fields, "client_ca", files)
-    auth = fields.read("client_auth_type", _client_auth, ssl.CERT_NONE)
+    auth = fields.read("client_auth_type", client_auth, ssl.CERT_NONE)
     sans = fields.read("client_allowed_sans", filled(each(_san), "write at least one name, or remove the key"), ())
-    low, high = fields.read("min_version", _version, "TLS12"), fields.read("max_version", _version, "TLS13")
-    suites = fields.read("cipher_suites", filled(each(_suite), "name at least one suite, or remove the key"), ())
+    low, high = fields.read("min_version", version, "TLS12"), fields.read("max_version", version, "TLS13")
+    suites = fields.read("cipher_suites", filled(each(suite), "name at least one suite, or remove the key"), ())
     prefer = fields.read("prefer_server_cipher_suites", boolean, True)
-    curve = fields.read("curve_preferences", _curve, None)
+    chosen_curve = fields.read("curve_preferences", curve, None)
     if not any(
         key in fields for key in ("cert", "cert_file", "key", "key_file", "client_ca", "client_ca_file", "client_auth_type")
     ):
@@ -134,8 +111,8 @@ def tls_server_config(value: Value, *, http2: bool) -> ServerTls | None:
         _consistent(fields, auth, client_ca)
     named = no_repeats(suites)
     _tls13_cannot_be_chosen(fields, named, low)
-    tls12 = tuple(_SUITES[name] for name in named if name in _SUITES)
-    if http2 and tls12 and low == "TLS12" and not any("AES_128_GCM" in name for name in named if name in _SUITES):
+    tls12 = tuple(SUITES[name] for name in named if name in SUITES)
+    if http2 and tls12 and low == "TLS12" and not any("AES_128_GCM" in name for name in named if name in SUITES):
         # RFC 9113 §9.2.2: clients may take every other suite of TLS 1.2 for a reason to close.
         fields.at("cipher_suites").complain(
             "has no AES_128_GCM suite with ECDHE, without which HTTP/2 over TLS 1.2 fails; add one, or write http2: false"
@@ -148,11 +125,11 @@ def tls_server_config(value: Value, *, http2: bool) -> ServerTls | None:
         client_ca=client_ca,
         client_auth=auth,
         client_allowed_sans=frozenset(san for _, san in sans),
-        min_version=_VERSIONS[low],
-        max_version=_VERSIONS[high],
+        min_version=VERSIONS[low],
+        max_version=VERSIONS[high],
         cipher_suites=tls12,
         prefer_server_cipher_suites=prefer,
-        curve=curve,
+        curve=chosen_curve,
         http2=http2,
         files=tuple(files),
         context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
@@ -175,9 +152,9 @@ def _consistent(fields: Fields, auth: ssl.VerifyMode, client_ca: bytes | None) -
 
 
 def _tls13_cannot_be_chosen(fields: Fields, named: tuple[str, ...], low: str) -> None:
-    of_tls13 = _TLS13_SUITES.intersection(named)
-    if of_tls13 and of_tls13 != _TLS13_SUITES:
-        missing = ", ".join(sorted(_TLS13_SUITES - of_tls13))
+    of_tls13 = TLS13_SUITES.intersection(named)
+    if of_tls13 and of_tls13 != TLS13_SUITES:
+        missing = ", ".join(sorted(TLS13_SUITES - of_tls13))
         fields.at("cipher_suites").complain(
             f"leaves out {missing}, but the suites of TLS 1.3 cannot be chosen; list all three of them, or none"
         )
@@ -240,7 +217,7 @@ def _choose_suites(context: ssl.SSLContext, suites: tuple[str, ...], value: Valu
         available: set[str] = set()
     else:
         available = {suite["name"] for suite in context.get_ciphers()}
-    missing = [name for name, own in _SUITES.items() if own in suites and own not in available]
+    missing = [name for name, own in SUITES.items() if own in suites and own not in available]
     if missing:
         value.complain(f"names {', '.join(missing)}, which this OpenSSL does not offer; remove it")
 
@@ -293,45 +270,6 @@ def _pem(value: Value) -> bytes:
     if "-----BEGIN " not in raw:
         raise Wrong("is no PEM; write it from -----BEGIN to the END line below a |, or name a file by the key with _file")
     return raw.encode()
-
-
-def _client_auth(value: Value) -> ssl.VerifyMode:
-    name = text(value)
-    if name in _UNVERIFIED:
-        raise Wrong(f"{name} takes certificates that nobody verifies, which is not built; write {_UNVERIFIED[name]}")
-    if name not in _CLIENT_AUTH:
-        raise Wrong(f"{name!r} is no way to authenticate clients; write one of {', '.join(_CLIENT_AUTH)}")
-    return _CLIENT_AUTH[name]
-
-
-def _version(value: Value) -> str:
-    name = text(value)
-    if name in _TOO_OLD:
-        raise Wrong(f"{name} is older than TLS 1.2, which is the least that is served; write TLS12 or TLS13")
-    if name not in _VERSIONS:
-        raise Wrong(f"{name!r} is no version; write TLS12 or TLS13")
-    return name
-
-
-def _suite(value: Value) -> str:
-    name = text(value)
-    if name not in _SUITES and name not in _TLS13_SUITES:
-        raise Wrong(f"{name!r} is no suite that is served; {near_miss(name, _SUITES) if name else 'write a name'}")
-    return name
-
-
-def _curve(value: Value) -> str | None:
-    names = filled(each(_curve_name), "name one curve, or remove the key")(value)
-    if len(names) > 1:
-        raise Wrong("has several curves, but Python's ssl takes one; keep the one that is wanted, or remove the key")
-    return names[0][1] if names else None
-
-
-def _curve_name(value: Value) -> str:
-    name = text(value)
-    if name not in _CURVES:
-        raise Wrong(f"{name!r} is no curve that is known here; write one of {', '.join(_CURVES)}")
-    return _CURVES[name]
 
 
 def _san(value: Value) -> str:
