@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from prober.tls.errors import DecodeError
 from prober.tls.extensions import extension, opaque8, opaque16, u16_list
@@ -110,9 +110,18 @@ def parse_client_hello(message: bytes) -> ClientHello:
     )
 
 
+_REMEMBERED: Final = 256
+"""Code points of a list that is remembered; a client has at most some hundred cipher suites. A hello may hold eight thousand that nobody
+has registered, 3 MB of objects: remembered a thousand times, they would fill a machine from a capture of 16 MB."""
+
+
+def _registered(registry: type[_Code], codes: tuple[int, ...]) -> tuple[_Code, ...]:
+    return _known(registry, codes) if len(codes) <= _REMEMBERED else tuple(map(registry, codes))
+
+
 # A capture has the same few clients' lists a hundred thousand times, and looking a code point up costs a microsecond.
 @lru_cache(maxsize=1024)
-def _registered(registry: type[_Code], codes: tuple[int, ...]) -> tuple[_Code, ...]:
+def _known(registry: type[_Code], codes: tuple[int, ...]) -> tuple[_Code, ...]:
     return tuple(map(registry, codes))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,3 +168,22 @@ def test_a_hello_without_a_host_name_has_no_server_name() -> None:
 def test_an_encrypted_client_hello_is_noticed() -> None:
     """The outer name may then be a decoy, which a diagnosis has to know."""
     assert parse_client_hello(hello_with((ExtensionType.encrypted_client_hello, b"\x00"))).encrypted_client_hello
+
+
+def test_lists_of_thousands_of_unknown_suites_do_not_stay_in_memory() -> None:
+    """A peer chooses how long its lists are: what is remembered of them is bounded by size, not only by number."""
+
+    def parse(first: int) -> None:
+        suites = b"".join((first + place & 0xFFFF).to_bytes(2) for place in range(8000))
+        body = b"\x03\x03" + bytes(33) + len(suites).to_bytes(2) + suites + b"\x01\0"
+        assert len(parse_client_hello(b"\x01" + len(body).to_bytes(3) + body).cipher_suites) == 8000
+
+    parse(0)
+    tracemalloc.start()
+    try:
+        for first in range(1, 6):
+            parse(first)
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert grown < 1_000_000
