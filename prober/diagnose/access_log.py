@@ -187,7 +187,7 @@ def split_remote(remote: str | None) -> tuple[str | None, int | None]:
     if remote is None:
         return None, None
     host, colon, port = remote.rpartition(":")
-    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
+    if not colon or not port.isdecimal() or len(port) > 5 or (":" in host and not host.startswith("[")):
         return remote.strip("[]"), None
     return host.strip("[]"), int(port)
 

@@ -201,6 +201,14 @@ def test_arbitrary_text_never_raises(lines: list[str]) -> None:
     assert len(found) <= sum(map(len, lines)) + len(lines) + 2
 
 
+@pytest.mark.parametrize("remote", ["10.0.0.7:" + "7" * 5000, "[2001:db8::7]:" + "7" * 5000])
+def test_a_remote_whose_port_is_absurd_is_no_crash(remote: str) -> None:
+    """More digits than Python takes as a number; the entry itself counts."""
+    [found] = entries(typed(remote_address=remote))
+
+    assert ("filter_chain_not_found", None) == (found.details, found.remote_port)
+
+
 def test_deep_nesting_is_damage_not_a_crash() -> None:
     """Brackets nested beyond the decoder's depth are reported like any other damage."""
     lines = read('{"a":' * 100_000 + "1" + "}" * 100_000 + "\n" + typed())
