@@ -241,4 +241,7 @@ def _clock(text: str) -> str:
 
 
 def _unix(moment: float | None) -> str:
-    return "-" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return "-" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError):  # beyond the year 9999: a damaged capture says so
+        return "-"

@@ -42,6 +42,14 @@ def test_a_long_path_leaves_the_counts_on_their_line() -> None:
     assert first.endswith(": 835,149 packets, 2001-09-09 01:46:40 to 2004-11-09 11:33:20")
 
 
+def test_a_capture_of_an_impossible_time_is_shown_all_the_same() -> None:
+    """A pcapng packet has 64 bits for its time: neither what the platform cannot hold nor a year of five digits ends the report."""
+    for last in (5.4e11, 1.8e19):
+        first, *_ = capture_lines("a.pcapng", CaptureFacts(frames=2, first=1e9, last=last), Terminal(width=80))
+
+        assert first.endswith(": 2 packets, 2001-09-09 01:46:40 to -")
+
+
 def test_a_hundred_places_are_counted_and_a_dozen_shown() -> None:
     """Who has so many to mend goes through them with a program; the text says where the others are."""
     places = tuple(Evidence(source="routes", file="r.yaml", line=line, text="x") for line in range(1, 101))
