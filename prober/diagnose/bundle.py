@@ -61,7 +61,7 @@ def members(
     ):
         if document.get(key):
             found[f"{key}.json"] = (what, _json(document[key]))
-    index = "".join(f"{name:<45} {len(text.encode()):>9} bytes  {what}\n" for name, (what, text) in sorted(found.items()))
+    index = "".join(f"{name:<45} {len(_encoded(text)):>9} bytes  {what}\n" for name, (what, text) in sorted(found.items()))
     named = ", ".join(dict.fromkeys(finding.id for finding in findings))
     head = (
         "Diagnostic information about TLS clients without SNI, collected by `prober diagnose bundle`.\n"
@@ -80,7 +80,7 @@ def write(path: Path, texts: Mapping[str, str], *, now: float) -> None:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as archive:
         for name, text in texts.items():
-            content = text.encode("utf-8", "replace")
+            content = _encoded(text)
             member = tarfile.TarInfo(f"prober-bundle/{name}")
             member.size, member.mtime, member.mode = len(content), int(now), 0o600
             archive.addfile(member, io.BytesIO(content))
@@ -94,6 +94,11 @@ def write(path: Path, texts: Mapping[str, str], *, now: float) -> None:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def _encoded(text: str) -> bytes:
+    """JSON and YAML can hold halves of characters (a lone surrogate), which have no encoding."""
+    return text.encode("utf-8", "replace")
 
 
 def _json(value: object) -> str:

@@ -65,6 +65,18 @@ def test_no_member_has_a_secret_wherever_it_was_planted() -> None:
             assert not leaks(text), name
 
 
+def test_half_a_character_is_in_it_as_a_question_mark(tmp_path: Path) -> None:
+    """JSON can spell one, UTF-8 cannot: the index counts the bytes that are written."""
+    texts = bundle("pod \ud800 failed")
+    write(tmp_path / "a.tar.gz", texts, now=1e9)
+
+    with tarfile.open(tmp_path / "a.tar.gz") as archive:
+        member = archive.extractfile("prober-bundle/report.txt")
+        assert member is not None
+        assert b"report\npod ? failed" == (content := member.read())
+    assert f" {len(content)} bytes " in texts["index.txt"]
+
+
 def test_a_diff_has_no_secret_in_the_lines_around_the_change() -> None:
     """The lines around may be the middle of a secret whose key is further up."""
     block = "  tlsKey: x\n  password: |\n    one\n    Tr0ub4dor two\n    Tr0ub4dor three\n"
