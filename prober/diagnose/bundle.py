@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import tarfile
+import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -84,15 +86,16 @@ def write(path: Path, texts: Mapping[str, str], *, now: float) -> None:
             member = tarfile.TarInfo(f"prober-bundle/{name}")
             member.size, member.mtime, member.mode = len(content), int(now), 0o600
             archive.addfile(member, io.BytesIO(content))
-    partial = path.with_name(f"{path.name}.partial")
+    # Mode 0600, and a name that nobody foresees: in /tmp a link may lie in wait at any other.
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".prober-bundle-")
     try:
-        partial.touch(0o600)
-        partial.write_bytes(data.getvalue())
-        partial.replace(path)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data.getvalue())
+        Path(partial).replace(path)
     except BaseException:
         # On a full disk what came so far is in the way of everything else.
         with suppress(OSError):
-            partial.unlink()
+            Path(partial).unlink()
         raise
 
 

@@ -111,3 +111,28 @@ def test_the_archive_is_for_its_owner_and_can_be_read(tmp_path: Path) -> None:
     assert "prober-bundle/index.txt" in names
     assert path.stat().st_mode & 0o077 == 0
     assert [path] == list(tmp_path.iterdir())
+
+
+def test_what_lies_at_a_name_beside_it_is_left_alone(tmp_path: Path) -> None:
+    """In a directory that others may write to: neither a link is followed nor a file of theirs, with its mode, taken for the archive."""
+    precious = tmp_path / "precious"
+    precious.write_text("keep me")
+    (tmp_path / "a.tar.gz.partial").symlink_to(precious)
+    (tmp_path / "b.tar.gz.partial").touch(0o666)
+    for name in ("a.tar.gz", "b.tar.gz"):
+        write(tmp_path / name, {"index.txt": "x"}, now=1e9)
+
+        assert not (tmp_path / name).is_symlink()
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+    assert "keep me" == precious.read_text()
+
+
+@pytest.mark.parametrize("path", [".", "/", "directory"])
+def test_a_directory_is_no_place_for_it(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the system, which the command tells in a line; nothing half-written stays."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(OSError):
+        write(Path(path), {"index.txt": "x"}, now=1e9)
+
+    assert [tmp_path / "directory"] == list(tmp_path.iterdir())
