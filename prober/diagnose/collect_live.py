@@ -30,7 +30,7 @@ _TICK = 0.5
 
 
 class LiveError(Exception):
-    """The interface cannot be watched; the text says what to do."""
+    """The interface cannot be watched (on); the text says why, and what to do."""
 
 
 def live_frames(interface: str, on_tick: Callable[[int], None]) -> Generator[Frame, None, None]:
@@ -39,23 +39,27 @@ def live_frames(interface: str, on_tick: Callable[[int], None]) -> Generator[Fra
     ``on_tick`` is called twice a second, with the number of packets that the kernel had to drop since the last time.
 
     When this returns, the interface is watched: what passes before the first frame is asked for is not missed. Raises LiveError
-    when there is no such interface, no right to watch it, or no AF_PACKET (other systems than Linux).
+    when there is no such interface, no right to watch it, or no AF_PACKET (other systems than Linux); while frames are asked for,
+    when the interface goes down.
     """
     if not sys.platform.startswith("linux"):
         raise LiveError(
             "live traffic is read through AF_PACKET, which only Linux has; capture with tcpdump -w, and give the file"
         )
-    return _frames(_open(interface), on_tick)
+    return _frames(interface, _open(interface), on_tick)
 
 
-def _frames(sock: socket.socket, on_tick: Callable[[int], None]) -> Generator[Frame, None, None]:
+def _frames(interface: str, sock: socket.socket, on_tick: Callable[[int], None]) -> Generator[Frame, None, None]:
     with sock:
         ready = select.poll()
         ready.register(sock, select.POLLIN)
         tick = time.monotonic() + _TICK
         while True:
             if ready.poll(_TICK * 1000):
-                data, _ = sock.recvfrom(MAX_FRAME)
+                try:
+                    data, _ = sock.recvfrom(MAX_FRAME)
+                except OSError as error:  # ENETDOWN: the interface went down or away
+                    raise LiveError(f"{interface} cannot be watched on: {error.strerror}") from None
                 yield Frame(time.time(), _RAW, data, len(data))
             if time.monotonic() >= tick:
                 tick = time.monotonic() + _TICK

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from prober.cli.diagnose_live import watch
 from prober.diagnose.collect_live import LiveError, live_frames
 from tests.servers.requirements import missing, require_program
 
@@ -53,6 +54,22 @@ def test_an_interface_that_is_not_there_is_named_with_those_that_are() -> None:
         missing("no right to open an AF_PACKET socket")
     with pytest.raises(LiveError, match=r"cannot watch nowhere0: .*; there are .*lo.* and any"):
         live_frames("nowhere0", lambda _: None)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live traffic is read on Linux alone")
+def test_an_interface_that_goes_down_leaves_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's error (ENETDOWN; here that of a datagram nobody took) ends the watching, and not the command."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = closed.getsockname()
+    failing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    failing.connect(address)
+    failing.send(b"x")
+    monkeypatch.setattr("prober.diagnose.collect_live._open", lambda _: failing)
+    facts, error = watch("eth7")
+
+    assert error == "eth7 cannot be watched on: Connection refused"
+    assert facts.frames == 0
+    assert failing.fileno() == -1
 
 
 def test_only_tcp_and_its_tunnels_pass_the_filter() -> None:
