@@ -233,11 +233,11 @@ def _rest(rows: Iterable[tuple[int, str]], terminal: Terminal) -> Iterator[str]:
 
 
 def _moment(text: str) -> str:
-    return text[:19].replace("T", " ")
+    return printable(text[:19].replace("T", " "))
 
 
 def _clock(text: str) -> str:
-    return text[11:19] or "-"
+    return printable(text[11:19]) or "-"
 
 
 def _unix(moment: float | None) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from prober.cli.diagnose_gather import Gathered, LogReading
+from prober.cli.terminal import printable
 from prober.diagnose.collect_files import Input, InputError
 from prober.diagnose.log_lines import MAX_PENDING
 
@@ -94,7 +95,5 @@ def _tell(gathered: Gathered, told: dict[str, int]) -> None:
     for source, tally in list({} if facts is None else facts.rejected_without_sni.items()):
         if tally.count != told.get(source):
             told[source] = tally.count
-            print(
-                f"{tally.last or time.strftime('%H:%M:%S')}  {source}  no server name, no filter chain ({tally.count} so far)",
-                file=sys.stderr,
-            )
+            who = printable(f"{tally.last or time.strftime('%H:%M:%S')}  {source}")
+            print(f"{who}  no server name, no filter chain ({tally.count} so far)", file=sys.stderr)

@@ -91,6 +91,17 @@ def test_several_logs_are_followed_side_by_side(here: Path) -> None:
     }
 
 
+def test_nothing_in_a_log_moves_the_cursor(here: Path) -> None:
+    """Who writes a log is not who reads it: control sequences in an address or a time are shown, not obeyed."""
+    line = typed(remote_address="10.0.0.7\x1b[2J\r:1", start_time="\x1b]0;pwned\x07\x1b\x9b7\x1b")
+    command = [sys.executable, "-m", "prober", "diagnose", "logs", "--follow", "-"]
+    done = subprocess.run(command, input=f"{line}\n", capture_output=True, text=True, check=False)
+
+    assert "10.0.0.7\\x1b[2J\\r" in done.stderr
+    for text in (done.stdout, done.stderr):
+        assert text.replace("\n", "").isprintable()
+
+
 def test_standard_input_is_followed_alone(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """While it is waited for, nobody looks at the others."""
     assert 2 == main(["diagnose", "logs", "--follow", "a", "-"])
