@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import h11
@@ -87,7 +88,8 @@ async def _exchange(stream: trio.SocketStream, answer: HttpAnswer, server_name: 
                 http.receive_data(event.data)
         if asked and (found := _response(http, answer)) is not None:
             tls.close()
-            await stream.send_all(tls.data_to_send())
+            with suppress(trio.BrokenResourceError):  # a server that has gone has answered all the same
+                await stream.send_all(tls.data_to_send())
             return found
         alert = tls.facts().tls_alert
         if alert is not None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from prober.diagnose.collect_http import ask
 from prober.diagnose.evidence import HttpAnswer
-from prober.model import Sni
+from prober.model import Endpoint, Sni
 from tests.pki import self_signed
 from tests.servers.openssl import NO_CONFIGURATION
 from tests.servers.ports import Ports
@@ -38,6 +41,47 @@ def test_the_request_comes_through_wherever_the_handshake_does(
             answer = _within(10, lambda: ask(endpoint, sni=sni, server_name=server_name, host=NAME, path="/"))
 
     assert (answer.status, answer.error) == (200, None)
+
+
+@pytest.mark.parametrize("goodbye", ["taken", "too late"])
+async def test_the_answer_of_a_server_that_is_gone_when_we_say_goodbye_counts(
+    goodbye: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers and resets the connection at once, so that our close_notify finds nobody."""
+    files = self_signed(NAME).write(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    answered = trio.Event()
+    real = trio.open_tcp_stream
+
+    async def serve(stream: trio.SocketStream) -> None:
+        tls = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+        await tls.receive_some()
+        answered.set()
+        await tls.send_all(b"HTTP/1.1 200 OK\r\nserver: istio-envoy\r\ncontent-length: 0\r\n\r\n")
+        await tls.aclose()
+
+    async def leaving(*address: Any) -> trio.SocketStream:
+        stream = await real(*address)
+        send = stream.send_all
+
+        async def send_all(data: bytes) -> None:
+            if answered.is_set():
+                raise trio.BrokenResourceError from ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+            await send(data)
+
+        if goodbye == "too late":
+            monkeypatch.setattr(stream, "send_all", send_all)
+        return stream
+
+    monkeypatch.setattr(trio, "open_tcp_stream", leaving)
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, serve, 0)
+        endpoint = Endpoint("127.0.0.1", listeners[0].socket.getsockname()[1])
+        answer = await ask(endpoint, sni=Sni.KNOWN, server_name=NAME, host=NAME)
+        nursery.cancel_scope.cancel()
+
+    assert (answer.status, answer.server, answer.error) == (200, "istio-envoy", None)
 
 
 def _within(seconds: float, asking: Callable[[], Awaitable[HttpAnswer]]) -> HttpAnswer:
