@@ -41,7 +41,12 @@ class Kubectl:
             )
         try:
             done = subprocess.run(  # noqa: S603
-                [program, *self._options(), *arguments], capture_output=True, text=True, timeout=_SECONDS, check=False
+                [program, *self._options(), *arguments],
+                capture_output=True,
+                encoding="utf-8",  # what kubectl writes in every locale
+                errors="replace",
+                timeout=_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             raise ClusterError(

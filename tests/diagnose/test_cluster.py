@@ -109,6 +109,15 @@ def test_a_missing_kubectl_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.
     assert "routes.json" in str(report.error)
 
 
+def test_what_is_no_utf_8_costs_a_character_and_not_the_cluster(kubectl: Kubectl, tmp_path: Path) -> None:
+    """As a plugin's message in another encoding is."""
+    answers(tmp_path, {"get pods": listing()})
+    (tmp_path / "answer0").write_bytes(b'{"items": [{"kind": "Pod", "metadata": {"name": "edge-\xe9"}}]}')
+
+    [found] = kubectl.objects("pods")
+    assert "edge-\ufffd" == found["metadata"]["name"]
+
+
 def test_what_the_cluster_says_names_the_object_and_no_line(kubectl: Kubectl, tmp_path: Path) -> None:
     """A line of the API's JSON is of no use to anybody."""
     broken = WILDCARD.replace("enableNonSniClient: true", "enableNonSniClient: false")
