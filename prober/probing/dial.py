@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import struct
 from contextlib import suppress
@@ -19,6 +21,8 @@ Socket = socket.SocketType
 _FLAGS: Final = getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0)
 _STREAM: Final = socket.SOCK_STREAM | _FLAGS
 
+_MOST_INDEX: Final = 0xFFFFFFFF  # of an interface: sin6_scope_id, RFC 3493 §3.3
+
 _ABORT: Final = struct.pack("ii", 1, 0)  # struct linger: on, zero seconds
 
 
@@ -35,7 +39,13 @@ def socket_address(endpoint: Endpoint) -> tuple[str, int] | tuple[str, int, int,
     if "%" not in endpoint.ip:
         return endpoint
     ip, _, scope = endpoint.ip.partition("%")
-    return (ip, endpoint.port, 0, int(scope) if scope.isdigit() else socket.if_nametoindex(scope))
+    try:
+        index = int(scope) if scope.isascii() and scope.isdigit() else socket.if_nametoindex(scope)
+    except ValueError:  # what no system call can be given: a NUL, half a character, thousands of digits
+        index = -1
+    if not 0 <= index <= _MOST_INDEX:  # connect() would look at the lower 32 bits alone
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+    return (ip, endpoint.port, 0, index)
 
 
 def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
