@@ -122,7 +122,10 @@ class Diagnosing:
                 _log.exception("a bug of prober's own ended a diagnosis")
 
     async def _look(self) -> None:
-        failing = await self._failing() if self._clusters else {}
+        clusters = self._clusters
+        failing = await self._failing() if clusters else {}
+        if self._clusters is not clusters:
+            return  # a reload came between
         for name in self._cases.keys() - failing.keys():
             del self._cases[name]
         for name, one in failing.items():
@@ -131,8 +134,7 @@ class Diagnosing:
         due = [name for name, one in failing.items() if self._is_due(self._cases[name], one)]
         if not due:
             return
-        clusters = self._clusters  # a reload may put others in their place meanwhile
-        for cluster in clusters:
+        for cluster in clusters:  # a reload may put others in their place meanwhile
             await self._ask(cluster)
         for name in sorted(due, key=lambda name: self._cases[name].judged)[:AT_ONCE]:
             case = self._cases.get(name)

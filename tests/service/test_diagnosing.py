@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -235,6 +236,28 @@ async def test_a_reload_may_take_the_cluster_away(tmp_path: Path) -> None:
         await trio.sleep(0.3)
         assert len(case.server.requests) == asked
         assert case.diagnosing.of("edge") is None
+
+
+async def test_a_reload_may_come_while_the_store_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Among thousands of states that takes many turns of the loop; who failed before the cluster went is not diagnosed without one."""
+    looked = trio.Event()
+    look = Diagnosing._failing
+
+    async def slow(self: Diagnosing) -> dict[str, Any]:
+        found = await look(self)
+        self.configure(Settings())
+        looked.set()
+        return found
+
+    monkeypatch.setattr(Diagnosing, "_failing", slow)
+    async with failing(tmp_path) as case:
+        with trio.fail_after(PATIENCE):
+            await looked.wait()
+        await trio.sleep(0.1)
+        assert case.diagnosing.of("edge") is None
+    assert not caplog.records
 
 
 async def test_no_secret_of_the_cluster_is_in_what_is_said(tmp_path: Path) -> None:
