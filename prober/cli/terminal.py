@@ -67,8 +67,9 @@ class Terminal:
 
 def _width(environ: Mapping[str, str]) -> int:
     # Piped through a pager, standard output is no terminal, but standard error still is the one that the person looks at.
-    if environ.get("COLUMNS", "").isdigit():
-        return int(environ["COLUMNS"])
+    wanted = environ.get("COLUMNS", "")
+    if wanted.isdecimal() and len(wanted) <= 9:
+        return int(wanted)
     for descriptor in (1, 2):
         try:
             return os.get_terminal_size(descriptor).columns or 80

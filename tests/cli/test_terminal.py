@@ -50,6 +50,12 @@ def test_the_width_is_the_environments_or_the_terminals() -> None:
     assert Terminal.of(Stream(terminal=False), {}).width >= 60
 
 
+@pytest.mark.parametrize("wanted", ["\u00b2", "9" * 5000, "-3", "wide"])
+def test_a_width_that_is_no_number_is_passed_over(wanted: str) -> None:
+    """A superscript is a digit, and int() does not take it; nor does it take thousands of digits."""
+    assert Terminal.of(Stream(terminal=False), {"COLUMNS": wanted}).width == Terminal.of(Stream(terminal=False), {}).width
+
+
 @pytest.mark.parametrize(("encoding", "fancy"), [("utf-8", True), ("UTF8", True), ("ascii", False), ("latin-1", False)])
 def test_characters_are_what_the_encoding_has(encoding: str, fancy: bool) -> None:
     """A tick where there is one."""
