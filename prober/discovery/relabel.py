@@ -47,8 +47,8 @@ def _apply(rule: RelabelRule, labels: dict[str, str]) -> bool:
                 if _LABEL_NAME.match(target):
                     _set(labels, target, _expand(rule.replacement, found))
         case Action.HASHMOD:
-            # Prometheus: the last eight bytes of the MD5 sum, big-endian.
-            digest = md5(text.encode(), usedforsecurity=False).digest()
+            # Prometheus: the last eight bytes of the MD5 sum, big-endian. Half a character is refused where it is used, not here.
+            digest = md5(text.encode("utf-8", "replace"), usedforsecurity=False).digest()
             _set(labels, rule.target_label, str(int.from_bytes(digest[8:], "big") % rule.modulus))
         case Action.LABELMAP:
             # In the order of names, as Prometheus: of two that are mapped to one, the last wins.

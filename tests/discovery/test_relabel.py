@@ -96,6 +96,14 @@ def test_hashmod_spreads_as_prometheus_does(tmp_path: Path) -> None:
     assert apply(tmp_path, rule, {"a": "foo", "b": "bar", "c": "baz"}) == {"a": "foo", "b": "bar", "c": "baz", "d": "976"}
 
 
+def test_hashmod_of_half_a_character_ends_nothing(tmp_path: Path) -> None:
+    """JSON can write one; a source's other targets are none the worse for it."""
+    rule = "{action: hashmod, source_labels: [c], target_label: d, modulus: 1000}"
+    changed = apply(tmp_path, rule, {"c": "\ud800"})
+    assert changed is not None
+    assert changed["d"].isdecimal()
+
+
 def test_a_point_matches_line_breaks(tmp_path: Path) -> None:
     """Since Prometheus 3, and the whole text has to match."""
     rule = "{source_labels: [a], regex: 'x.y', target_label: b, replacement: found}"
