@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -300,11 +300,3 @@ def totals(verdicts: Counter[str], at_fault: int, inconclusive: int, elapsed: fl
     order = dict.fromkeys((Verdict.OK, *Verdict))
     counts = ", ".join(f"{verdicts[verdict]:,}\N{NO-BREAK SPACE}{verdict}" for verdict in order if verdicts[verdict])
     yield from (line.replace("\N{NO-BREAK SPACE}", " ") for line in wrap(counts, terminal))
-
-
-def lines_of(results: Iterable[Result], terminal: Terminal, now: datetime) -> Iterator[str]:
-    """Blocks with an empty line between them."""
-    for number, result in enumerate(results):
-        if number:
-            yield ""
-        yield from blocks(result, terminal, now)

@@ -14,7 +14,6 @@ from prober.judge.names import Rdn, canonical, parse_name, printable, rfc4514
 
 __all__ = [
     "ANY_USAGE",
-    "CLIENT_AUTH",
     "SERVER_AUTH",
     "BasicConstraints",
     "Certificate",
@@ -108,7 +107,6 @@ class NameConstraints(NamedTuple):
 
 
 SERVER_AUTH = bytes.fromhex("2b06010505070301")  # 1.3.6.1.5.5.7.3.1
-CLIENT_AUTH = bytes.fromhex("2b06010505070302")  # 1.3.6.1.5.5.7.3.2
 ANY_USAGE = bytes.fromhex("551d2500")  # 2.5.29.37.0
 
 

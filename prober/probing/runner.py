@@ -118,8 +118,8 @@ class DifferentialRun:
 class Runner:
     """Runs differentials on one engine, with at most ``limit`` handshakes in flight (None: as many as are asked for).
 
-    ``entropy`` fills hellos and canaries (by default from the system's, drawn in blocks); ``key_share_reuse`` is how many hellos share one key pair (making one costs 40 to
-    190 µs); ``shuffle`` orders the hellos of one run.
+    ``entropy`` fills hellos and canaries (by default from the system's, drawn in blocks); ``key_share_reuse`` is how many hellos share
+    one key pair (making one costs 40 to 190 µs); ``shuffle`` orders the hellos of one run.
     """
 
     def __init__(

@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TextIO, TypeAlias
 
-__all__ = ["FORMATS", "LEVELS", "JsonLines", "LogfmtLines", "configure", "event"]
+__all__ = ["FORMATS", "JsonLines", "LogfmtLines", "configure", "event"]
 
 Field: TypeAlias = str | int | float | bool | None
 
-LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/[]%+@,")
