@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
@@ -74,18 +75,22 @@ class _Line(NamedTuple):
 
 def run(args: argparse.Namespace) -> int:
     """0, or 2 when there is nothing to read from."""
+    from sqlite3 import Error
+
     from prober.history.database import StateError
     from prober.history.reading import changes, notices, open_for_reading
 
     since = time() - _since(args.since)
+    directory = _directory(args)
     try:
-        connection = open_for_reading(_directory(args))
-        verdicts = changes(connection, args.target, _LIMIT, since)[::-1]
-        alerts = notices(connection, args.target, _LIMIT, since)[::-1]
-        known = args.target is None or bool(changes(connection, args.target, 1))
-        connection.close()
+        with closing(open_for_reading(directory)) as connection:
+            verdicts = changes(connection, args.target, _LIMIT, since)[::-1]
+            alerts = notices(connection, args.target, _LIMIT, since)[::-1]
+            known = args.target is None or bool(changes(connection, args.target, 1))
     except StateError as error:
         raise UsageError(str(error)) from None
+    except (Error, ValueError) as error:  # ValueError: a word that is no verdict
+        raise UsageError(f"what is in {directory} is damaged: {error}; move it away, and the service begins anew") from None
     if args.format == "json":
         print(json.dumps(_document(verdicts, alerts), indent=1))
     else:

@@ -139,3 +139,15 @@ def test_what_cannot_be_read_is_a_usage_error(arguments: list[str], complaint: s
     """Exit status 2, one line."""
     assert main(["history", *arguments]) == 2
     assert capsys.readouterr().err.startswith(complaint)
+
+
+@pytest.mark.parametrize("damage", ["DROP TABLE notices", "UPDATE changes SET verdict = 'oj'"])
+def test_damage_that_opening_does_not_show_is_a_usage_error(damage: str, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A page that was never written, a bit that fell over: told in a line, as what cannot be opened is."""
+    connection = sqlite3.connect(state / FILE_NAME)
+    connection.execute(damage)
+    connection.commit()
+    connection.close()
+
+    assert main(["history", "--state", str(state)]) == 2
+    assert f"what is in {state} is damaged: " in capsys.readouterr().err
