@@ -139,7 +139,8 @@ def run(args: argparse.Namespace) -> int:
 
     # The imports make 100,000 objects that stay: to look through them for garbage, again and again, is a tenth of the start.
     gc.disable()
-    from prober.cli.once_run import Plan, carry_out
+    from prober.cli.once_plan import Plan
+    from prober.cli.once_run import carry_out
 
     gc.freeze()
     gc.set_threshold(_FEW_COLLECTIONS)

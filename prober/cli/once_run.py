@@ -11,43 +11,35 @@ import signal
 import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import trio
 
-from prober.cli.formats import Csv, Finding, Format, JsonDocument, JsonLines, Table, Tally
+from prober.cli.formats import Finding, Format, Tally
 from prober.cli.once_output import Output
-from prober.cli.once_targets import BadLine, LineSplitter, Recipe, TargetFile
+from prober.cli.once_plan import Plan, bar_of, concurrency_of, format_of, packet_clock
+from prober.cli.once_targets import BadLine, LineSplitter, TargetFile
 from prober.cli.parser import UsageError
-from prober.cli.progress import REFRESH, Bar, bar_for
+from prober.cli.progress import REFRESH, Bar
 from prober.cli.terminal import Terminal
 from prober.cli.transcript import transcript
 from prober.config.trust import TrustError, load_trust
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
 from prober.model import Address, Differential, Target
-from prober.probing.descriptors import handshake_ceiling, raise_descriptor_limit
 from prober.probing.engine import Engine
-from prober.probing.resolve import IpFamily, ResolveError, literal_endpoint, resolve
+from prober.probing.resolve import ResolveError, literal_endpoint, resolve
 from prober.probing.runner import Runner
 
-if TYPE_CHECKING:
-    from prober.probing.packet_clock import PacketClock
+__all__ = ["carry_out"]
 
-__all__ = ["Plan", "carry_out"]
-
-DEFAULT_CONCURRENCY = 256
 _RESOLVING = 32
 """Names that are resolved at the same time; Trio has 40 threads, and the others read and write."""
 _WAITING, _FEW_WAITING = 64, 16
 """Differentials that stand ready for the moment in which there is room: so many at most, and when to look for more. Waking the
 reader for each of them costs as much as reading."""
-_MANY = 16
-"""Targets on the command line from which on a progress bar is worth its line."""
 _GATHER = 0.005
 """Seconds for which results are gathered before they are judged and written together: one wake-up, and one write, for all."""
 _SLICE = 500e-6
@@ -58,80 +50,19 @@ _BATCH = 64 * 1024
 _EXIT_FAULT, _EXIT_USAGE, _EXIT_UNSURE = 1, 2, 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to do, checked as far as words can be checked."""
-
-    targets: list[Target]
-    files: list[TargetFile]
-    recipe: Recipe
-    family: IpFamily | None
-    concurrency: int | None
-    format: str
-    transcript: bool
-    packet_timestamps: bool
-    colour: bool
-
-
 def carry_out(plan: Plan) -> int:
     """Probe everything; the exit status. Raises `UsageError`, and `OSError` where the output cannot be written."""
     try:
         trust = load_trust(plan.recipe.module.ca_file)
     except TrustError as error:
         raise UsageError(f"--ca-file {error}") from None
-    engine = Engine(packet_clock=_packet_clock() if plan.packet_timestamps else None)
-    run = _Run(plan, trust, _format(plan), engine, _concurrency(plan.concurrency), _bar(plan))
+    engine = Engine(packet_clock=packet_clock() if plan.packet_timestamps else None)
+    run = _Run(plan, trust, format_of(plan), engine, concurrency_of(plan), bar_of(plan))
     try:
         trio.run(run.run)
     except* KeyboardInterrupt:
         run.interrupted()  # before signals were heeded
     return run.finish()
-
-
-def _packet_clock() -> PacketClock:
-    from prober.probing.packet_clock import PacketClock, PacketClockUnavailable
-
-    try:
-        return PacketClock()
-    except PacketClockUnavailable as error:
-        raise UsageError(f"--packet-timestamps: {error}") from None
-
-
-def _format(plan: Plan) -> Format:
-    match plan.format:
-        case "json":
-            return JsonDocument()
-        case "jsonl":
-            return JsonLines()
-        case "csv":
-            return Csv()
-        case _:
-            terminal = Terminal.of(sys.stdout, os.environ, colour=plan.colour)
-            return Table(terminal, plan.recipe.module.sni, _now, verbose=plan.transcript)
-
-
-def _concurrency(asked: int | None) -> int:
-    """How many handshakes may be in flight: what was asked for, as far as this process may have sockets."""
-    raise_descriptor_limit()
-    possible = handshake_ceiling() - 32
-    if asked is not None and asked > possible:
-        print(
-            f"prober once: --concurrency {asked}: this process may have {possible} sockets (ulimit -n); using {possible}",
-            file=sys.stderr,
-        )
-    return min(asked or DEFAULT_CONCURRENCY, possible)
-
-
-def _bar(plan: Plan) -> Bar | None:
-    if not sys.stderr.isatty():
-        return None
-    lines = [file.count_lines() for file in plan.files]
-    total = None if None in lines else len(plan.targets) + sum(filter(None, lines))
-    return bar_for(sys.stdout, sys.stderr, total=total, many=bool(plan.files) or len(plan.targets) > _MANY)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class _Run:
@@ -321,7 +252,7 @@ class _Run:
         size = 0
         while self._arrived and size < _BATCH:
             number, differential = self._arrived.popleft()
-            judgement = judge(differential, self._plan.recipe.non_sni, self._trust, _now())
+            judgement = judge(differential, self._plan.recipe.non_sni, self._trust, datetime.now(UTC))
             self._verdicts[judgement.verdict] += 1
             self._at_fault += judgement.at_fault
             self._inconclusive += judgement.inconclusive is not None
