@@ -18,7 +18,7 @@ from prober.outlets.web import create_app
 from prober.tls.facts import TranscriptEntry
 from tests.outlets.client import client
 from tests.outlets.fleet import FakeService, differential, reset, target
-from tests.outlets.test_status_page import Element, Page, page, rows
+from tests.outlets.page import Element, Page, page, rows
 
 HOSTILE = "<script>alert(1)</script>"
 
