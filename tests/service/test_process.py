@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -193,6 +194,15 @@ def test_json_logs_are_json(tmp_path: Path) -> None:
     assert "started" in messages
 
 
+def wait_until_it_waits(process: subprocess.Popen[str]) -> None:
+    """Return once it sleeps in the kernel. Python hears a signal between two of its steps, or in a system call, but not on its way into one."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    if not stat.exists():
+        time.sleep(0.5)
+        return
+    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S", "it waits for the pipe")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_while_the_configuration_is_read_is_status_zero_too(number: signal.Signals, tmp_path: Path) -> None:
     """An orchestrator that changes its mind early sees no failure. The file is a pipe: opened, and not written yet."""
@@ -202,6 +212,7 @@ def test_a_stop_while_the_configuration_is_read_is_status_zero_too(number: signa
         [sys.executable, "-m", "prober", "serve", "--config", str(config)], stderr=subprocess.PIPE, text=True
     )
     with config.open("wb"):  # returns when the service has opened its end
+        wait_until_it_waits(process)
         process.send_signal(number)
         assert process.communicate(timeout=PATIENCE)[1] == ""
     assert process.returncode == 0
@@ -220,6 +231,7 @@ def test_a_stop_while_modules_are_imported_is_status_zero_too(module: str, numbe
         text=True,
     )
     with (tmp_path / "pipe").open("wb"):  # returns when the module is being imported
+        wait_until_it_waits(process)
         process.send_signal(number)
         assert process.communicate(timeout=PATIENCE)[1] == ""
     assert process.returncode == 0
