@@ -33,19 +33,24 @@ if TYPE_CHECKING:
 __all__ = ["KnownFlights", "flight_key"]
 
 _HANDSHAKE: Final = ContentType.handshake.value
+_PLAIN: Final = _HANDSHAKE << 8 | 3
+"""How a handshake record begins: its type, and the first byte of its version."""
 _CHANGE_CIPHER_SPEC: Final = ContentType.change_cipher_spec.value
 _APPLICATION_DATA: Final = ContentType.application_data.value
 _SERVER_HELLO: Final = HandshakeType.server_hello.value
 _CERTIFICATE: Final = HandshakeType.certificate.value
-_SERVER_KEY_EXCHANGE: Final = HandshakeType.server_key_exchange.value
-_SERVER_HELLO_DONE: Final = HandshakeType.server_hello_done.value
+# As the first two of the four bytes before a message: the second is the highest of its length, and 0 in what fits into one read.
+_SERVER_KEY_EXCHANGE: Final = HandshakeType.server_key_exchange.value << 8
+_SERVER_HELLO_DONE: Final = HandshakeType.server_hello_done.value << 8
 _KEY_SHARE: Final = ExtensionType.key_share.value
 _TLS_1_2: Final = ProtocolVersion.TLSv1_2.to_bytes(2)
 _TLS_1_3: Final = ProtocolVersion.TLSv1_3.to_bytes(2)
 _NAMED_CURVE: Final = 3
-_DONE: Final = handshake_message(_SERVER_HELLO_DONE, b"")
+_DONE: Final = handshake_message(HandshakeType.server_hello_done, b"")
 
-_SENTINELS: Final = {sentinel: bytes([number]) for number, sentinel in enumerate(DOWNGRADE_SENTINELS, 1)}
+# RFC 8446 §4.1.3: the last eight bytes are all that is ever read of the random, but for a HelloRetryRequest, which is none of ours.
+_MARKS: Final[dict[bytes, bytes | None]] = {sentinel: bytes([number]) for number, sentinel in enumerate(DOWNGRADE_SENTINELS, 1)}
+_MARKS[HELLO_RETRY_REQUEST_RANDOM[24:]] = None
 
 # RFC 8446 §D.4: what a server of TLS 1.3 sends to please middleboxes.
 _COMPATIBLE: Final = b"\x14\x03\x03\x00\x01\x01"
@@ -57,13 +62,17 @@ _MOST_RECORDS: Final = 32
 _RECORD_HEADER: Final = 5
 _MESSAGE_HEADER: Final = 4
 _RANDOM_AT: Final = 6
+_MARK_AT: Final = 30
 _SESSION_ID_SIZE_AT: Final = 38
 _SESSION_ID_AT: Final = 39
 
 _read_header: Final = Struct(">BBxH").unpack_from
+_read_start: Final = Struct(">HxH").unpack_from
+"""The same, with type and first byte of the version as one number."""
 _read_u32: Final = Struct(">I").unpack_from
 _read_u16: Final = Struct(">H").unpack_from
 _read_u16_twice: Final = Struct(">HH").unpack_from
+_write_place: Final = Struct(">BI").pack
 
 _MEMORY: Final = 96 * 1024 * 1024
 """Bytes of chains that a memory keeps alive at most, each counted for each flight that shows it (with a name, and without one):
@@ -97,9 +106,9 @@ def flight_key(offer: Offer, data: bytes) -> bytes | None:
     size = len(data)
     if size < _RECORD_HEADER + _SESSION_ID_AT:
         return None
-    kind, major, length = _read_header(data, 0)
+    kind, length = _read_start(data)
     first = _RECORD_HEADER + length
-    if kind != _HANDSHAKE or major != 3 or data[_RECORD_HEADER] != _SERVER_HELLO or first > size:
+    if kind != _PLAIN or data[_RECORD_HEADER] != _SERVER_HELLO or first > size:
         return None
     if first < size and data[first] != _HANDSHAKE:
         return _key13(offer, data, first)
@@ -108,39 +117,43 @@ def flight_key(offer: Offer, data: bytes) -> bytes | None:
 
 def _hash(version: bytes, offer: Offer, *parts: bytes) -> bytes:
     # A name decides on which extensions may be answered.
-    return sha256(b"".join((version, b"\x01" if offer.has_name else b"\x00", *parts))).digest()
+    return sha256(b"".join((version, b"\x01" if offer.name else b"\x00", *parts))).digest()
 
 
 # RFC 5246 §7.3
 def _key12(offer: Offer, data: bytes) -> bytes | None:
     """All messages are plain; they may share records, or be split among them."""
     flight = _joined(data)
-    if flight is None or flight[4:_RANDOM_AT] != _TLS_1_2 or not flight.endswith(_DONE):
+    if flight is None or flight[4:_RANDOM_AT] != _TLS_1_2 or not flight.endswith(_DONE) or len(flight) < _SESSION_ID_AT:
+        return None
+    mark = _MARKS.get(flight[_MARK_AT:_SESSION_ID_SIZE_AT], b"\x00")
+    if mark is None:
         return None
     size = len(flight)
-    random = flight[_RANDOM_AT:_SESSION_ID_SIZE_AT]
-    if random == HELLO_RETRY_REQUEST_RANDOM:
+    session_id_size = flight[_SESSION_ID_SIZE_AT]
+    behind_session_id = _SESSION_ID_AT + session_id_size
+    at = _MESSAGE_HEADER + _read_u16(flight, 2)[0]
+    if behind_session_id > at:
         return None
-    # RFC 8446 §4.1.3: all that is ever read of the random
-    start = flight[:_RANDOM_AT] + _SENTINELS.get(random[24:], b"\x00") + flight[_SESSION_ID_SIZE_AT:_SESSION_ID_AT]
-    behind_session_id = _SESSION_ID_AT + flight[_SESSION_ID_SIZE_AT]
-    at = _MESSAGE_HEADER + (_read_u32(flight)[0] & 0xFFFFFF)
     while at + _MESSAGE_HEADER <= size:
-        head = _read_u32(flight, at)[0]
-        end = at + _MESSAGE_HEADER + (head & 0xFFFFFF)
-        kind = head >> 24
-        if kind == _SERVER_HELLO_DONE:  # RSA key exchange: nothing more is new
-            return _hash(_TLS_1_2, offer, start, flight[behind_session_id:])
+        kind, length = _read_u16_twice(flight, at)
+        end = at + _MESSAGE_HEADER + length
         if kind == _SERVER_KEY_EXCHANGE:
             # RFC 8422 §5.4: curve type, group, the size of the public value, that, and a signature.
             if at + 8 > size or flight[at + 4] != _NAMED_CURVE or not _is_ecdhe(_read_u16(flight, behind_session_id)[0]):
                 return None
             signed = at + 8 + flight[at + 7]
-            if signed + 4 > size or signed + 4 + _read_u16(flight, signed + 2)[0] != end or end > size:
+            if end > size or signed + 4 > size or signed + 4 + _read_u16(flight, signed + 2)[0] != end:
                 return None
             before, choice, behind = flight[behind_session_id:at], flight[at + 4 : at + 8], flight[end:]
             # Where it begins is part of it, so that no two flights are joined to the same bytes.
-            return _hash(_TLS_1_2, offer, start, at.to_bytes(4), before, choice, flight[signed : signed + 2], behind)
+            place = _write_place(session_id_size, at)
+            return _hash(_TLS_1_2, offer, flight[:_RANDOM_AT], mark, place, before, choice, flight[signed : signed + 2], behind)
+        if kind == _SERVER_HELLO_DONE:  # RSA key exchange: nothing more is new
+            place = _write_place(session_id_size, 0)
+            return _hash(_TLS_1_2, offer, flight[:_RANDOM_AT], mark, place, flight[behind_session_id:])
+        if kind & 0xFF:
+            return None
         at = end
     return None
 
@@ -153,17 +166,19 @@ def _is_ecdhe(code: int) -> bool:
 
 def _joined(data: bytes) -> bytes | None:
     """What the handshake records of ``data`` hold; None unless it is whole records and nothing else."""
-    size = len(data)
+    most = len(data) - _RECORD_HEADER
     fragments: list[bytes] = []
     at = 0
-    while at + _RECORD_HEADER <= size:
-        kind, major, length = _read_header(data, at)
+    for _ in range(_MOST_RECORDS):
+        kind, length = _read_start(data, at)
         body = at + _RECORD_HEADER
         at = body + length
-        if kind != _HANDSHAKE or major != 3 or not 0 < length <= MAX_PLAINTEXT or at > size or len(fragments) > _MOST_RECORDS:
+        if kind != _PLAIN or not 0 < length <= MAX_PLAINTEXT:
             return None
         fragments.append(data[body:at])
-    return b"".join(fragments) if at == size else None
+        if at > most:
+            break
+    return b"".join(fragments) if at == len(data) else None
 
 
 # RFC 8446 §2: ServerHello is plain, and the key to the rest is in it.

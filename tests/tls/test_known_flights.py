@@ -179,6 +179,32 @@ def test_arbitrary_bytes_have_no_key(noise: bytes, head: bytes) -> None:
     assert flight_key(offer, head + noise) is None
 
 
+@pytest.mark.parametrize(
+    ("flight", "size"),
+    [
+        pytest.param(b"\x02\x00\x00\x02\x03\x03" + b"\x0e\x00\x00\x00", 1, id="ServerHello of two bytes"),
+        pytest.param(
+            b"\x02\x00\x00\x23\x03\x03"
+            + bytes(32)
+            + b"\xff"
+            + b"\x0c\x00\x00\x08\x03\x00\x17\x00"
+            + bytes(8)
+            + b"\x0e\x00\x00\x00",
+            60,
+            id="session id beyond the end",
+        ),
+        pytest.param(
+            b"\x02\x00\x00\x26\x03\x03" + bytes(36) + b"\x0b\x01\x00\x00" + b"\x0e\x00\x00\x00", 60, id="message of 64 KiB"
+        ),
+    ],
+)
+def test_flights_that_lie_about_their_sizes_have_no_key(flight: bytes, size: int) -> None:
+    """And raise nothing: the state machine says what is wrong."""
+    offer = HelloFactory(PROFILES["modern"], entropy=CounterEntropy()).offer(NAME)
+    pieces = [flight[start : start + size] for start in range(0, len(flight), size)]
+    assert flight_key(offer, b"".join(plain_records(ContentType.handshake, 0x0303, piece) for piece in pieces)) is None
+
+
 @both
 def test_what_is_not_a_whole_flight_has_no_key(tls: str, issued: Issued, hellos: dict[str, HelloFactory], tmp_path: Path) -> None:
     """Cut at every byte: no key, or, in TLS 1.3, that of what is complete with the Certificate."""
