@@ -36,8 +36,8 @@ _Key: TypeAlias = tuple[
     Sni, str, str, Outcome, Stage, str | None, Close, str | None, HandshakeFacts, tuple[object, ...], bool | None, str | None
 ]
 
-# json.dumps() without its look at eight options.
-_text = json.JSONEncoder().encode
+# json.dumps() of a string, without its look at eight options and at what it is given.
+_text = json.encoder.encode_basestring_ascii
 
 _CACHE_CHARACTERS = 16 * 1024 * 1024
 _templates: Remembered[_Key, _Template] = Remembered(_CACHE_CHARACTERS)
@@ -82,10 +82,14 @@ def _handshake_text(handshake: Handshake, judged: HandshakeJudgement) -> str:
         _templates.keep(key, template, weight)
     before_name, before_bytes, before_seconds, end = template
     resolve, connect, spent, total, _ = seconds
-    return (
-        f"{before_name}{'null' if server_name is None else _text(server_name)}{before_bytes}{bytes_received}{before_seconds}"
-        f'{{"resolve": {_number(resolve)}, "connect": {_number(connect)}, "handshake": {_number(spent)}, "total": {_number(total)}}}{end}'
-    )
+    if resolve is None or connect is None or spent is None:
+        figures = (
+            f'"resolve": {_number(resolve)}, "connect": {_number(connect)}, "handshake": {_number(spent)}, "total": {total:.6f}'
+        )
+    else:  # nearly always, and then all at once
+        figures = f'"resolve": {resolve:.6f}, "connect": {connect:.6f}, "handshake": {spent:.6f}, "total": {total:.6f}'
+    name = "null" if server_name is None else _text(server_name)
+    return f"{before_name}{name}{before_bytes}{bytes_received}{before_seconds}{{{figures}}}{end}"
 
 
 def _number(seconds: float | None) -> str:

@@ -29,21 +29,26 @@ def repeats(last: Differential, now: Differential) -> bool:
     return last.endpoint == now.endpoint and last.address == now.address
 
 
+_HELLO = slice(2, 4)
+"""Of a `Handshake`: profile, JA4. Slices are compared at once, and what is the very same object is not looked into."""
+_END = slice(4)
+"""Of an `Observation`: outcome, stage, errno, close."""
+
+
 def _repeats(last: Handshake, now: Handshake) -> bool:
-    sni, name, profile, ja4, observation, _ = now
-    old_sni, old_name, old_profile, old_ja4, old_observation, _ = last
-    if sni is not old_sni or ja4 != old_ja4 or profile != old_profile or (name != old_name and sni is not _UNKNOWN):
+    if (
+        now.sni is not last.sni
+        or now[_HELLO] != last[_HELLO]
+        or (now.server_name != last.server_name and now.sni is not _UNKNOWN)
+    ):
         return False
-    outcome, stage, errno, close, size, detail, _, facts, _ = observation
-    old_outcome, old_stage, old_errno, old_close, old_size, old_detail, _, old_facts, _ = old_observation
+    before, after = last.observation, now.observation
     return (
-        outcome is old_outcome
-        and stage is old_stage
-        and close is old_close
-        and errno == old_errno
-        and detail == old_detail
-        and (size > 0) is (old_size > 0)  # an ingress that says half a word and one that says none are two different things
-        and (facts is old_facts or facts == old_facts)
+        after[_END] == before[_END]
+        and after.detail == before.detail
+        # An ingress that says half a word and one that says none are two different things.
+        and (after.bytes_received > 0) is (before.bytes_received > 0)
+        and after.facts == before.facts
     )
 
 

@@ -30,7 +30,7 @@ from prober.probing.descriptors import handshake_ceiling
 from prober.probing.flight import Flight
 from prober.probing.poller import BATCH, Poller, new_poller
 from prober.probing.receive_clock import ReceiveClock
-from prober.probing.wall_clock import unix_offset
+from prober.probing.wall_clock import WallClock
 
 if TYPE_CHECKING:
     from prober.probing.packet_clock import PacketClock
@@ -55,9 +55,6 @@ CROWD: Final = 16
 """Handshakes in flight from which on naps are taken: for fewer there is little to gather, and somebody waits for them."""
 
 CANCELLED: Final = "cancelled"
-
-_COMPARED_FOR: Final = 0.01
-"""Seconds by which starts may lie apart that are told by one comparison of the two clocks."""
 
 
 class Handle(Protocol):
@@ -112,9 +109,7 @@ class Engine:
         self._polled = 0.0
         """When the poller was last asked, and told everything."""
         self._burst = inf
-        self._compared = inf
-        """The moment for which `_unix_offset` was read."""
-        self._unix_offset = 0.0
+        self._wall_clock = WallClock()
 
     # -- for callers ---------------------------------------------------------------------------------------------------
 
@@ -178,9 +173,7 @@ class Engine:
 
     def unix_time(self, moment: float) -> float:
         """The Unix time of a moment of `time.perf_counter` that is not long ago, by what the two clocks say now."""
-        if abs(moment - self._compared) > _COMPARED_FOR:
-            self._compared, self._unix_offset = moment, unix_offset()
-        return moment + self._unix_offset
+        return moment + self._wall_clock.offset(moment)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Drive all handshakes until cancelled; then close them, and tell everyone who waits `local_error`, ``cancelled``."""
@@ -189,7 +182,7 @@ class Engine:
         self._poller = new_poller()
         self._attention = Attention()
         trio.lowlevel.add_instrument(self._attention)
-        self.clock = ReceiveClock()
+        self.clock = ReceiveClock(self._wall_clock)
         self._polled = perf_counter()
         self._running = True
         task_status.started()
@@ -262,11 +255,13 @@ class Engine:
             flight = flights.get(fd)
             if flight is None:
                 continue  # closed here, and held open by a child that was forked and has not called exec() yet
-            if not flight.events:
+            flight.seen = now
+            if flight.events:
+                flight.events |= mask
+            else:
+                flight.events = mask
                 flight.quiet_at = quiet
                 flight.seen_after = attentive
-            flight.events |= mask
-            flight.seen = now
             if not flight.queued:
                 flight.queued = True
                 ready.append(flight)

@@ -114,16 +114,14 @@ class Findings:
         return Stage.RESOLVE if self.outcome is Outcome.RESOLVE_FAILED else Stage.CONNECT
 
     def _seconds(self, resolve: float | None) -> Seconds:
-        if not self.started:
+        started, connected, sent, decided = self.started, self.connected, self.sent, self.decided
+        if not started:
             return Seconds(resolve, total=resolve or 0.0)
         # A peer may have answered before it was asked (a greeting, a RST): then no time passed, and not a negative one.
-        connect = None if self.connected is None else _passed(self.started, self.connected)
-        total = _passed(self.started, self.decided) + (resolve or 0.0)
-        handshake = None if self.sent is None else _passed(self.sent, self.decided)
-        most = total if handshake is None else handshake
-        uncertainty = min(self.uncertainty, most)
-        return _new_tuple(Seconds, (resolve, connect, handshake, total, uncertainty))
-
-
-def _passed(since: float, until: float) -> float:
-    return until - since if until > since else 0.0
+        connect = handshake = None
+        most = total = (decided - started if decided > started else 0.0) + (resolve or 0.0)
+        if connected is not None:
+            connect = connected - started if connected > started else 0.0
+        if sent is not None:
+            most = handshake = decided - sent if decided > sent else 0.0
+        return _new_tuple(Seconds, (resolve, connect, handshake, total, min(self.uncertainty, most)))

@@ -72,6 +72,7 @@ class Flight:
         "seen",
         "seen_after",
         "sink",
+        "started",
         "step",
         "woken",
     )
@@ -82,6 +83,8 @@ class Flight:
         self.observation: Observation | None = None
         """What came of it; None while it is in flight."""
         self.step = _NEW
+        self.started = 0.0
+        """When connect() was called; 0.0 before."""
 
         # For the engine: what happened since the last `advance`. It was seen by the poll at `seen` and cannot have escaped us
         # before `seen_after`; the poll at `quiet_at` had not seen it.
@@ -110,11 +113,6 @@ class Flight:
         self._certificate = False
 
     @property
-    def started(self) -> float:
-        """When connect() was called; 0.0 before."""
-        return self._findings.started
-
-    @property
     def ja4(self) -> str:
         """The JA4 of the hello, whether or not it came to be sent."""
         if self._offer is not None:
@@ -130,17 +128,16 @@ class Flight:
 
     def advance(self) -> None:
         """Do what the events ask for. Whatever this raises is a bug of ours."""
-        self._changes, self.events = self.events, 0
+        self._changes = changes = self.events
         step = self.step
-        if step is _NEW:
-            self._start()
-        elif step is _OVER:
-            return
-        elif self._changes:
+        if changes:
+            self.events = 0
             if step is _CONNECTING:
                 self._after_connect()
-            else:
+            elif step is not _OVER:
                 self._after_change()
+        elif step is _NEW:
+            self._start()
         # What came in time counts, also when this process was late to look: therefore the alarm is heard last.
         if self.woken:
             self.woken = False
@@ -177,7 +174,7 @@ class Flight:
         if fd >= self._host.ceiling:
             self._fail(errno.EMFILE, Outcome.LOCAL_ERROR)
             return
-        findings.started = perf_counter()
+        self.started = findings.started = perf_counter()
         code = sock.connect_ex(address)
         if code not in (errno.EINPROGRESS, 0):
             self._connect_failed(code)

@@ -16,15 +16,18 @@ import sys
 from time import perf_counter
 from typing import Final
 
-from prober.probing.wall_clock import unix_offset
+from prober.probing.wall_clock import WallClock
 
 __all__ = ["ANCILLARY_SIZE", "ReceiveClock"]
 
 # <asm-generic/socket.h> SO_TIMESTAMPNS_OLD: the socket module does not have it. Its message is a struct timespec of two longs.
 _SO_TIMESTAMPNS: Final = 35
+_SOL_SOCKET: Final = socket.SOL_SOCKET
 _TIMESPEC: Final = struct.Struct("@ll")
+_SIZE: Final = _TIMESPEC.size
+_unpack: Final = _TIMESPEC.unpack
 
-ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_SIZE)
 """What recvmsg() needs for one stamp."""
 
 # A packet is stamped a few microseconds before its socket becomes readable, so a true stamp may lie just before the interval
@@ -35,9 +38,10 @@ _SLACK: Final = 0.001
 class ReceiveClock:
     """Kernel receive times on the scale of `time.perf_counter`."""
 
-    __slots__ = ("_idle",)
+    __slots__ = ("_idle", "_wall_clock")
 
-    def __init__(self) -> None:
+    def __init__(self, wall_clock: WallClock) -> None:
+        self._wall_clock = wall_clock
         self._idle: socket.socket | None = None
         if sys.platform != "linux":
             return
@@ -56,7 +60,7 @@ class ReceiveClock:
 
     def want(self, sock: socket.SocketType) -> None:
         """Ask for stamps on ``sock``; also packets that have arrived already bear one."""
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        sock.setsockopt(_SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
     def read(self, ancillary: list[tuple[int, int, bytes]], earliest: float) -> float | None:
         """The stamp in ``recvmsg``'s ancillary data, in seconds of perf_counter; None when there is none to be trusted.
@@ -64,10 +68,11 @@ class ReceiveClock:
         ``earliest`` is the last time at which nothing was there to be read.
         """
         for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
-                seconds, nanoseconds = _TIMESPEC.unpack(data)
-                stamp: float = seconds + nanoseconds * 1e-9 - unix_offset()
-                return stamp if earliest - _SLACK <= stamp <= perf_counter() else None
+            if kind == _SO_TIMESTAMPNS and level == _SOL_SOCKET and len(data) == _SIZE:
+                now = perf_counter()
+                seconds, nanoseconds = _unpack(data)
+                stamp: float = seconds + nanoseconds * 1e-9 - self._wall_clock.offset(now)
+                return stamp if earliest - _SLACK <= stamp <= now else None
         return None
 
     def close(self) -> None:

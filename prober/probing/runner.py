@@ -95,22 +95,27 @@ class DifferentialRun:
         self._runner.freed(running)
 
     def _arrived(self, place: int, observation: Observation) -> None:
+        runner = self._runner
         try:
-            if self._sink is not None:
-                self._keep(place, observation)
+            if self._sink is None:
+                return
+            attempt, handle = self._attempts[place], self._handles[place]
+            if handle is None:  # a stopped engine tells before it returns
+                started, ja4 = time(), attempt.factory.ja4(attempt.server_name is not None)
+            else:
+                started, ja4 = runner.engine.unix_time(handle.started) if handle.started else time(), handle.ja4
+            self._handshakes[place] = _new_tuple(
+                Handshake, (attempt.sni, attempt.server_name, attempt.factory.profile_name, ja4, observation, started)
+            )
+            self._waiting -= 1
+            if not self._waiting:
+                self._tell()
         finally:
-            self._runner.freed(1)
+            runner.freed(1)
 
-    def _keep(self, place: int, observation: Observation) -> None:
-        attempt, handle = self._attempts[place], self._handles[place]
-        started = self._runner.engine.unix_time(handle.started) if handle is not None and handle.started else time()
-        ja4 = handle.ja4 if handle is not None else attempt.factory.ja4(attempt.server_name is not None)
-        self._handshakes[place] = _new_tuple(
-            Handshake, (attempt.sni, attempt.server_name, attempt.factory.profile_name, ja4, observation, started)
-        )
-        self._waiting -= 1
-        if not self._waiting and self._sink is not None:
-            sink, self._sink = self._sink, None
+    def _tell(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
             handshakes = tuple([handshake for handshake in self._handshakes if handshake is not None])
             sink(Differential(self._target.name, self._address, self._endpoint, handshakes))
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
 from time import perf_counter, time
 from typing import Final
 
-__all__ = ["unix_offset"]
+__all__ = ["WallClock", "unix_offset"]
 
 _APART: Final = 50e-6
 _TRIES: Final = 5
+
+_COMPARED_FOR: Final = 0.01
+"""Seconds by which moments may lie apart that are told by one comparison of the two clocks. NTP slews both alike."""
 
 
 def unix_offset() -> float:
@@ -23,3 +27,20 @@ def unix_offset() -> float:
         if perf_counter() - before < _APART:
             break
     return unix - before
+
+
+class WallClock:
+    """Comparisons of the two clocks that hold for some milliseconds: most moments that are told lie close together."""
+
+    __slots__ = ("_compared", "_offset")
+
+    def __init__(self) -> None:
+        self._compared = inf
+        """The moment for which the offset was read."""
+        self._offset = 0.0
+
+    def offset(self, moment: float) -> float:
+        """Unix time less `time.perf_counter`, in seconds, at a moment of the latter that is not long ago."""
+        if not -_COMPARED_FOR < moment - self._compared < _COMPARED_FOR:
+            self._compared, self._offset = moment, unix_offset()
+        return self._offset

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from prober.tls.client_hello_parser import parse_client_hello
 from prober.tls.errors import PeerMisbehaved
 from prober.tls.facts import TranscriptEntry
-from prober.tls.fingerprint import ja4
+from prober.tls.fingerprint import ja4 as ja4_of
 from prober.tls.hello_layout import (
     MAX_FRAGMENT,
     RANDOM_SIZE,
@@ -36,12 +36,14 @@ _TYPICAL_NAME = b"www.example.com"
 class Offer:
     """One ClientHello, ready to be sent, and what is needed to understand the answer."""
 
-    __slots__ = ("factory", "key_shares", "name", "server_name", "wire")
+    __slots__ = ("factory", "ja4", "key_shares", "name", "server_name", "wire")
 
     def __init__(
-        self, factory: HelloFactory, wire: bytes, server_name: str | None, name: bytes, key_shares: tuple[KeyShare, ...]
+        self, factory: HelloFactory, wire: bytes, server_name: str | None, name: bytes, key_shares: tuple[KeyShare, ...], ja4: str
     ) -> None:
         self.factory = factory
+        self.ja4 = ja4
+        """The JA4 of this very hello."""
         self.wire = wire
         """The TLS record to send (records, where a server's cookie made the hello longer than 16 KiB)."""
         self.server_name = server_name
@@ -86,11 +88,6 @@ class Offer:
         """The extension types that a server may answer to."""
         return self.factory.extensions if self.name else self.factory.extensions_without_name
 
-    @property
-    def ja4(self) -> str:
-        """The JA4 of this very hello."""
-        return self.factory.ja4_of_name(self.name)
-
     def retry(self, group: int | None, cookie: bytes | None) -> Offer:
         """The second ClientHello, after a HelloRetryRequest with this ``selected_group`` and this ``cookie`` (RFC 8446 §4.1.2).
 
@@ -124,7 +121,7 @@ class Offer:
         wire = layout.fill(self.random + self.session_id, self.name, shares)
         if len(wire) > RECORD_HEADER_SIZE + MAX_FRAGMENT:
             wire = fragmented(wire)
-        return Offer(factory, wire, self.server_name, self.name, shares)
+        return Offer(factory, wire, self.server_name, self.name, shares, self.ja4)
 
 
 def _bad_request(reason: str) -> PeerMisbehaved:
@@ -133,6 +130,15 @@ def _bad_request(reason: str) -> PeerMisbehaved:
 
 class _BlankShare(NamedTuple):
     public: bytes
+
+
+class _Shape(NamedTuple):
+    """What hellos with names of one size have in common."""
+
+    layout: HelloLayout
+    ja4: str
+    size: int
+    """Bytes of the record."""
 
 
 class HelloSummary(NamedTuple):
@@ -182,8 +188,8 @@ class HelloFactory:
         """What servers said to these hellos, for `flight_key`s that come again."""
         self.described: dict[int, TranscriptEntry] = {}
         """For `describe_offer`: a hello with a name of this size, decoded for people."""
-        self._layouts: dict[int, HelloLayout] = {}
-        self._ja4: dict[int, str] = {}
+        self._shapes: dict[int, _Shape] = {}
+        """By the size of the server name; at most 255 of them."""
 
     def _altered_name(self, server_name: str) -> bytes:
         return host_name(self.profile.server_name_form, server_name)
@@ -191,42 +197,38 @@ class HelloFactory:
     def offer(self, server_name: str | None) -> Offer:
         """A fresh hello with this server name, or with none. BadServerName (a ValueError) for an impossible name."""
         name = b"" if server_name is None else self._plain_name(server_name)
-        layout = self._layouts.get(len(name))
-        if layout is None:
-            layout = self._lay_out(len(name))
+        layout, ja4, _ = self._shapes.get(len(name)) or self._lay_out(name)
         shares = tuple(map(self.pool.take, self._share_groups))
         wire = layout.fill(self.entropy(self._entropy_size), name, shares)
-        return Offer(self, wire, server_name, name, shares)
+        return Offer(self, wire, server_name, name, shares, ja4)
 
     def layout_of(self, name: bytes) -> HelloLayout:
         """The layout of hellos with this name, or with one that is as long."""
-        return self._layouts.get(len(name)) or self._lay_out(len(name))
+        return (self._shapes.get(len(name)) or self._lay_out(name)).layout
 
-    def _lay_out(self, name_size: int) -> HelloLayout:
-        """The layout for names of this size (at most 255 of them), made when it is first needed."""
+    def _lay_out(self, name: bytes) -> _Shape:
+        """The shape of hellos with names of this size, made when it is first needed."""
         profile = self.profile
-        layout = HelloLayout(profile, name_size, profile.key_shares, record_version=profile.record_version)
-        self._layouts[name_size] = layout
-        return layout
+        layout = HelloLayout(profile, len(name), profile.key_shares, record_version=profile.record_version)
+        record = self._blank(layout, name)
+        shape = self._shapes[len(name)] = _Shape(layout, ja4_of(parse_client_hello(record[RECORD_HEADER_SIZE:])), len(record))
+        return shape
+
+    def _blank(self, layout: HelloLayout, name: bytes) -> bytes:
+        """A record with zeros for all that is random, so that nobody pays for keys."""
+        shares = [_BlankShare(bytes(PUBLIC_SIZES[group])) for group in self._share_groups]
+        return layout.fill(bytes(self._entropy_size), name, shares)
 
     def ja4(self, has_sni: bool) -> str:
-        """The JA4 of a hello with a server name of usual length, or with none. `Offer.ja4` is exact for any length."""
-        return self.ja4_of_name(_TYPICAL_NAME if has_sni else b"")
-
-    def ja4_of_name(self, name: bytes) -> str:
-        """The JA4 of a hello with these bytes as server name, ``b""`` for none.
+        """The JA4 of a hello with a server name of usual length, or with none. `Offer.ja4` is exact for any length.
 
         The length counts where it decides on padding, which is an extension that JA4 counts.
         """
-        found = self._ja4.get(len(name))
-        if found is None:
-            found = self._ja4[len(name)] = ja4(parse_client_hello(self._shape(name)[RECORD_HEADER_SIZE:]))
-        return found
+        return self._usual(has_sni).ja4
 
-    def _shape(self, name: bytes) -> bytes:
-        """A record with zeros for all that is random, so that nobody pays for keys."""
-        shares = [_BlankShare(bytes(PUBLIC_SIZES[group])) for group in self._share_groups]
-        return self.layout_of(name).fill(bytes(self._entropy_size), name, shares)
+    def _usual(self, has_sni: bool) -> _Shape:
+        name = _TYPICAL_NAME if has_sni else b""
+        return self._shapes.get(len(name)) or self._lay_out(name)
 
     def describe(self) -> HelloSummary:
         """What ``--hello list`` prints about this profile."""
@@ -235,6 +237,6 @@ class HelloFactory:
             description=self.profile.description,
             ja4_without_name=self.ja4(False),
             ja4_with_name=self.ja4(True),
-            size_without_name=len(self._shape(b"")),
-            size_with_name=len(self._shape(_TYPICAL_NAME)),
+            size_without_name=self._usual(False).size,
+            size_with_name=self._usual(True).size,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Event
 
 import pytest
 
@@ -85,10 +86,21 @@ async def test_a_rst_before_anybody_looked_is_a_reset_of_a_connection_that_stood
     assert observation.seconds.handshake is None, "the hello was never sent"
 
 
+def _waits_for(event: Event) -> None:
+    assert event.wait(5)
+
+
 async def test_a_rst_that_makes_send_fail_is_a_reset(engine: Engine, attempt: AttemptMaker, factory: HelloFactory) -> None:
     """send() fails with ECONNRESET and recv() says b"" afterwards: the first error counts."""
-    with scripted(reset()) as peer:
-        observation = await engine.handshake(attempt(peer.endpoint, factory=HookedFactory(factory, peer.wait_done)))
+    wanted = Event()
+
+    def let_it_reset() -> None:
+        wanted.set()
+        peer.wait_done()
+
+    # Not before the hello is wanted: on a busy machine the connection would be seen to be broken already.
+    with scripted(lambda _: _waits_for(wanted), reset()) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, factory=HookedFactory(factory, let_it_reset)))
     assert ending(observation) == (Outcome.RESET, Stage.CLIENT_HELLO, "ECONNRESET", Close.RST)
     assert observation.seconds.handshake == pytest.approx(0.0, abs=0.1)
 

@@ -43,7 +43,7 @@ def test_a_machine_that_never_grants_two_readings_together_gets_an_answer(monkey
 def test_the_engine_compares_the_clocks_again_before_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Handshakes that started within a hundredth of a second share a comparison; a clock that was set is heeded by the next one."""
     offsets = iter([1000.0, 2000.0, 3000.0])
-    monkeypatch.setattr(engine, "unix_offset", lambda: next(offsets))
+    monkeypatch.setattr(wall_clock, "unix_offset", lambda: next(offsets))
     running = engine.Engine()
     assert running.unix_time(5.0) == 1005.0
     assert running.unix_time(5.009) == pytest.approx(1005.009)
