@@ -46,7 +46,7 @@ def test_an_entry_is_due_once_within_an_interval_and_at_its_phase(key: Key, inte
     assert now <= at + tolerance
     assert at <= now + interval + tolerance
     after = (at - phase(key, interval) + tolerance) % interval
-    assert after <= slot(interval) + 2 * tolerance
+    assert after <= slot(interval, 1 / interval) + 2 * tolerance
 
 
 @given(keys, intervals, times, st.lists(st.floats(min_value=0, max_value=40_000), max_size=20))
@@ -74,11 +74,28 @@ def test_ticks_are_run_or_counted_as_missed_and_never_both(key: Key, interval: f
 def test_entries_are_due_together() -> None:
     """A thousand entries have a tick in each slot at most, however many they are; a slot is a hundredth of a short interval."""
     schedule = scheduled(*names(1000), interval=2.0)
-    assert slot(2.0) == pytest.approx(0.02)
-    assert slot(15.0) == SLOT
+    assert slot(2.0, rate=500.0) == pytest.approx(0.02)
     moments = {due.at for due in schedule.due(NOW + 2.0)}
     assert 90 <= len(moments) <= 101
     assert all(moment / 0.02 == pytest.approx(round(moment / 0.02), abs=1e-3) for moment in moments)
+
+
+@pytest.mark.parametrize(
+    ("rate", "width"), [(1.0, SLOT), (222.0, SLOT), (400.0, SLOT / 2), (667.0, SLOT / 2), (1000.0, SLOT / 4), (1e6, SLOT / 4)]
+)
+def test_the_more_is_due_the_narrower_are_the_slots(rate: float, width: float) -> None:
+    """So that what is due together does not make itself late."""
+    assert slot(15.0, rate) == width
+
+
+def test_what_is_added_to_a_busier_schedule_is_due_at_other_moments_and_moves_nobody() -> None:
+    """Two hundred rounds a second have slots of a tenth of a second, a thousand narrower ones."""
+    schedule = scheduled(*names(3000))
+    before = {name: schedule.next_tick(name) for name in names(3000)}
+    schedule.replace(dict.fromkeys(names(15_000), 15.0), NOW)
+    assert {name: schedule.next_tick(name) for name in names(3000)} == before
+    added = {round(schedule.next_tick(name) * 1000) % 100 for name in names(15_000)[3000:]}
+    assert added == {0, 25, 50, 75}
 
 
 def test_nothing_is_due_before_its_tick() -> None:
