@@ -48,7 +48,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=5, concurrencies=(1, 100, 1000), seconds=0.5, bulk=12_000, window=30.0, serve_rounds=2, versions=_BOTH, rates=(667, 2000), interval=15,
+    rounds=5, concurrencies=(1, 100, 1000), seconds=0.5, bulk=30_000, window=30.0, serve_rounds=2, versions=_BOTH, rates=(667, 2000), interval=15,
     truth=20_000, in_flight=4000, targets=10_000, starts=9,
 )  # fmt: skip
 """Some fifteen minutes."""
