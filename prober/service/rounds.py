@@ -41,6 +41,9 @@ _log = logging.getLogger("prober.service")
 BATCH = 16
 """Rounds of one slot that are started before the engine looks at what has become of them: a millisecond of work."""
 
+BATCHES = 4
+"""Of one slot, that are started whether or not the engine has done with those before: the last ones are not to wait for all answers."""
+
 CLOCK_STEP = 1.0
 """Seconds by which the wall clock must leave the monotonic one before it counts as having been set, not slewed."""
 
@@ -157,12 +160,13 @@ class Rounds:
     async def run(self) -> None:
         """Start every round when it is due, until cancelled."""
         offset = self._clock() - trio.current_time()
+        in_a_row = 0
         async with trio.open_nursery() as resolving:
             while True:
                 # With more to do than this core can, what is in flight comes first: rounds that are started on top of it make all
                 # of them time out, and an overloaded prober would call every ingress dead. So rounds start late, which is counted,
                 # and those that come too late for their tick are skipped, which is counted, too.
-                while self._runner.engine.behind:
+                while not in_a_row and self._runner.engine.behind:
                     await trio.lowlevel.checkpoint()
                 now = self._clock()
                 moved = now - trio.current_time() - offset
@@ -180,8 +184,10 @@ class Rounds:
                     for one in rounds.take(self._watches, now, EARLY - len(due)):
                         self._start(one, resolving)
                 if len(due) == BATCH:
+                    in_a_row = (in_a_row + 1) % BATCHES
                     await trio.lowlevel.checkpoint()
                     continue
+                in_a_row = 0
                 wakeup = self._schedule.next_wakeup()
                 if self._first or self._late:
                     wakeup = min(wakeup or inf, (now // PACE + 1) * PACE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -11,8 +12,8 @@ from trio.testing import MockClock
 from prober.schedule import SLOT, phase
 from prober.service.first_rounds import EARLY, PACE
 from prober.service.late_rounds import STALL
-from prober.service.rounds import BATCH
-from tests.outlets.fleet import certificate
+from prober.service.rounds import BATCH, BATCHES
+from tests.outlets.fleet import NOW, certificate
 from tests.service.watching import INTERVAL, ScriptedEngine, Watching, target
 
 # pytest-trio runs a test by the clock that is among the test's own arguments; a fixture's argument would not do.
@@ -83,6 +84,42 @@ async def test_an_engine_that_is_behind_gets_no_more_to_do(
     await trio.sleep(SLOT)
     assert len(watching.runner.started) == 2
     assert watching.statistics.skipped == {"in_flight": 0, "late": 2}
+
+
+@pytest.mark.parametrize(("together", "at_once"), [(40, 40), (100, BATCH * BATCHES)])
+async def test_what_is_due_together_does_not_wait_for_the_answers_of_the_first(
+    together: int, at_once: int, watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """All of a slot begins while the engine is busy with its first rounds; of a very large slot, the rest waits for it."""
+    first = SLOT * 0.5
+    due = [
+        name
+        for name in (f"t{number}" for number in range(40_000))
+        if 0 < (phase((name, "203.0.113.10:443"), INTERVAL) - NOW - first) % INTERVAL < SLOT * 0.4
+    ][:together]
+    assert len(due) == together
+    engine = watching.runner.engine
+    assert isinstance(engine, ScriptedEngine)
+
+    begun = trio.Event()
+
+    class Busy(list[Callable[..., None]]):
+        """The first round makes the engine busy."""
+
+        def append(self, finish: Callable[..., None]) -> None:
+            engine.behind = True
+            begun.set()
+            super().append(finish)
+
+    watching.runner.answers, watching.runner.pending = None, Busy()
+    await watching.start(nursery, *map(target, due))
+    await begun.wait()
+    for _ in range(20):
+        await trio.lowlevel.checkpoint()
+    assert len(watching.runner.started) == at_once
+    engine.behind = False
+    await trio.sleep(SLOT)
+    assert len(watching.runner.started) == together
 
 
 async def stopped(watching: Watching, seconds: float) -> float:
