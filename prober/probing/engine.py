@@ -182,7 +182,7 @@ class Engine:
         self._poller = new_poller()
         self._attention = Attention()
         trio.lowlevel.add_instrument(self._attention)
-        self.clock = ReceiveClock(self._wall_clock)
+        self.clock = ReceiveClock()
         self._polled = perf_counter()
         self._running = True
         task_status.started()

@@ -40,8 +40,8 @@ class ReceiveClock:
 
     __slots__ = ("_idle", "_wall_clock")
 
-    def __init__(self, wall_clock: WallClock) -> None:
-        self._wall_clock = wall_clock
+    def __init__(self) -> None:
+        self._wall_clock = WallClock()  # of its own: it is asked about now, the engine about starts that may be seconds old
         self._idle: socket.socket | None = None
         if sys.platform != "linux":
             return

@@ -18,7 +18,6 @@ from prober.model import Endpoint, Observation, Sni
 from prober.probing.attempt import Attempt
 from prober.probing.engine import Engine
 from prober.probing.receive_clock import ANCILLARY_SIZE, ReceiveClock
-from prober.probing.wall_clock import WallClock
 from prober.tls.client_hello import HelloFactory
 from prober.tls.profiles import PROFILES
 from tests.pki import Authority
@@ -39,7 +38,7 @@ def stamped(clock: ReceiveClock) -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def _stamping() -> Iterator[None]:
     """Receive stamps stay on throughout: a thread of the kernel turns them on some time after the first socket asked for them."""
-    with closing(ReceiveClock(WallClock())) as clock:
+    with closing(ReceiveClock()) as clock:
         until = perf_counter() + 10
         while clock.available and not stamped(clock):
             assert perf_counter() < until, "the kernel took the option, and stamps nothing"

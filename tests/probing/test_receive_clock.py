@@ -12,14 +12,13 @@ from time import perf_counter
 import pytest
 
 from prober.probing.receive_clock import ANCILLARY_SIZE, ReceiveClock
-from prober.probing.wall_clock import WallClock
 from tests.servers.requirements import missing
 
 
 @pytest.fixture
 def clock() -> Iterator[ReceiveClock]:
     """A clock of a kernel that stamps."""
-    with closing(ReceiveClock(WallClock())) as made:
+    with closing(ReceiveClock()) as made:
         if sys.platform != "linux" or not made.available:
             missing("the kernel stamps no received packets")
         yield made
