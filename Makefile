@@ -26,7 +26,7 @@ lint: $(VENV)/.test ## ruff, mypy --strict, import layers
 unit: $(VENV)/.test ## the tests alone
 	$(BIN)/pytest
 
-bench: $(VENV)/.bench ## prober beside its peers, 15 minutes; BENCH="--quick", "--only serve", "--minutes 10", ...
+bench: $(VENV)/.bench ## prober beside its peers, 30 minutes; BENCH="--quick", "--only serve", "--minutes 10", ...
 	$(BIN)/python -m tests.bench $(BENCH)
 
 $(VENV)/bin/python:

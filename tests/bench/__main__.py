@@ -19,7 +19,7 @@ PARTS = ("handshakes", "serve", "truth", "memory", "startup")
 def main(argv: list[str] | None = None) -> int:
     """Measure, and print; 1 when a contender did not do what it was measured for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three minutes instead of fifteen")
+    parser.add_argument("--quick", action="store_true", help="three minutes instead of thirty")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part, repeatable (default: all)")
     parser.add_argument("--rounds", type=int, help="rounds of the handshake table")
     parser.add_argument("--concurrency", type=int, action="append", help="of the handshake table, repeatable")

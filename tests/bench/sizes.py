@@ -51,7 +51,7 @@ FULL = Sizes(
     rounds=5, concurrencies=(1, 100, 1000), seconds=0.5, bulk=30_000, window=30.0, serve_rounds=2, versions=_BOTH, rates=(667, 2000), interval=15,
     truth=20_000, in_flight=4000, targets=10_000, starts=9,
 )  # fmt: skip
-"""Some fifteen minutes."""
+"""Some thirty minutes."""
 QUICK = Sizes(
     rounds=3, concurrencies=(100,), seconds=0.2, bulk=6_000, window=8.0, serve_rounds=1, versions=_BOTH, rates=(667,), interval=5,
     truth=6000, in_flight=2000, targets=3000, starts=5,
