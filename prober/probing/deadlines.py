@@ -30,7 +30,7 @@ _A = TypeVar("_A", bound=Alarmed)
 class DeadlineQueue(Generic[_A]):
     """At most one live alarm for each waiter."""
 
-    __slots__ = ("_heap", "_numbers", "_stale", "_tolerated", "earliest")
+    __slots__ = ("_heap", "_numbers", "_stale", "earliest")
 
     def __init__(self) -> None:
         self.earliest = inf
@@ -38,8 +38,6 @@ class DeadlineQueue(Generic[_A]):
         self._heap: list[tuple[float, int, _A]] = []
         self._numbers = count()
         self._stale = 0
-        self._tolerated = _SLACK
-        """Stale entries until the next sweep: as many as there were live ones after the last one."""
 
     def __len__(self) -> int:
         """Entries held, stale ones included."""
@@ -60,11 +58,10 @@ class DeadlineQueue(Generic[_A]):
             return
         waiter.alarm = inf
         self._stale += 1
-        if self._stale > self._tolerated:
+        if self._stale > _SLACK and self._stale * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if entry[2].alarm == entry[0]]
             heapify(self._heap)
             self._stale = 0
-            self._tolerated = max(_SLACK, len(self._heap))
 
     def next(self) -> float:
         """The earliest alarm; `math.inf` when there is none."""

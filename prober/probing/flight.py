@@ -72,7 +72,6 @@ class Flight:
         "seen",
         "seen_after",
         "sink",
-        "started",
         "step",
         "woken",
     )
@@ -83,8 +82,6 @@ class Flight:
         self.observation: Observation | None = None
         """What came of it; None while it is in flight."""
         self.step = _NEW
-        self.started = 0.0
-        """When connect() was called; 0.0 before."""
 
         # For the engine: what happened since the last `advance`. It was seen by the poll at `seen` and cannot have escaped us
         # before `seen_after`; the poll at `quiet_at` had not seen it.
@@ -111,6 +108,11 @@ class Flight:
         self._stamping = False
         self._ancillary = _NO_STAMPS
         self._certificate = False
+
+    @property
+    def started(self) -> float:
+        """When connect() was called; 0.0 before."""
+        return self._findings.started
 
     @property
     def ja4(self) -> str:
@@ -174,7 +176,7 @@ class Flight:
         if fd >= self._host.ceiling:
             self._fail(errno.EMFILE, Outcome.LOCAL_ERROR)
             return
-        self.started = findings.started = perf_counter()
+        findings.started = perf_counter()
         code = sock.connect_ex(address)
         if code not in (errno.EINPROGRESS, 0):
             self._connect_failed(code)

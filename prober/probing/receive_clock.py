@@ -22,12 +22,9 @@ __all__ = ["ANCILLARY_SIZE", "ReceiveClock"]
 
 # <asm-generic/socket.h> SO_TIMESTAMPNS_OLD: the socket module does not have it. Its message is a struct timespec of two longs.
 _SO_TIMESTAMPNS: Final = 35
-_SOL_SOCKET: Final = socket.SOL_SOCKET
 _TIMESPEC: Final = struct.Struct("@ll")
-_SIZE: Final = _TIMESPEC.size
-_unpack: Final = _TIMESPEC.unpack
 
-ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_SIZE)
+ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_TIMESPEC.size)
 """What recvmsg() needs for one stamp."""
 
 # A packet is stamped a few microseconds before its socket becomes readable, so a true stamp may lie just before the interval
@@ -60,7 +57,7 @@ class ReceiveClock:
 
     def want(self, sock: socket.SocketType) -> None:
         """Ask for stamps on ``sock``; also packets that have arrived already bear one."""
-        sock.setsockopt(_SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
     def read(self, ancillary: list[tuple[int, int, bytes]], earliest: float) -> float | None:
         """The stamp in ``recvmsg``'s ancillary data, in seconds of perf_counter; None when there is none to be trusted.
@@ -68,9 +65,9 @@ class ReceiveClock:
         ``earliest`` is the last time at which nothing was there to be read.
         """
         for level, kind, data in ancillary:
-            if kind == _SO_TIMESTAMPNS and level == _SOL_SOCKET and len(data) == _SIZE:
+            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
                 now = perf_counter()
-                seconds, nanoseconds = _unpack(data)
+                seconds, nanoseconds = _TIMESPEC.unpack(data)
                 stamp: float = seconds + nanoseconds * 1e-9 - self._wall_clock.offset(now)
                 return stamp if earliest - _SLACK <= stamp <= now else None
         return None
