@@ -133,7 +133,9 @@ def _captured(fleets: Fleets, profile: str, interface: str, directory: Path) -> 
             time.sleep(0.01)
         told = probe(fleets, "names-only", profile)
         # tcpdump has all of it once the last RST is in the file, and each of the three hellos ends with one: Envoy's or ours.
-        while (facts := _read(file)) is None or len(facts.hellos) < 3 or any(one.ending is Ending.UNKNOWN for one in facts.hellos):
+        while (
+            (facts := _read(file)) is None or len(facts.hellos) < 3 or any(one.ending is Ending.UNKNOWN for one in facts.hellos)
+        ):
             assert time.monotonic() < deadline, facts
             time.sleep(0.02)
     final = _read(file)
