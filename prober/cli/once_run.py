@@ -10,9 +10,8 @@ import os
 import signal
 import sys
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
-from functools import partial
 from time import perf_counter
 
 import trio
@@ -63,6 +62,21 @@ def carry_out(plan: Plan) -> int:
     except* KeyboardInterrupt:
         run.interrupted()  # before signals were heeded
     return run.finish()
+
+
+class _Awaited:
+    """The sink of one differential, which knows its place in the output. A partial, of which each has one too, is thrice as large."""
+
+    __slots__ = ("_number", "_place", "_take")
+
+    def __init__(self, take: Callable[[tuple[int, int], Differential], None], number: int, place: int) -> None:
+        self._take = take
+        self._number = number
+        self._place = place
+
+    def __call__(self, differential: Differential) -> None:
+        """Its result."""
+        self._take((self._number, self._place), differential)
 
 
 class _Run:
@@ -186,7 +200,7 @@ class _Run:
         address = target.addresses[0]
         self._under_way += 1
         if self._plan.family is None and (endpoint := literal_endpoint(address)) is not None:
-            self._runner.start_differential(target, address, endpoint, 0.0, partial(self._take, (number, 0)))
+            self._runner.start_differential(target, address, endpoint, 0.0, _Awaited(self._take, number, 0))
             self._engine.look()
             return
         await self._resolvers.acquire()
@@ -205,7 +219,7 @@ class _Run:
             seconds = perf_counter() - began
             self._under_way += len(endpoints) - 1
             for place, endpoint in enumerate(endpoints):
-                self._runner.start_differential(target, address, endpoint, seconds, partial(self._take, (number, place)))
+                self._runner.start_differential(target, address, endpoint, seconds, _Awaited(self._take, number, place))
             return
         finally:
             self._resolvers.release()

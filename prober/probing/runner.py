@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from time import perf_counter, time
 
 import outcome
@@ -33,21 +32,26 @@ Sink = Callable[[Differential], None]
 _new_tuple = tuple.__new__
 
 
+class _Hello:
+    """One hello of a run, and the sink of its handshake: a quarter of what a `functools.partial` of a method takes."""
+
+    __slots__ = ("_run", "attempt", "handle", "handshake")
+
+    def __init__(self, run: DifferentialRun, attempt: Attempt) -> None:
+        self._run = run
+        self.attempt = attempt
+        self.handle: Handle | None = None
+        self.handshake: Handshake | None = None
+
+    def __call__(self, observation: Observation) -> None:
+        """What came of it."""
+        self._run.arrived(self, observation)
+
+
 class DifferentialRun:
     """A differential under way, for whoever started it."""
 
-    __slots__ = (
-        "_address",
-        "_attempts",
-        "_endpoint",
-        "_handles",
-        "_handshakes",
-        "_order",
-        "_runner",
-        "_sink",
-        "_target",
-        "_waiting",
-    )
+    __slots__ = ("_address", "_endpoint", "_hellos", "_order", "_runner", "_sink", "_target", "_waiting")
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class DifferentialRun:
         target: Target,
         address: Address,
         endpoint: Endpoint,
-        attempts: list[Attempt],
+        attempts: Sequence[Attempt],
         order: list[int],
         sink: Sink,
     ) -> None:
@@ -63,12 +67,10 @@ class DifferentialRun:
         self._target = target
         self._address = address
         self._endpoint = endpoint
-        self._attempts = attempts
+        self._hellos = [_Hello(self, attempt) for attempt in attempts]
         self._order = order
-        """Places of the attempts that are not started yet, the next one last."""
+        """Places of the hellos that are not started yet, the next one last."""
         self._sink: Sink | None = sink
-        self._handles: list[Handle | None] = [None] * len(attempts)
-        self._handshakes: list[Handshake | None] = [None] * len(attempts)
         self._waiting = len(attempts)
 
     @property
@@ -78,8 +80,8 @@ class DifferentialRun:
 
     def start_next(self) -> None:
         """Start one more handshake. The runner calls this when there is room."""
-        place = self._order.pop()
-        self._handles[place] = self._runner.engine.start(self._attempts[place], partial(self._arrived, place))
+        hello = self._hellos[self._order.pop()]
+        hello.handle = self._runner.engine.start(hello.attempt, hello)
 
     def cancel(self) -> None:
         """Close everything now. The sink is not called any more. Idempotent."""
@@ -87,24 +89,27 @@ class DifferentialRun:
             return
         self._sink = None
         running = 0
-        for handle in self._handles:
+        hellos, self._hellos = self._hellos, []
+        for hello in hellos:
+            handle = hello.handle
             if handle is not None and handle.observation is None:
                 handle.cancel()
                 running += 1
         self._order.clear()
         self._runner.freed(running)
 
-    def _arrived(self, place: int, observation: Observation) -> None:
+    def arrived(self, hello: _Hello, observation: Observation) -> None:
+        """One handshake ended. Its hello calls this."""
         runner = self._runner
         try:
             if self._sink is None:
                 return
-            attempt, handle = self._attempts[place], self._handles[place]
+            attempt, handle = hello.attempt, hello.handle
             if handle is None:  # a stopped engine tells before it returns
                 started, ja4 = time(), attempt.factory.ja4(attempt.server_name is not None)
             else:
                 started, ja4 = runner.engine.unix_time(handle.started) if handle.started else time(), handle.ja4
-            self._handshakes[place] = _new_tuple(
+            hello.handshake = _new_tuple(
                 Handshake, (attempt.sni, attempt.server_name, attempt.factory.profile_name, ja4, observation, started)
             )
             self._waiting -= 1
@@ -115,8 +120,9 @@ class DifferentialRun:
 
     def _tell(self) -> None:
         sink, self._sink = self._sink, None
+        hellos, self._hellos = self._hellos, []  # which refer to this: no cycle is left to the collector
         if sink is not None:
-            handshakes = tuple([handshake for handshake in self._handshakes if handshake is not None])
+            handshakes = tuple([hello.handshake for hello in hellos if hello.handshake is not None])
             sink(Differential(self._target.name, self._address, self._endpoint, handshakes))
 
 
