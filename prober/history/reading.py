@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 from prober.changelog import KeptFailure, VerdictChange
 from prober.history.database import FILE_NAME, StateError
+from prober.history.packing import unpack
 from prober.history.schema import VERSION
 from prober.model import Verdict
 
@@ -60,7 +59,7 @@ def failures(connection: sqlite3.Connection, target: str | None, limit: int, sin
         " WHERE at >= :since AND (:target IS NULL OR target = :target) ORDER BY id DESC LIMIT :limit",
         {"since": since, "target": target, "limit": limit},
     )
-    return [KeptFailure(name, address, at, json.loads(zlib.decompress(result))) for name, address, at, result in rows]
+    return [KeptFailure(name, address, at, unpack(result)) for name, address, at, result in rows]
 
 
 def open_for_reading(directory: Path) -> sqlite3.Connection:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from prober.changelog import VerdictChange
+from prober.history.packing import pack
 from prober.judge.alert_rules import AlertName, Evidence
 from prober.judge.alerting import Alert, AlertChange, AlertKey, Phase
 from prober.model import Differential, Verdict
@@ -105,9 +105,8 @@ def _keep_alert(connection: sqlite3.Connection, change: AlertChange) -> None:
 
 def _keep_failure(connection: sqlite3.Connection, state: EndpointState) -> None:
     shown = address_object(state.differential, state.judgement, datetime.fromtimestamp(state.since, UTC))
-    document = json.dumps({**shown, "transcripts": _transcripts(state.differential)}, ensure_ascii=False)
+    packed = pack({**shown, "transcripts": _transcripts(state.differential)})
     at = max(state.last_run.values(), default=state.since)
-    packed = zlib.compress(document.encode("utf-8", "replace"))
     connection.execute("INSERT INTO failures (target, address, at, result) VALUES (?, ?, ?, ?)", (*state.key, at, packed))
     connection.execute(
         "DELETE FROM failures WHERE target = ? AND address = ? AND id NOT IN"

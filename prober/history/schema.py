@@ -36,7 +36,7 @@ CREATE TABLE verdicts (
   PRIMARY KEY (target, address)
 ) WITHOUT ROWID;
 
--- The last failures of each endpoint, as zlib-compressed JSON with transcripts.
+-- The last failures of each endpoint with transcripts, as `packing` has them.
 CREATE TABLE failures (id INTEGER PRIMARY KEY, target TEXT NOT NULL, address TEXT NOT NULL, at REAL NOT NULL, result BLOB NOT NULL);
 CREATE INDEX failures_by_endpoint ON failures (target, address, id);
 
@@ -48,7 +48,11 @@ CREATE TABLE notices (
 CREATE INDEX notices_by_target ON notices (target, sequence);
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND)
+_THIRD = """
+-- No table is another one. From here on failures are packed with a dictionary, which a prober of the second step cannot unpack.
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 """Step n makes version n + 1 of version n."""
 
 VERSION = len(STEPS)
