@@ -32,7 +32,7 @@ from prober.history.database import (
     set_aside,
 )
 from prober.history.pruning import Bounds, prune
-from prober.history.records import Batch, Loaded, apply, load
+from prober.history.records import Batch, Loaded, apply, load, packed
 from prober.history.removed import LOOK_SECONDS, identity, put_back
 from prober.history.returning import first_sequence, move
 
@@ -182,7 +182,7 @@ class History:
                 tried = monotonic()
             self._look_for_file()
             writes = [job for job in jobs if isinstance(job, _Write)]
-            self._backlog.extend(write.batch for write in writes)
+            self._backlog.extend(packed(write.batch) for write in writes)
             while len(self._backlog) > UNSAVED_LIMIT:
                 self._backlog.popleft()
             if self._backlog:

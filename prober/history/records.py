@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from prober.notices import OutboxEntry
 from prober.report import Json, address_object
 from prober.snapshot import EndpointState, StateKey
 
-__all__ = ["Batch", "Loaded", "RememberedVerdict", "apply", "load"]
+__all__ = ["Batch", "Loaded", "PackedFailure", "RememberedVerdict", "apply", "load", "packed"]
 
 FAILURES_KEPT = 3
 """Of each endpoint."""
@@ -27,12 +27,21 @@ TRANSCRIPT_CHARACTERS = 32_768
 """Kept of one failure's transcripts."""
 
 
+class PackedFailure(NamedTuple):
+    """An endpoint whose last differential is worth keeping, as it is written."""
+
+    key: StateKey
+    at: float
+    """Unix time in seconds at which its last hello was started."""
+    document: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """One unit: either all of it is on disk or nothing."""
 
     changes: tuple[tuple[StateKey, VerdictChange], ...] = ()
-    failures: tuple[EndpointState, ...] = ()
+    failures: tuple[EndpointState | PackedFailure, ...] = ()
     """Endpoints whose last differential is worth keeping."""
     alerts: tuple[AlertChange, ...] = ()
     outbox: tuple[OutboxEntry, ...] = ()
@@ -68,6 +77,16 @@ class Loaded(NamedTuple):
     """Made once for a state file: it tells this prober's changes from those of others."""
 
 
+def packed(batch: Batch) -> Batch:
+    """The same, with its failures packed: what waits for a disk that is full is not to hold their transcripts, 15 KB each."""
+    if not batch.failures:
+        return batch
+    try:
+        return replace(batch, failures=tuple(map(_packed, batch.failures)))
+    except Exception:
+        return batch  # a bug of ours: `apply` meets it again, where it costs this batch alone
+
+
 def apply(connection: sqlite3.Connection, batch: Batch) -> None:
     """Write one batch within the transaction that is open."""
     write = connection.execute
@@ -77,8 +96,8 @@ def apply(connection: sqlite3.Connection, batch: Batch) -> None:
         write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", (*key, change.verdict, change.at))
     for key, verdict, since in batch.verdicts:
         write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", (*key, verdict, since))
-    for state in batch.failures:
-        _keep_failure(connection, state)
+    for failure in batch.failures:
+        _keep_failure(connection, _packed(failure))
     for changed in batch.alerts:
         if changed.notable:
             _keep_alert(connection, changed)
@@ -103,15 +122,22 @@ def _keep_alert(connection: sqlite3.Connection, change: AlertChange) -> None:
     connection.execute("INSERT OR REPLACE INTO notices VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, alert.evidence.summary))
 
 
-def _keep_failure(connection: sqlite3.Connection, state: EndpointState) -> None:
-    shown = address_object(state.differential, state.judgement, datetime.fromtimestamp(state.since, UTC))
-    packed = pack({**shown, "transcripts": _transcripts(state.differential)})
-    at = max(state.last_run.values(), default=state.since)
-    connection.execute("INSERT INTO failures (target, address, at, result) VALUES (?, ?, ?, ?)", (*state.key, at, packed))
+def _packed(failure: EndpointState | PackedFailure) -> PackedFailure:
+    if isinstance(failure, PackedFailure):
+        return failure
+    shown = address_object(failure.differential, failure.judgement, datetime.fromtimestamp(failure.since, UTC))
+    document = pack({**shown, "transcripts": _transcripts(failure.differential)})
+    return PackedFailure(failure.key, max(failure.last_run.values(), default=failure.since), document)
+
+
+def _keep_failure(connection: sqlite3.Connection, failure: PackedFailure) -> None:
+    key = failure.key
+    row = (*key, failure.at, failure.document)
+    connection.execute("INSERT INTO failures (target, address, at, result) VALUES (?, ?, ?, ?)", row)
     connection.execute(
         "DELETE FROM failures WHERE target = ? AND address = ? AND id NOT IN"
         " (SELECT id FROM failures WHERE target = ? AND address = ? ORDER BY id DESC LIMIT ?)",
-        (*state.key, *state.key, FAILURES_KEPT),
+        (*key, *key, FAILURES_KEPT),
     )
 
 

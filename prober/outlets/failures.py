@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from prober.changelog import KeptFailure
-from prober.outlets.pages import Moment, TranscriptLine
+from prober.outlets.pages import Moment
 from prober.outlets.wording import OUTCOME_WORDS, SNI_TITLES, VERDICT_TITLES, rfc3339_seconds
 from prober.report import Json
 
@@ -18,6 +18,16 @@ __all__ = ["FailureView", "failure_object", "failure_views"]
 _OUTCOMES = {outcome.value: words for outcome, words in OUTCOME_WORDS.items()}
 _TITLES = {sni.value: title for sni, title in SNI_TITLES.items()}
 _VERDICTS = {verdict.value: title for verdict, title in VERDICT_TITLES.items()}
+
+
+class TranscriptLine(NamedTuple):
+    """One message of a handshake."""
+
+    side: str
+    """``sent`` or ``received``."""
+    name: str
+    size: int
+    lines: str
 
 
 class HelloRecord(NamedTuple):

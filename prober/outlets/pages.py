@@ -25,7 +25,6 @@ __all__ = [
     "ChangeLine",
     "EndpointRow",
     "Moment",
-    "TranscriptLine",
     "change_lines",
     "endpoint_row",
     "environment",
@@ -90,16 +89,6 @@ class CertificateCard(NamedTuple):
     details: Details
 
 
-class TranscriptLine(NamedTuple):
-    """One message of a handshake."""
-
-    side: str
-    """``sent`` or ``received``."""
-    name: str
-    size: int
-    lines: str
-
-
 class HelloView(NamedTuple):
     """One hello and what came of it."""
 
@@ -113,7 +102,6 @@ class HelloView(NamedTuple):
     details: Details
     problems: tuple[str, ...] = ()
     certificates: tuple[CertificateCard, ...] = ()
-    transcript: tuple[TranscriptLine, ...] = ()
 
 
 class Column(NamedTuple):
@@ -144,7 +132,7 @@ class EndpointRow(NamedTuple):
 
 
 def endpoint_row(state: EndpointState, now: float, *, full: bool = False) -> EndpointRow:
-    """What a page shows of one endpoint; ``full`` adds certificates, problems and transcripts."""
+    """What a page shows of one endpoint; ``full`` adds certificates and problems."""
     judgement = state.judgement
     handshakes = list(enumerate(state.differential.handshakes))
     tone = endpoint_tone(judgement)
@@ -181,10 +169,6 @@ def _hello(state: EndpointState, index: int, handshake: Handshake, now: float, *
         details=_details(handshake, judged, now, full=full),
         problems=judged.certificate_problems,
         certificates=tuple(_card(facts, now) for facts in (judged.certificates if full else ())),
-        transcript=tuple(
-            TranscriptLine("sent" if entry.direction == ">" else "received", entry.name, entry.size, "\n".join(entry.lines))
-            for entry in (observation.transcript if full else ())
-        ),
     )
 
 

@@ -1,20 +1,17 @@
 """Differentials as they are kept: what they have in common is there once.
 
 Of many thousand endpoints nearly all say the same few things, so that what a server said, 700 bytes an endpoint with three hellos, need
-not be there for each of them. Nor need transcripts: a decoded hello is 5 KB of text, most of it a list of cipher suites, and each
-endpoint that has lately begun to be at fault holds one for each of its hellos. When a whole fleet fails at once, that is the moment
-to take no more memory than before.
+not be there for each of them. And a transcript is not there at all: a decoded hello is 5 KB of text, which the history has packed in
+the moment in which it is worth keeping. When a whole fleet fails at once, that is the moment to take no more memory than before.
 """
 
 from __future__ import annotations
-
-from sys import intern
 
 from prober.model import Differential, Handshake
 from prober.tls.facts import NOTHING_SAID, HandshakeFacts
 from prober.tls.remembered import Remembered
 
-__all__ = ["as_before", "shared", "with_shared_lines"]
+__all__ = ["as_before", "shared", "without_transcripts"]
 
 # What a NamedTuple's own constructor does, at half its price.
 _new_tuple = tuple.__new__
@@ -54,14 +51,13 @@ def _with_facts(handshake: Handshake, facts: HandshakeFacts) -> Handshake:
     return _new_tuple(Handshake, (sni, name, profile, ja4, observation, started))
 
 
-def with_shared_lines(differential: Differential) -> Differential:
-    """The same, each line of its transcripts one string for all who have it."""
-    if not any(handshake.observation.transcript for handshake in differential.handshakes):
-        return differential
-    return differential._replace(handshakes=tuple(map(_with_shared_lines, differential.handshakes)))
+def without_transcripts(differential: Differential) -> Differential:
+    """The same; it itself where it has none, as nearly all."""
+    for handshake in differential.handshakes:
+        if handshake.observation.transcript:
+            return differential._replace(handshakes=tuple(map(_without_transcript, differential.handshakes)))
+    return differential
 
 
-def _with_shared_lines(handshake: Handshake) -> Handshake:
-    observation = handshake.observation
-    entries = tuple(entry._replace(lines=tuple(map(intern, entry.lines))) for entry in observation.transcript)
-    return handshake._replace(observation=observation._replace(transcript=entries))
+def _without_transcript(handshake: Handshake) -> Handshake:
+    return handshake._replace(observation=handshake.observation._replace(transcript=()))

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from prober.judge.verdicts import Judgement
 from prober.model import Differential, Target
+from prober.service.keeping import without_transcripts
 from prober.service.logs import event
 from prober.snapshot import Change, EndpointState, StateKey, Store, state_key
 
@@ -33,7 +34,10 @@ class Witness(Protocol):
 
 
 class Recorder:
-    """Writes the store. ``on_change`` is told every change of a verdict, ``witness`` of every round."""
+    """Writes the store. ``on_change`` is told every change of a verdict, ``witness`` of every round.
+
+    Transcripts are for the witness alone: the store has none.
+    """
 
     def __init__(self, store: Store, on_change: Callable[[Change], None], witness: Witness | None = None) -> None:
         self.store = store
@@ -51,19 +55,21 @@ class Recorder:
         holds_until: float = 0.0,
     ) -> None:
         """One endpoint was judged at ``now``, Unix time in seconds; the others as `Store.record` has them."""
-        change = self.store.record(target, differential, judgement, now, key=key, holds_until=holds_until)
+        kept = without_transcripts(differential)
+        change = self.store.record(target, kept, judgement, now, key=key, holds_until=holds_until)
         if change is not None:
             self._on_change(change)
         if self._witness is not None:
             state = self.store.state(state_key(differential)) if change is None else change.state
             assert state is not None
-            self._witness.judged(state, change, now)
+            self._witness.judged(state if kept is differential else state._replace(differential=differential), change, now)
 
     def repeat(self, before: EndpointState, target: Target, differential: Differential, now: float) -> None:
         """One endpoint did at ``now`` what it had done before, which need not be judged anew."""
-        state = self.store.repeat(before, target, differential)
+        kept = without_transcripts(differential)
+        state = self.store.repeat(before, target, kept)
         if self._witness is not None:
-            self._witness.judged(state, None, now)
+            self._witness.judged(state if kept is differential else state._replace(differential=differential), None, now)
 
     def drop(self, keys: Collection[StateKey]) -> None:
         """These endpoints are watched no more."""

@@ -23,7 +23,7 @@ from prober.judge.repeats import repeats
 from prober.judge.verdicts import Judgement
 from prober.model import Differential, Handshake, Observation, Seconds, Sni, Target
 from prober.schedule import Key
-from prober.service.keeping import shared, with_shared_lines
+from prober.service.keeping import shared, without_transcripts
 from prober.service.tallies import Tallies
 from prober.snapshot import Change, EndpointState, StateKey
 
@@ -98,7 +98,7 @@ class Reporter:
         if told is None:
             told = self._told[state.key] = _Told(self._new_slot(), None, None)
         last, before = told.differential, told.judgement
-        told.differential, told.judgement = differential, judgement
+        told.differential, told.judgement = without_transcripts(differential), judgement
         if last is not None and (judgement is before or judgement == before) and repeats(last, differential):
             handshakes = differential.handshakes
             self.items.append((AGAIN, told.slot, now, tuple(map(_figures, handshakes)), _transcripts(handshakes)))
@@ -151,7 +151,7 @@ def _transcripts(handshakes: tuple[Handshake, ...]) -> bytes | None:
 
 def anew(pickled: bytes) -> Differential:
     """The differential of an `ANEW`."""
-    return shared(with_shared_lines(pickle.loads(pickled)))  # noqa: S301  (a process of our own; see prober.service.frames)
+    return shared(pickle.loads(pickled))  # noqa: S301  (a process of our own; see prober.service.frames)
 
 
 def again(last: Differential, figures: tuple[Item, ...], transcripts: bytes | None) -> Differential:
@@ -162,7 +162,7 @@ def again(last: Differential, figures: tuple[Item, ...], transcripts: bytes | No
     handshakes = tuple(
         _again(handshake, each, transcript) for handshake, each, transcript in zip(last.handshakes, figures, told, strict=True)
     )
-    return with_shared_lines(Differential(last.target, last.address, last.endpoint, handshakes))
+    return Differential(last.target, last.address, last.endpoint, handshakes)
 
 
 def _again(last: Handshake, figures: Item, transcript: Any) -> Handshake:

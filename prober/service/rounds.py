@@ -26,7 +26,7 @@ from prober.probing.resolve import ResolveError, resolve
 from prober.probing.runner import Runner
 from prober.schedule import Due, Key, Schedule
 from prober.service.first_rounds import EARLY, PACE, FirstRounds
-from prober.service.keeping import as_before, shared, with_shared_lines
+from prober.service.keeping import as_before, shared
 from prober.service.late_rounds import LateRounds
 from prober.service.logs import event
 from prober.service.plan import Watched, same_question
@@ -287,8 +287,6 @@ class Rounds:
             self._ended_by_a_bug(watch)
 
     def _record(self, target: Target, key: StateKey, due_at: float, differential: Differential) -> None:
-        if differential.handshakes and differential.handshakes[0].observation.transcript:
-            differential = with_shared_lines(differential)
         for handshake in differential.handshakes:
             self._statistics.lateness.observe(max(0.0, handshake.started - due_at))
             self._statistics.count_handshake(handshake)

@@ -101,6 +101,24 @@ async def test_without_a_directory_it_is_kept_in_memory() -> None:
     history.close()
 
 
+async def test_a_failure_that_cannot_be_told_costs_its_own_batch_alone(tmp_path: Path) -> None:
+    """A bug of ours, met where failures are packed: what came with it is lost and said to be, what came before and after is there."""
+    service = FakeService()
+    edge = target("edge", "192.0.2.10")
+    service.see(edge, differential(edge, none=reset()))
+    (state,) = service.store.states()
+    broken = state._replace(judgement=None)  # type: ignore[arg-type]
+    told: list[Trouble] = []
+    history = History.open(tmp_path)
+    history.on_trouble = told.append
+    async with history.running():
+        await committed(history, change(0), Batch(failures=(state, broken)), Batch(failures=(state,)), change(1))
+        assert len(await history.failures()) == 1
+        assert len(await history.changes()) == 2
+    history.close()
+    assert [trouble.reason for trouble in told] == ["bug"]
+
+
 async def test_the_last_failures_are_kept_with_what_was_said(tmp_path: Path) -> None:
     """As the API shows them, of each endpoint the last three; a restart keeps them."""
     service = FakeService()

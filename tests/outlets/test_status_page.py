@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from prober.model import Outcome, Verdict
 from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO
 from prober.outlets.wording import OUTCOME_WORDS, VERDICT_TITLES
-from prober.tls.facts import TranscriptEntry
 from tests.outlets.client import client
 from tests.outlets.fleet import (
     FakeService,
@@ -100,7 +99,7 @@ async def test_what_peers_and_configurations_say_is_escaped_everywhere() -> None
     """Details, certificate names, labels, target names, the filter: nothing becomes markup."""
     service = FakeService()
     evil = target(HOSTILE, "192.0.2.9", label=HOSTILE)
-    observed = ending(Outcome.NOT_TLS, detail=HOSTILE)._replace(transcript=(TranscriptEntry("<", HOSTILE, 3, (HOSTILE,)),))
+    observed = ending(Outcome.NOT_TLS, detail=HOSTILE)
     service.see(evil, differential(evil, none=observed))
     async with client(service) as http:
         for path in ("/", f"/?q={HOSTILE}", "/targets/" + HOSTILE.replace("/", "%2F").replace("<", "%3C").replace("&", "%26")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from prober.tls.facts import TranscriptEntry
 from tests.outlets.fleet import (
     NOW,
     FakeService,
@@ -17,12 +16,11 @@ from tests.outlets.page import fleet, page
 
 
 async def test_a_target_s_page_tells_everything_about_it() -> None:
-    """Configuration, each address, each hello with its certificates and problems, transcript, changes newest first."""
+    """Configuration, each address, each hello with its certificates and problems, changes newest first."""
     service = FakeService()
     of = target("edge/one", "ingress.example.com", environment="prod")
-    entry = TranscriptEntry(">", "ClientHello", 517, ("server_name: api.example.com",))
     service.see(of, differential(of), at=NOW - 500)
-    service.see(of, differential(of, known=certificate(expired().ders)._replace(transcript=(entry,)), none=reset()))
+    service.see(of, differential(of, known=certificate(expired().ders), none=reset()))
     tree = await page(service, "/targets/edge%2Fone")
     main = tree.all("main")[0].text
 
@@ -36,8 +34,6 @@ async def test_a_target_s_page_tells_everything_about_it() -> None:
         "CN=Example Root",
         "expired on",
         "t13d1516h2_8daaf6152771_e5627efa2ab1",
-        "ClientHello",
-        "server_name: api.example.com",
     ):
         assert said in main
     changes = [item.text for item in tree.all("section", class_="history")[0].all("li")]
