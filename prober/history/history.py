@@ -244,9 +244,10 @@ class History:
             self._report("restored", f"{self._path} is written again")
 
     def _transaction(self, batches: Sequence[Batch]) -> None:
+        lasting = self._path is not None or self._awaited is not None
         self._connection.execute("BEGIN IMMEDIATE")
         for batch in batches:
-            apply(self._connection, batch)
+            apply(self._connection, batch, lasting=lasting)
         self._connection.execute("COMMIT")
 
     def _undo(self) -> None:
@@ -290,7 +291,7 @@ class History:
             aside = set_aside(self._path, "corrupt")
             opened = open_database_file(self._path)
         except (OSError, sqlite3.Error) as failure:
-            self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            self._connection = open_database(None).connection
             self._report("corrupt", f"{self._path} is corrupted ({error}) and could not be set aside: {failure}")
             return
         self._connection, self._identity = opened, identity(self._path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from prober.changelog import VerdictChange
 from prober.history.packing import pack
@@ -19,6 +20,8 @@ from prober.report import Json, address_object
 from prober.snapshot import EndpointState, StateKey
 
 __all__ = ["Batch", "Loaded", "PackedFailure", "RememberedVerdict", "apply", "load", "packed"]
+
+_Write: TypeAlias = Callable[[str, Sequence[Any]], object]
 
 FAILURES_KEPT = 3
 """Of each endpoint."""
@@ -87,20 +90,29 @@ def packed(batch: Batch) -> Batch:
         return batch  # a bug of ours: `apply` meets it again, where it costs this batch alone
 
 
-def apply(connection: sqlite3.Connection, batch: Batch) -> None:
-    """Write one batch within the transaction that is open."""
-    write = connection.execute
-    for key, change in batch.changes:
+def apply(connection: sqlite3.Connection, batch: Batch, *, lasting: bool = True) -> None:
+    """Write one batch within the transaction that is open.
+
+    ``lasting``: another process may begin with it. Without that only what is asked for is written, which is changes and failures: the
+    rest, more than half of what there is of an endpoint that fails, is there for `load`.
+    """
+    for _, change in batch.changes:
         row = (change.target, change.address, change.port, change.previous, change.verdict, change.at)
-        write("INSERT INTO changes (target, address, port, previous, verdict, at) VALUES (?, ?, ?, ?, ?, ?)", row)
+        connection.execute("INSERT INTO changes (target, address, port, previous, verdict, at) VALUES (?, ?, ?, ?, ?, ?)", row)
+    for failure in batch.failures:
+        _keep_failure(connection, _packed(failure))
+    if lasting:
+        _apply_lasting(connection.execute, batch)
+
+
+def _apply_lasting(write: _Write, batch: Batch) -> None:
+    for key, change in batch.changes:
         write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", (*key, change.verdict, change.at))
     for key, verdict, since in batch.verdicts:
         write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", (*key, verdict, since))
-    for failure in batch.failures:
-        _keep_failure(connection, _packed(failure))
     for changed in batch.alerts:
         if changed.notable:
-            _keep_alert(connection, changed)
+            _keep_alert(write, changed)
     for alert in batch.standing:
         write("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?)", (*alert.key, _dump(alert)))
     for entry in batch.outbox:
@@ -115,11 +127,11 @@ def apply(connection: sqlite3.Connection, batch: Batch) -> None:
         write("INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(batch.alerts[-1].sequence),))
 
 
-def _keep_alert(connection: sqlite3.Connection, change: AlertChange) -> None:
+def _keep_alert(write: _Write, change: AlertChange) -> None:
     alert = change.alert
-    connection.execute("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?)", (*alert.key, _dump(alert)))
+    write("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?)", (*alert.key, _dump(alert)))
     row = (change.sequence, alert.key.name, alert.severity, alert.key.target, alert.key.address, alert.phase, change.at)
-    connection.execute("INSERT OR REPLACE INTO notices VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, alert.evidence.summary))
+    write("INSERT OR REPLACE INTO notices VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, alert.evidence.summary))
 
 
 def _packed(failure: EndpointState | PackedFailure) -> PackedFailure:

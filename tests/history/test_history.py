@@ -96,8 +96,12 @@ async def test_without_a_directory_it_is_kept_in_memory() -> None:
     history = History.open(None)
     assert not history.persistent
     async with history.running():
-        await committed(history, change(0))
+        fired = AlertChange(7, NOW + 15, Phase.PENDING, ALERT)
+        await committed(history, change(0), Batch(alerts=(fired,), outbox=(entry(7),)))
         assert len(await history.changes()) == 1
+        # Nobody begins with it: what is only there for a next process is not kept.
+        for table in ("verdicts", "alerts", "notices", "outbox"):
+            assert await history.ask(lambda connection, t=table: connection.execute(f"SELECT * FROM {t}").fetchall()) == []
     history.close()
 
 
@@ -172,25 +176,29 @@ async def test_a_corrupted_file_is_set_aside_and_the_service_starts(tmp_path: Pa
     again.close()
 
 
+async def corrupted(history: History, file: Path) -> Trouble:
+    """Write nonsense over the file under a history that runs; what it says of that."""
+    troubles: list[Trouble] = []
+    history.on_trouble = troubles.append
+    await committed(history, *[change(number) for number in range(500)])
+    await history.ask(lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+    with file.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(os.urandom(os.fstat(stream.fileno()).st_size - 4096))
+    await history.ask(lambda connection: connection.execute("PRAGMA shrink_memory").fetchall())
+    for number in range(500, 600):
+        await committed(history, change(number))
+        if troubles:
+            break
+    return troubles[0]
+
+
 async def test_a_file_that_is_corrupted_under_the_service_is_begun_anew_with_what_stands(tmp_path: Path) -> None:
     """What holds now is written into the new file; the past is in the old one."""
     history = History.open(tmp_path)
-    troubles: list[Trouble] = []
-    history.on_trouble = troubles.append
     history.on_fresh = lambda: Batch(verdicts=((KEY, Verdict.OK, NOW),), standing=(ALERT,), outbox=(entry(9),))
     async with history.running():
-        await committed(history, *[change(number) for number in range(500)])
-        await history.ask(lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
-        file = tmp_path / FILE_NAME
-        with file.open("r+b") as stream:
-            stream.seek(4096)
-            stream.write(os.urandom(file.stat().st_size - 4096))
-        await history.ask(lambda connection: connection.execute("PRAGMA shrink_memory").fetchall())
-        for number in range(500, 600):
-            await committed(history, change(number))
-            if troubles:
-                break
-        assert troubles[0].reason == "corrupt"
+        assert (await corrupted(history, tmp_path / FILE_NAME)).reason == "corrupt"
         await committed(history, change(1000))
     history.close()
     again = History.open(tmp_path)
@@ -198,6 +206,21 @@ async def test_a_file_that_is_corrupted_under_the_service_is_begun_anew_with_wha
     assert again.loaded.alerts == (ALERT,)
     assert again.loaded.outbox == (entry(9),)
     again.close()
+
+
+async def test_a_corrupted_file_that_cannot_be_set_aside_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory that became read-only, say: from there on the history is in memory, and works."""
+
+    def refused(path: Path, why: str) -> Path:
+        raise PermissionError(f"{why} {path}")
+
+    history = History.open(tmp_path)
+    async with history.running():
+        monkeypatch.setattr("prober.history.history.set_aside", refused)
+        assert "could not be set aside" in (await corrupted(history, tmp_path / FILE_NAME)).message
+        await committed(history, change(1000))
+        assert (await history.changes(limit=1))[0].at == NOW + 1000
+    history.close()
 
 
 def test_a_file_of_the_first_version_is_migrated(tmp_path: Path) -> None:
