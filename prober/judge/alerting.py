@@ -109,9 +109,6 @@ class AlertChange(NamedTuple):
         return self.alert.phase in {Phase.FIRING, Phase.RESOLVED}
 
 
-_NONE: Mapping[AlertName, None] = {}
-
-
 class _State:
     """One alert that is, or was lately, other than inactive."""
 
@@ -139,7 +136,7 @@ class Alerts:
         self._disagreement = Disagreement()
         self._states: dict[AlertKey, _State] = {}
         # The healthy need no look at each alert: only addresses with a state do.
-        self._addresses: dict[tuple[str, str], dict[AlertName, None]] = {}
+        self._addresses: dict[tuple[str, str], tuple[AlertName, ...]] = {}
         self._told: dict[tuple[str, str], tuple[Judgement, Policy, float]] = {}
         """What each address was last judged, and until when the same judgement says the same about each alert."""
         self.restore(restored)
@@ -166,10 +163,10 @@ class Alerts:
         """Take in one round of one address."""
         target, address, _, judgement, at = judged
         place = target.name, address
-        tracked: Mapping[AlertName, None] = self._addresses.get(place, _NONE)
+        tracked = self._addresses.get(place, ())
         told = self._told.get(place)
         if told is not None and told[0] is judgement and told[1] is self.policy and at < told[2]:
-            changes = self._repeated(place, tuple(tracked), at, target.labels) if tracked else []
+            changes = self._repeated(place, tracked, at, target.labels) if tracked else []
         else:
             changes = self._judged_anew(judged, place, tracked)
         if (about_all := self._disagreement.judged(judged)) is not None:
@@ -177,7 +174,7 @@ class Alerts:
             changes += self.observe(key, about_all.condition, at, about_all.evidence, target.labels)
         return changes
 
-    def _judged_anew(self, judged: Round, place: tuple[str, str], tracked: Mapping[AlertName, None]) -> list[AlertChange]:
+    def _judged_anew(self, judged: Round, place: tuple[str, str], tracked: tuple[AlertName, ...]) -> list[AlertChange]:
         labels, at = judged.target.labels, judged.at
         changes: list[AlertChange] = []
         if tracked or judged.judgement.at_fault:
@@ -312,12 +309,12 @@ class Alerts:
     def _keep(self, state: _State) -> None:
         key = state.alert.key
         self._states[key] = state
-        self._addresses.setdefault((key.target, key.address), {})[key.name] = None
+        place = key.target, key.address
+        self._addresses[place] = (*self._addresses.get(place, ()), key.name)
 
     def _drop(self, state: _State) -> None:
         key = state.alert.key
         del self._states[key]
-        names = self._addresses[key.target, key.address]
-        names.pop(key.name, None)
-        if not names:
-            del self._addresses[key.target, key.address]
+        place = key.target, key.address
+        if others := tuple([name for name in self._addresses.pop(place) if name is not key.name]):
+            self._addresses[place] = others
