@@ -15,6 +15,8 @@ from prober.cli.descriptors import require_descriptors
 
 __all__ = ["add_parser", "run"]
 
+_PORTS = 65535
+
 _EPILOG = """\
 examples:
   prober lab                           one listener for each behaviour
@@ -79,14 +81,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; write 0 (a free one) to 65535")
+    if not text.isascii() or not text.isdigit() or int(text) > _PORTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; write 0 (a free one) to {_PORTS}")
     return int(text)
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of listeners; write 0 or more")
+    # Each takes a port of its own. Whether there are enough is known only when all are made, and a billion fill the memory first.
+    if len(text) > len(str(_PORTS)) or int(text) > _PORTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more listeners than there are ports; write 0 to {_PORTS}")
     return int(text)
 
 
@@ -139,7 +144,7 @@ def _start(args: argparse.Namespace) -> int:
         return _usage("two listeners have the same name")
     healthy = default_listeners(args.count)
     chosen = (*listeners, *healthy[-args.count :]) if listeners and args.count else tuple(listeners) or healthy
-    if args.port > 65535 - len(chosen):
+    if args.port > _PORTS - len(chosen):
         return _usage(f"--port {args.port} leaves no room for {len(chosen)} listeners below 65536")
     try:
         place = contextlib.nullcontext(args.directory) if args.directory else tempfile.TemporaryDirectory(prefix="prober-lab-")

@@ -248,6 +248,7 @@ def test_a_lab_that_cannot_start_leaves_the_directory_of_the_running_one_alone(l
         (("--control-port", "65536"), "'65536' is no port; write 0 (a free one) to 65535"),
         (("--port", "-1"), "'-1' is no port; write 0 (a free one) to 65535"),
         (("--count", "-1"), "'-1' is no number of listeners; write 0 or more"),
+        (("--count", "99999999999"), "'99999999999' is more listeners than there are ports; write 0 to 65535"),
     ],
 )
 def test_what_the_lab_cannot_do_is_said_in_a_line(options: tuple[str, str], message: str) -> None:
