@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from prober.cli.terminal import Paint, Terminal, columns, printable
-from prober.model import Outcome, Sni, Verdict
+from prober.model import Close, Outcome, Sni, Verdict
 
 __all__ = ["LineTable", "blocks", "totals"]
 
@@ -233,7 +233,8 @@ def _what_happened(handshake: Result) -> str:
         case Outcome.RESET:
             return f"{errno or 'RST'} {amount}"
         case Outcome.CLOSED:
-            return f"FIN {amount}"
+            # Told goodbye within TLS; what TCP did then, if anything, may have been a RST.
+            return f"{'FIN' if handshake['close'] == Close.FIN else 'close_notify'} {amount}"
         case Outcome.TIMEOUT:
             # Bytes that came too slowly are no silence.
             return f"only {received:,} bytes came" if received else "silence"

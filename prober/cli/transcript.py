@@ -75,8 +75,10 @@ def _after(observation: Observation) -> Iterator[str]:
             yield f"{done}{since} ({received})"
         case Outcome.RESET:
             yield f"RST received ({observation.errno or 'ECONNRESET'}){since} ({received})"
-        case Outcome.CLOSED:
+        case Outcome.CLOSED if observation.close is Close.FIN:
             yield f"FIN received{since} ({received})"
+        case Outcome.CLOSED:  # told goodbye within TLS: no FIN was seen, perhaps a RST
+            yield f"close_notify received{since} ({received})"
         case Outcome.TIMEOUT:
             yield f"nothing more came until the deadline{since} ({received})"
         case _:
@@ -84,7 +86,8 @@ def _after(observation: Observation) -> Iterator[str]:
     if observation.detail:
         yield printable(observation.detail)
     followed = {Close.FIN: "FIN", Close.RST: "RST"}.get(observation.close)
-    if followed is not None and observation.outcome not in {Outcome.RESET, Outcome.CLOSED}:
+    told = observation.outcome is Outcome.RESET or (observation.outcome is Outcome.CLOSED and observation.close is Close.FIN)
+    if followed is not None and not told:
         yield f"then {followed} received"
 
 

@@ -56,6 +56,17 @@ def test_bytes_that_came_too_slowly_are_no_silence() -> None:
     assert "timeout      only 20 bytes came " in text
 
 
+def test_a_goodbye_within_tls_is_no_fin() -> None:
+    """A close_notify that a RST followed, or nothing: who looks for the FIN in a capture does not find one."""
+    closed = (
+        handshake("none", "closed", bytes_received=7, close="rst"),
+        handshake("unknown", "closed", bytes_received=7, close="fin"),
+    )
+    text = shown(result(handshake(), *closed))
+    assert "closed       close_notify after 7 bytes " in text
+    assert "closed       FIN after 7 bytes " in text
+
+
 def test_an_expected_rejection_is_no_fault() -> None:
     """The symbol says that all is well, the words say why."""
     alert = {"level": "fatal", "code": 112, "description": "unrecognized_name"}

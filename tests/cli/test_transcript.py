@@ -45,6 +45,16 @@ def test_a_reset_after_the_hello() -> None:
         ),
         (Outcome.CLOSED, {"close": Close.FIN}, ["* FIN received, 1.1 ms after the hello was sent (0 bytes received)"]),
         (
+            Outcome.CLOSED,
+            {"bytes_received": 7, "close": Close.RST},
+            ["* close_notify received, 1.1 ms after the hello was sent (7 bytes received)", "* then RST received"],
+        ),
+        (
+            Outcome.CLOSED,
+            {"bytes_received": 7, "close": Close.NONE},
+            ["* close_notify received, 1.1 ms after the hello was sent (7 bytes received)"],
+        ),
+        (
             Outcome.TIMEOUT,
             {"bytes_received": 4},
             ["* nothing more came until the deadline, 1.1 ms after the hello was sent (4 bytes received)"],
