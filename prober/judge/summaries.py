@@ -63,10 +63,13 @@ def summarise(story: Story) -> str:
     sentence = _SENTENCES[story.verdict](story)
     others = [fault for fault in story.faults if fault is not story.verdict]
     if others and story.verdict is not Verdict.INCONCLUSIVE:
-        also = f" Also {', '.join(others)}."
-        if len(sentence) + len(also) <= MAX_LENGTH:
-            sentence += also
+        sentence = _with(sentence, f"Also {', '.join(others)}.")
     return clip(printable(sentence), MAX_LENGTH)
+
+
+def _with(sentence: str, more: str) -> str:
+    """What is good to know, but no next step: told whole, or not at all. Half a name sends people to a host that does not exist."""
+    return f"{sentence} {more}" if len(sentence) + 1 + len(more) <= MAX_LENGTH else sentence
 
 
 def clip(text: str, length: int) -> str:
@@ -214,8 +217,8 @@ def _non_sni_failing(story: Story) -> str:
 
 def _refuses(story: Story, what: str, otherwise: str) -> str:
     if not story.at_fault:
-        return f"{story.subject} {what}, which its policy accepts. {story.serves}"
-    return f"{story.subject} {what}{story.known_for}: {story.advice(otherwise)}. {story.serves}"
+        return _with(f"{story.subject} {what}, which its policy accepts.", story.serves)
+    return _with(f"{story.subject} {what}{story.known_for}: {story.advice(otherwise)}.", story.serves)
 
 
 def _non_sni_wrong_certificate(story: Story) -> str:

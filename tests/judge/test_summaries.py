@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from prober.judge.problems import ProblemCode
+from prober.judge.signatures import ANY, SIGNATURES, Signature
 from prober.judge.summaries import _REMEDIES
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
-from prober.model import Differential, Endpoint, NonSniPolicy
-from tests.judge.differentials import KNOWN, TRUST, differential
+from prober.model import Differential, Endpoint, NonSniPolicy, Outcome
+from tests.judge.differentials import KNOWN, ROOT, TRUST, differential
 from tests.pki import NOW, Authority
 
 C, R, A = NonSniPolicy.CERTIFICATE, NonSniPolicy.REJECTED, NonSniPolicy.ANY
@@ -39,7 +40,7 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             C,
             (
                 f"{AT} rejects clients without SNI (alert 112 unrecognized_name), as nginx ssl_reject_handshake, HAProxy strict-sni "
-                f"and Traefik sniStrict do: turn that off there. It serves {KNOWN}."
+                f"and Traefik sniStrict do: turn that off. It serves {KNOWN}."
             ),
         ),
         (
@@ -148,6 +149,25 @@ def test_a_long_name_is_cut_and_the_next_step_is_kept() -> None:
     sentence = said(case._replace(handshakes=(long, *case.handshakes[1:])))
     assert len(sentence) <= 200
     assert sentence.startswith("[2001:db8:1111:2222:3333:4444:5555:6666]:8443 has a bad certificate for aaaa")
+
+
+@pytest.mark.parametrize("row", SIGNATURES, ids=lambda row: row.id)
+@pytest.mark.parametrize("name", ["a.example", f"{'a' * 35}.test"], ids=["short", "long"])
+def test_the_next_step_is_whole_beside_the_longest_address(row: Signature, name: str) -> None:
+    """And what is served is told in full or not at all: half a name is another host's."""
+    words = (row.none if behaviour == ANY else behaviour for behaviour in (row.known, row.none, row.unknown))
+    case = differential(*words, endpoint=Endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 65535))
+    served = case.handshakes[0].observation.facts._replace(certificates=ROOT.issue(name).ders)
+    handshakes = [
+        each._replace(observation=each.observation._replace(facts=served))
+        if each.observation.outcome is Outcome.CERTIFICATE
+        else each
+        for each in case.handshakes
+    ]
+    handshakes[0] = handshakes[0]._replace(server_name=name)
+    sentence = said(case._replace(handshakes=tuple(handshakes)))
+    assert sentence.endswith(".")
+    assert "…" not in sentence
 
 
 def test_many_names_are_counted() -> None:
