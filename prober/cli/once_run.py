@@ -31,11 +31,12 @@ from prober.model import Address, Differential, Target
 from prober.probing.engine import Engine
 from prober.probing.resolve import ResolveError, literal_endpoint, resolve
 from prober.probing.runner import Runner
+from prober.service.names import Names
 
 __all__ = ["carry_out"]
 
 _RESOLVING = 32
-"""Names that are resolved at the same time; Trio has 40 threads, and the others read and write."""
+"""Names that are waited for at the same time. One that nobody answers for keeps its thread long after its deadline: see `Names`."""
 _WAITING, _FEW_WAITING = 64, 16
 """Differentials that stand ready for the moment in which there is room: so many at most, and when to look for more. Waking the
 reader for each of them costs as much as reading."""
@@ -95,6 +96,7 @@ class _Run:
         """Where transcripts go, as curl's do, when standard output is for programs."""
         self._probing = trio.CancelScope()
         self._resolvers = trio.Semaphore(_RESOLVING)
+        self._names = Names()
 
         self._began = perf_counter()
         self._targets = 0
@@ -151,6 +153,7 @@ class _Run:
         with self._probing:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._engine.run)
+                await nursery.start(self._names.run)
                 await self._feed(nursery)
                 self._fed = True
                 self._news.set()

@@ -33,10 +33,10 @@ class _Answer:
 
 
 class Names(trio.abc.HostnameResolver):
-    """What `trio.socket.getaddrinfo` asks, for whoever needs a name. ``ask`` is the blocking function."""
+    """What `trio.socket.getaddrinfo` asks, for whoever needs a name. ``ask`` is the blocking function (default: the system's)."""
 
-    def __init__(self, ask: Callable[..., Any] = socket.getaddrinfo) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[..., Any] | None = None) -> None:
+        self._ask = socket.getaddrinfo if ask is None else ask
         self._threads = trio.CapacityLimiter(MOST_THREADS)
         self._asked: dict[_Question, _Answer] = {}
         self._nursery: trio.Nursery | None = None

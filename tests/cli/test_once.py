@@ -203,6 +203,31 @@ def test_a_name_that_does_not_resolve_is_a_result(once: Once) -> None:
     assert {(hello["outcome"], hello["stage"]) for hello in result["handshakes"]} == {("resolve_failed", "resolve")}
 
 
+def test_names_that_nobody_answers_for_hold_up_no_other_name(
+    once: Once, closed_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than Trio has threads, each stuck in getaddrinfo(3) beyond its deadline: what follows them does resolve."""
+    given_up = threading.Event()
+
+    def ask(host: bytes, _port: int, _family: int, _type: int, _proto: int, flags: int) -> list[tuple[object, ...]]:
+        if flags & socket.AI_NUMERICHOST:  # Trio's own look, without a thread
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if host.startswith(b"dead"):
+            given_up.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", closed_port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", ask)
+    names = tmp_path / "names"
+    names.write_text("".join(f"dead-{number}.example\n" for number in range(60)) + f"alive.example:{closed_port}\n")
+    try:
+        results = once("--file", names, "--timeout", 0.3, "--json").results
+    finally:
+        given_up.set()
+    outcomes = {result["target"]: result["handshakes"][0]["outcome"] for result in results}
+    assert outcomes.pop(f"alive.example:{closed_port}") == "refused"
+    assert set(outcomes.values()) == {"resolve_failed"}
+
+
 def test_every_address_of_a_name_is_a_result_of_its_own(once: Once, closed_port: int) -> None:
     """All that the system's resolver knows, once each."""
     expected = {answer[4][0] for answer in socket.getaddrinfo("localhost", closed_port, type=socket.SOCK_STREAM)}
