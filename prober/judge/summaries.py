@@ -9,7 +9,7 @@ from prober.judge.answers import Answer
 from prober.judge.names import printable
 from prober.judge.problems import ProblemCode
 from prober.judge.signatures import Signature
-from prober.model import Address, Endpoint, Outcome, Sni, Verdict
+from prober.model import Address, Endpoint, NonSniPolicy, Outcome, Sni, Verdict
 
 __all__ = ["MAX_LENGTH", "Story", "subject_of", "summarise"]
 
@@ -32,6 +32,8 @@ class Story(NamedTuple):
     at_fault: bool
     undecided: str | None
     signatures: tuple[Signature, ...]
+    policy: NonSniPolicy
+    """What clients without SNI are to get: advice must not lead away from it."""
 
     @property
     def serves(self) -> str:
@@ -206,9 +208,10 @@ def _non_sni_timeout(story: Story) -> str:
             "does not finish its answer to clients without SNI in time",
             "look for load, and for large packets that are dropped (MTU)",
         )
-    return _refuses(
-        story, "leaves clients without SNI unanswered", "look for a filter on the server name, and add a default certificate"
-    )
+    otherwise = "look for a filter on the server name, and add a default certificate"
+    if story.policy is NonSniPolicy.REJECTED:
+        otherwise = "a timeout is no rejection, so answer them with a TLS alert or a reset"
+    return _refuses(story, "leaves clients without SNI unanswered", otherwise)
 
 
 def _non_sni_failing(story: Story) -> str:
@@ -228,7 +231,11 @@ def _non_sni_wrong_certificate(story: Story) -> str:
     else:
         problem = next((one for one in answer.problems if one.code is ProblemCode.NAME_MISMATCH), answer.problems[0])
         what = f"a wrong certificate ({clip(problem.text, _TEXT)})"
-    remedy = ": give them one that covers a known name." if story.at_fault else ", which its policy accepts."
+    remedy = ": give them one that covers a known name."
+    if story.policy is NonSniPolicy.REJECTED:
+        remedy = ", though its policy wants them rejected: remove it."
+    elif not story.at_fault:
+        remedy = ", which its policy accepts."
     return f"{story.subject} gives clients without SNI {what}{remedy}"
 
 

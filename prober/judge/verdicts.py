@@ -220,7 +220,7 @@ def _opinion(subject: str, policy: NonSniPolicy, answers: tuple[Answer, ...]) ->
     verdict = Verdict.INCONCLUSIVE if case.undecided else faults[0] if faults else Verdict.OK
     at_fault = any(not _excused(fault, case) for fault in faults)
     signatures = recognise(*(_behaviour(answers, sni) for sni in (Sni.KNOWN, Sni.NONE, Sni.UNKNOWN)))
-    summary = summarise(Story(subject, answers, verdict, faults, at_fault, case.undecided, signatures))
+    summary = summarise(Story(subject, answers, verdict, faults, at_fault, case.undecided, signatures, policy))
     return Opinion(
         verdict=verdict,
         faults=faults,

@@ -52,6 +52,14 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ),
         ),
         (
+            ("certificate", "timeout", "reset"),
+            R,
+            (
+                f"{AT} leaves clients without SNI unanswered: a timeout is no rejection, so answer them with a TLS alert or a reset. "
+                f"It serves {KNOWN}."
+            ),
+        ),
+        (
             ("certificate", "timeout late", "timeout late"),
             C,
             (
@@ -63,6 +71,14 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ("certificate", "fake", "fake"),
             C,
             f"{AT} gives clients without SNI ingress-nginx's default certificate: give them one that covers a known name.",
+        ),
+        (
+            ("certificate", "fake", "fake"),
+            R,
+            (
+                f"{AT} gives clients without SNI ingress-nginx's default certificate, though its policy wants them rejected: remove it. "
+                "Also non_sni_served."
+            ),
         ),
         (
             ("certificate", "misnamed", "misnamed"),
