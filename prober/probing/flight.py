@@ -313,6 +313,9 @@ class Flight:
         try:
             events = handshake.receive_data(data)
         except ProtocolError as error:
+            if self._met_itself():
+                self._refused_after_all()
+                return
             self._findings.decide_misbehaved(error, *self._when())
             self._listen()
             return
@@ -342,6 +345,22 @@ class Flight:
             self._listen()
         elif answer := handshake.data_to_send():
             self._send(self._unsent + answer)
+
+    def _met_itself(self) -> bool:
+        """RFC 9293 §3.5: nothing listens on a port of this host, and the kernel chose that very port as ours. What came is our hello."""
+        assert self._sock is not None
+        ip, port = self.attempt.endpoint
+        return endpoint_of(self._sock.getsockname()) == (ip.partition("%")[0], port)
+
+    def _refused_after_all(self) -> None:
+        assert self._sock is not None
+        # Not in order: a TIME_WAIT would keep the port from the server that is to listen there.
+        close_socket(self._sock, orderly=False)
+        self._sock = self._handshake = None
+        findings = self._findings
+        findings.connected = findings.sent = None
+        findings.bytes_received = 0
+        self._fail(errno.ECONNREFUSED, Outcome.REFUSED)
 
     def _peer_closed(self) -> None:
         """The peer's FIN; or, once an error was latched, the end that the kernel shows from then on."""

@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import trio
 
-from prober.model import Endpoint, Observation, Outcome, Stage
+from prober.model import Close, Endpoint, Observation, Outcome, Stage
+from prober.probing.dial import Socket, open_socket
 from prober.probing.engine import Engine
 from prober.probing.findings import Findings
 from prober.tls.client_hello import HelloFactory
 from tests.bench.peers.native import c_server
 from tests.probing.conftest import AttemptMaker, Told
-from tests.probing.outcomes import ALERT_112, HookedFactory
+from tests.probing.outcomes import ALERT_112, HookedFactory, ending
 from tests.probing.test_engine import descriptors
-from tests.servers.ports import Ports
+from tests.servers.ports import IPV4, IPV6, Ports, has_ipv6
 from tests.servers.scripted import close_unread, read_hello, scripted, send
 
 
@@ -148,3 +150,27 @@ async def test_a_bug_while_a_bug_is_told_still_releases_the_caller(
         observation = await engine.handshake(attempt(ports.take()))
     assert observation.outcome is Outcome.LOCAL_ERROR
     assert engine.in_flight == 0
+
+
+@pytest.mark.parametrize("ip", [IPV4, IPV6] if has_ipv6() else [IPV4])
+@pytest.mark.parametrize("proxy_protocol", [None, "v1"])
+async def test_a_port_where_nothing_listens_is_refused_also_when_it_becomes_our_own(
+    engine: Engine, attempt: AttemptMaker, monkeypatch: pytest.MonkeyPatch, ip: str, proxy_protocol: str | None
+) -> None:
+    """The kernel chooses one port in 28,000 for a connection; where it is the one that is asked, TCP connects it to itself."""
+
+    def open_bound(to: str) -> Socket:
+        sock = open_socket(to)
+        sock.bind((ip, port))
+        return sock
+
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as free:
+        free.bind((ip, 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr("prober.probing.flight.open_socket", open_bound)
+    observation = await engine.handshake(attempt(Endpoint(ip, port))._replace(proxy_protocol=proxy_protocol))
+    assert ending(observation) == (Outcome.REFUSED, Stage.CONNECT, "ECONNREFUSED", Close.NONE)
+    assert (observation.bytes_received, observation.seconds.connect, observation.seconds.handshake) == (0, None, None)
+    assert not observation.facts.server_answered
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as later:
+        later.bind((ip, port))  # nothing is left on it
