@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
+from prober.diagnose.access_log import AccessLogEntry
 from prober.diagnose.capture_files import is_capture
 from prober.diagnose.log_lines import MAX_PENDING, read_lines
 from prober.diagnose.manifest import read_manifests
@@ -189,15 +190,17 @@ def recognise(source: Input) -> Kind | None:
         return "capture"
     text = head.decode("utf-8-sig", "replace")
     # The last line may be cut; what is cut is no entry.
-    if any(line.entry is not None for line in read_lines(text.split("\n"))):
+    if any(line.entry is not None and not _is_format(line.entry) for line in read_lines(text.split("\n"))):
         return "logs"
     if b"\x00" in head:
         return None
     manifest = read_manifests(source.name, text)
-    if has_routes(manifest) or "apigee.cloud.google.com" in text:
+    if has_routes(manifest):
         return "routes"
     if is_overrides(manifest):
         return "overrides"
+    if "apigee.cloud.google.com" in text:
+        return "routes"
     # Of a file that is damaged as a whole its words still say what it was meant to be: then the damage is named, with its line.
     if manifest.flaws and (meant := _MEANT.search(text)) is not None:
         return "overrides" if meant["overrides"] else "routes"
@@ -205,3 +208,8 @@ def recognise(source: Input) -> Kind | None:
     if any(mark in text for mark in ("][warning][", "][info][", "\tinfo\t", "filter_chain_not_found", "xdsproxy")):
         return "logs"
     return None
+
+
+def _is_format(entry: AccessLogEntry) -> bool:
+    """Whether it is the format of the entries, as ``istiod.accessLogFormat`` of an overrides.yaml has it: Envoy's operators for values."""
+    return any(value is not None and value.startswith("%") for value in (entry.details, entry.sni, entry.flags))

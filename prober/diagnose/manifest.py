@@ -128,7 +128,8 @@ def read_manifests(name: str, text: str) -> Manifest:
             # A list of objects, as jq '.items' prints it, is the objects.
             objects = node.value if isinstance(node.value, tuple) else (node,)
             manifest.documents += (each for each in objects if each.value is not None)
-    manifest.flaws.sort(key=lambda flaw: flaw.line)
+    # The mapping of an anchor is read anew for each of its aliases, and each time its mistakes are found.
+    manifest.flaws = sorted(dict.fromkeys(manifest.flaws), key=lambda flaw: flaw.line)
     return manifest
 
 

@@ -6,6 +6,7 @@ documentation. Keys that are not looked at are left alone; a value that still is
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +33,9 @@ class VirtualHost:
     @property
     def certificate(self) -> str | None:
         """What tells this host's certificate from another's: the secret's name or the file's path; None when both are given."""
-        return None if self.ssl_secret and self.ssl_cert_path else self.ssl_secret or self.ssl_cert_path
+        if self.ssl_cert_path is None or self.ssl_secret:
+            return None if self.ssl_cert_path else self.ssl_secret
+        return posixpath.normpath(self.ssl_cert_path)  # ./certs/a.pem is certs/a.pem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +185,7 @@ def _gateways(root: Node, _facts: OverridesFacts) -> Iterator[_Found]:
         elif not is_unresolved(text) and not (_GATEWAY_NAME.fullmatch(text) and len(text) <= _GATEWAY_NAME_LENGTH):
             rule = "at most 17 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit"
             yield "ingress-name-invalid", name.line, f"the ingress gateway's name {text!r} is not allowed; use {rule}"
-        kind, address = node.get("svcType"), node.get("svcLoadBalancerIP")
+        kind, address = node.get("svcType"), _written(node, "svcLoadBalancerIP")
         if kind is not None and not is_unresolved(str(kind.value)) and kind.value not in {"LoadBalancer", "ClusterIP"}:
             yield "svc-type-invalid", kind.line, f"svcType of {text} is {kind.value}; it may be LoadBalancer or ClusterIP"
         if kind is not None and kind.value == "ClusterIP" and address is not None:

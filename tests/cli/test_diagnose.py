@@ -53,6 +53,24 @@ def test_bare_files_are_recognised_by_their_content(here: Path, capfd: pytest.Ca
 
 
 @pytest.mark.parametrize(
+    "more",
+    [
+        "# the wildcard route is an apigee.cloud.google.com/v1alpha1 ApigeeRoute\n",
+        'istiod:\n  accessLogFormat: |\n    {"status": "%RESPONSE_CODE%", "status_details": "%RESPONSE_CODE_DETAILS%", "sni_host": "%REQUESTED_SERVER_NAME%"}\n',
+    ],
+)
+def test_overrides_that_speak_of_routes_or_of_the_log_are_overrides(
+    here: Path, capfd: pytest.CaptureFixture[str], more: str
+) -> None:
+    """A comment that names the routes' API group makes no route, and the access log's format is no entry of it."""
+    (here / "c").write_text(more + (here / "c").read_text())
+
+    _, document = run(capfd, "all", "c")
+
+    assert [("overrides", True)] == [(each["kind"], each["ok"]) for each in document["sources"]]
+
+
+@pytest.mark.parametrize(
     ("route", "what"),
     [
         ("all", "a FILE or --probe or --kubernetes"),

@@ -98,6 +98,27 @@ def test_the_host_whose_certificate_differs_is_the_one_that_is_named() -> None:
     assert [("different-certificates", 13)] == lints(GOOD.replace("- name: test-grp", f"{second}- name: test-grp"))
 
 
+def test_one_certificate_may_be_written_in_two_ways() -> None:
+    """A path with ./ and without is the same file."""
+    second = "- name: shop\n  sslCertPath: certs/acme.pem\n  sslKeyPath: certs/acme.key\n  additionalGateways: [fallback-no-sni]\n"
+
+    assert [] == lints(GOOD + second)
+
+
+@pytest.mark.parametrize("address", ['""', "", "null"])
+def test_an_address_that_is_written_empty_is_none(address: str) -> None:
+    """As a template leaves it where nobody set one: there is nothing that svcType ClusterIP would ignore."""
+    assert [] == lints(GOOD.replace("IP: 198.51.100.20", f"IP: {address}\n  svcType: ClusterIP"))
+
+
+def test_a_mistake_in_an_anchor_is_one_however_many_aliases_it_has() -> None:
+    """Where it stands, once."""
+    shared = GOOD.replace("selector: {app: apigee-ingressgateway, ingress_name: edge-a}", "selector: *labels")
+    anchor = "labels: &labels {app: apigee-ingressgateway, ingress_name: edge-b, ingress_name: edge-a}\n"
+
+    assert [("duplicate-key", 1)] == lints(anchor + shared)
+
+
 def test_a_bad_indentation_costs_its_own_section_only() -> None:
     """The error has its line, and the sections around it are read all the same."""
     facts = read(GOOD.replace("  svcLoadBalancerIP", "   svcLoadBalancerIP: x\n svcLoadBalancerIP"))
