@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from prober.diagnose.capture_facts import MAX_HELLOS, CapturedHello, CaptureFacts, Ending
 from prober.diagnose.capture_files import Frame
-from prober.diagnose.first_bytes import first_message, spoken_by
+from prober.diagnose.first_bytes import first_message, past_proxy_header, spoken_by
 from prober.diagnose.fragments import Reassembly
 from prober.diagnose.packets import (
     LINK_TYPES,
@@ -65,9 +65,12 @@ class Follower:
         self._index: dict[bytes, Flow] = {}
         # By random and sequence number: the place among the hellos (None: behind the last), and the two ends.
         self._seen: OrderedDict[tuple[bytes, int], tuple[int | None, _Side, _Side]] = OrderedDict()
-        self._tls_ports: set[tuple[bytes, int]] = set()
+        self._tls_ports: set[_Side] = set()
+        # Servers that were seen to take PROXY headers, and flows to others that began with one and were not answered.
+        self._takes_proxy: set[_Side] = set()
+        self._proxied: list[Flow] = []
         # By client, its port, the second, and what it spoke: of several (server, turned away), copies of one connection, the last.
-        self._suspects: dict[tuple[str, int, int, str], tuple[tuple[bytes, int], bool]] = {}
+        self._suspects: dict[tuple[str, int, int, str], tuple[_Side, bool]] = {}
         self._offers: dict[tuple[tuple[str, ...], tuple[str, ...], str], tuple[tuple[str, ...], tuple[str, ...], str]] = {}
         self._fragments = Reassembly()
 
@@ -128,6 +131,9 @@ class Follower:
         while self._live:
             self._close(next(iter(self._live.values())))
         self.facts.lost_fragments = self._fragments.finish()
+        for flow in self._proxied:
+            self._said(flow, past_proxy_header(flow.to_server.data) if flow.server in self._takes_proxy else None)
+        self._proxied.clear()
         for (client, _, _, protocol), (server, turned_away) in self._suspects.items():
             # Other protocols on other ports are nobody's business here, unless the port had no answer to them.
             if server in self._tls_ports or turned_away:
@@ -177,6 +183,21 @@ class Follower:
             elif flow.syn and not flow.syn_acknowledged and self._waited(flow.start_time):
                 _bump(facts.unanswered_syn, server, _OTHERS)
             return
+        behind = past_proxy_header(data)
+        if behind is not None and behind is not data and behind[:1] in {b"", b"\x16"}:
+            if flow.answer()[0] in {"certificate", "server_hello"}:
+                self._takes_proxy.add(flow.server)
+            # A server that does not expect the header turns everybody away who sends it: that is no matter of names.
+            if flow.server not in self._takes_proxy:
+                self._proxied += [flow] * (len(self._proxied) < MAX_LIVE)
+                return
+        self._said(flow, behind)
+
+    def _said(self, flow: Flow, behind: bytes | None) -> None:
+        """Judge what a client said: what is ``behind`` a PROXY header, where the server takes one; None: all of it."""
+        facts, data = self.facts, flow.to_server.data if behind is None else behind
+        if not data:
+            return  # a health check: the header, and no client
         client = address_text(flow.client[0])
         if len(data) >= 3 and data[0] & 0x80 and data[2] == HandshakeType.client_hello:
             self._speaks_tls(flow.server)
@@ -203,7 +224,7 @@ class Follower:
         self._speaks_tls(flow.server)
         self._record(flow, hello, client)
 
-    def _speaks_tls(self, server: tuple[bytes, int]) -> None:
+    def _speaks_tls(self, server: _Side) -> None:
         if len(self._tls_ports) < MAX_HELLOS:
             self._tls_ports.add(server)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, FlowGroup
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
+from prober.diagnose.first_bytes import PROXY_PROTOCOL
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.logs import NOISE_LINES, SourceKind, kind_of
 from prober.diagnose.sources import range_of
@@ -141,7 +142,7 @@ def not_tls(case: Case) -> Iterator[Finding]:
     """Something that is no TLS comes to the TLS port, or the port itself speaks none."""
     flows = [each for each in case.flows if not each.tls]
     active = [
-        Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {each.times} connection{'s' * (each.times != 1)} whose first bytes are no TLS")
+        Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {each.times} connection{'s' * (each.times != 1)} whose first bytes are no TLS{f' ({each.spoken})' if each.spoken else ''}")
         for each in flows
     ]  # fmt: skip
     ports = [
@@ -165,7 +166,8 @@ def not_tls(case: Case) -> Iterator[Finding]:
         )
     if active:
         clients = listed(dict.fromkeys(each.client for each in flows))
-        noise = all(range_of(each.client) is None and each.times <= NOISE_LINES for each in flows)
+        proxied = [each for each in flows if each.spoken == PROXY_PROTOCOL]
+        noise = not proxied and all(range_of(each.client) is None and each.times <= NOISE_LINES for each in flows)
         said = " They are single public addresses that came a few times: internet noise." if noise else ""
         yield found(
             "not-tls",
@@ -173,7 +175,12 @@ def not_tls(case: Case) -> Iterator[Finding]:
             active=active,
             log=case.rejected,
             severity=Severity.INFO if noise else Severity.WARNING,
-            fix=Fix(explanation="Let the client speak https to this port, or send it to the HTTP port."),
+            fix=Fix(
+                explanation=f"{listed(dict.fromkeys(each.client for each in proxied))} sends a PROXY header first, and nothing shows that "
+                "the ingress expects one: let the load balancer send none, or the ingress expect it (prober diagnose probe --proxy-protocol)."
+                if proxied
+                else "Let the client speak https to this port, or send it to the HTTP port."
+            ),
         )
     elif case.rejected and not any(each.tls and each.sni is None for each in case.flows):
         yield found(

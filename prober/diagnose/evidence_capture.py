@@ -30,8 +30,8 @@ _ENDS = {
 def flow_groups(file: str, facts: CaptureFacts) -> tuple[FlowGroup, ...]:
     """The connections of one capture, most frequent first."""
     counted = Counter(_group(file, hello) for hello in facts.hellos)
-    for (client, _protocol), times in facts.not_tls.items():
-        counted[FlowGroup(file, client, "the TLS port", False, None, FlowEnd.OTHER)] += times
+    for (client, protocol), times in facts.not_tls.items():
+        counted[FlowGroup(file, client, "the TLS port", False, None, FlowEnd.OTHER, spoken=protocol)] += times
     for client, times in facts.sslv2.items():
         counted[FlowGroup(file, client, "the TLS port", True, None, FlowEnd.OTHER)] += times
     return tuple(group._replace(times=times) for group, times in counted.most_common(MAX_GROUPS))

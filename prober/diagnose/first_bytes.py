@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from prober.tls.registry import ContentType
 
-__all__ = ["first_message", "spoken_by"]
+__all__ = ["PROXY_PROTOCOL", "first_message", "past_proxy_header", "spoken_by"]
+
+PROXY_PROTOCOL = "proxy protocol"
+# "The PROXY protocol", versions 1 and 2: sections 2.1 (a line of 107 characters at most) and 2.2 (a length behind signature and command).
+_V1, _V1_LONGEST, _V2 = b"PROXY ", 107, b"\r\n\r\n\0\r\nQUIT\n"
 
 _CLIENTS_SAY = (
     (b"GET ", "http"),
@@ -16,8 +20,8 @@ _CLIENTS_SAY = (
     (b"CONNECT ", "http"),
     (b"PRI * HTTP/2", "http2"),
     (b"SSH-", "ssh"),
-    (b"PROXY ", "proxy protocol"),
-    (b"\r\n\r\n\0\r\nQUIT\n", "proxy protocol"),
+    (_V1, PROXY_PROTOCOL),
+    (_V2, PROXY_PROTOCOL),
     (b"EHLO ", "smtp"),
     (b"\x03\x00\x00", "rdp"),
 )
@@ -26,6 +30,19 @@ _CLIENTS_SAY = (
 def spoken_by(data: bytes) -> str:
     """The protocol that a client speaks which begins like this; ``unknown`` when no row fits."""
     return next((protocol for prefix, protocol in _CLIENTS_SAY if data.startswith(prefix)), "unknown")
+
+
+def past_proxy_header(data: bytes) -> bytes | None:
+    """What a client says behind a PROXY header, as a load balancer puts it before the client's own bytes; ``data`` where there is none.
+
+    None while the header is incomplete.
+    """
+    if data.startswith(_V1):
+        end = data.find(b"\n", 0, _V1_LONGEST)
+        return data[end + 1 :] if end >= 0 else None if len(data) < _V1_LONGEST else data
+    if data.startswith(_V2):
+        return None if len(data) < 16 or len(data) < (end := 16 + int.from_bytes(data[14:16])) else data[end:]
+    return data
 
 
 def first_message(data: bytes) -> bytes | None:

@@ -6,7 +6,7 @@ the snaplen, beginning in the middle: a flow accepts all of that. Sequence numbe
 
 from __future__ import annotations
 
-from prober.diagnose.first_bytes import first_message
+from prober.diagnose.first_bytes import first_message, past_proxy_header
 from prober.diagnose.packets import ACK, FIN, RST, SYN, TcpSegment
 from prober.diagnose.tunnels import Tunnel
 from prober.tls.registry import AlertDescription, ContentType, HandshakeType
@@ -223,7 +223,7 @@ class Flow:
 
     def _look_at_client(self) -> None:
         """Want no more of the client's bytes once they hold its hello, or enough to see that they are something else."""
-        data = self.to_server.data
+        data = past_proxy_header(self.to_server.data)
         if not data:
             return
         if data[0] == ContentType.handshake:

@@ -169,3 +169,28 @@ def test_the_document_says_what_was_seen_and_what_was_not_read() -> None:
     assert FACTORY.ja4(True) == document["hellos"][1]["ja4"]
     assert {"cut off, or damaged, within their headers": 1} == document["not_read"]
     assert [{"client": CLIENT, "ending": "reset_by_server", "count": 2}] == document["without_name"]
+
+
+PROXY_1 = b"PROXY TCP6 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 2001:db8:ffff:ffff:ffff:ffff:ffff:fffe 65535 65534\r\n"
+PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12)
+
+
+@pytest.mark.parametrize("header", [PROXY_1, PROXY_2])
+def test_a_hello_behind_a_proxy_header_is_read(header: bytes) -> None:
+    """Where the server is seen to take such headers: whoever is turned away behind one is turned away for his hello."""
+    segments = handshake(header + hello(), "rst") + handshake(header + hello("a.test"), "none", answer=SERVER_HELLO, port=40001)
+    segments += handshake(header, "fin", port=40002)  # the load balancer's health check
+
+    found = facts(segments)
+
+    assert [("a.test", Ending.ANSWERED), (None, Ending.RESET_BY_SERVER)] == [(e.server_name, e.ending) for e in found.hellos]
+    assert not found.not_tls
+
+
+@pytest.mark.parametrize("header", [PROXY_1, PROXY_2])
+def test_a_proxy_header_that_no_server_is_seen_to_take_is_no_tls(header: bytes) -> None:
+    """Envoy turns it away as it does plain HTTP, whatever the hello behind it says."""
+    found = facts(handshake(header + hello(), "rst") + handshake(hello("a.test"), "none", answer=SERVER_HELLO, port=40001))
+
+    assert {(CLIENT, "proxy protocol"): 1} == found.not_tls
+    assert ["a.test"] == [each.server_name for each in found.hellos]

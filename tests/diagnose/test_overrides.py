@@ -100,7 +100,9 @@ def test_the_host_whose_certificate_differs_is_the_one_that_is_named() -> None:
 
 def test_one_certificate_may_be_written_in_two_ways() -> None:
     """A path with ./ and without is the same file."""
-    second = "- name: shop\n  sslCertPath: certs/acme.pem\n  sslKeyPath: certs/acme.key\n  additionalGateways: [fallback-no-sni]\n"
+    second = (
+        "- name: shop\n  sslCertPath: certs/acme.pem\n  sslKeyPath: certs/acme.key\n  additionalGateways: [fallback-no-sni]\n"
+    )
 
     assert [] == lints(GOOD + second)
 
