@@ -18,7 +18,7 @@ REDACTED = "[redacted]"
 
 # Names under which a value is secret, and names that only refer to one. Compared without case, hyphens and underscores.
 _TELLING = (
-    r"[\w.-]*(?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|private[-_]?key|encryption[-_]?key|api[-_]?key|apikey|salt"
+    r"[\w.-]*(?:passw(?:or)?d|(?<![a-z])pass(?![a-z])|passphrase|passcode|pwd|secret|token|private[-_]?key|encryption[-_]?key|api[-_]?key|apikey|salt"
     r"|credentials?|authorization|cookie|client[-_]?key[-_]?data|access[-_]?key|signing[-_]?key|shared[-_]?key|user[-_]?name)[\w.-]*"
 )
 _REFERENCE = re.compile(
@@ -65,10 +65,11 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(
-            r"""(?i)(?<![\w-])(--(?![\w-]*(?:file|path|name|ref)\b)[\w-]{0,40}(?:password|passwd|token|secret|api-?key)[\w-]{0,20}["']?(?:\s|,|=)\s{0,9}["']?)[^\s"',\]]+"""
+            r"""(?i)(?<![\w-])(--(?![\w-]*(?:file|path|name|ref)\b)[\w-]{0,40}(?:password|passwd|token|secret|api-?key)[\w-]{0,20}["']?(?:\s|,|=)\s{0,9}["']?)(?!\[redacted\])[^\s"',\]]+"""
         ),
         rf"\1{REDACTED}",
     ),
+    (re.compile(r"(?i)(\bcurl\b[^\n]{0,400}?\s(?:-u|--user|--proxy-user)[\s=]{1,9}[\"']?[^\s:\"']{1,200}:)[^\s\"']+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)\b(login\s{1,9}\S{1,200}\s{1,9}password\s{1,9})\S+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)\b(bearer|basic|negotiate)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {REDACTED}"),
     # RFC 3986 §3.2.1: user information

@@ -48,6 +48,9 @@ SECRETS = {
     "a password in JSON": json.dumps({"jolokia": {"password": CANARY}}),
     "a password in JSON in YAML": "annotation: '" + json.dumps({"password": CANARY}) + "'\n",
     "a password in JSON in JSON": json.dumps({"annotation": json.dumps({"password": CANARY})}),
+    "a password under pass": f"mail:\n  pass: {CANARY}\n",
+    "a password under a name that ends in pass": f"env: {{SMTP_PASS: {CANARY}}}\n",
+    "a password for curl": f"command: curl -sS -u user:{CANARY} https://example.com\n",
     "passwords below a key": f"passwords:\n  one: {CANARY}\n  two: {CANARY}\n",
     "passwords in a list": f"tokens:\n- {CANARY}\n- {CANARY}\n",
     "a password in an item": f"users:\n- password: {CANARY}\n  name: u\n",
@@ -171,6 +174,17 @@ status: {state: running, lastAppliedGeneration: 4}
 def test_what_a_diagnosis_needs_is_left_alone() -> None:
     """Names of secrets, paths of keys, digests and selectors are no secrets."""
     assert redact(HARMLESS) == HARMLESS
+
+
+@pytest.mark.parametrize(
+    "text", ['args: ["--api-token", "x"]', "run --password=x --token x", "smtp_pass: x", "curl -u a:b https://c"]
+)
+def test_what_is_redacted_is_not_redacted_again(text: str) -> None:
+    """A bundle's texts pass twice: the second time changes nothing."""
+    once = redact(text)
+
+    assert once != text
+    assert once == redact(once)
 
 
 def test_json_stays_json() -> None:
