@@ -76,12 +76,14 @@ def _nothing_linked(case: Case) -> tuple[Evidence, ...]:
         route_evidence(route, f"lists no wildcard route in additionalGateways ({listed(route.additional_gateways) or 'none'})",
                        route.additional_gateways_line)
         for route in (*case.group_routes, *case.route_configs)
+        if not route.is_mutual  # who demands client certificates is better not linked
     ]  # fmt: skip
     said += [
         Evidence(
             source="overrides", file=file, line=host.line, text=f"virtualhost {host.name} does not list {listed(sorted(names))}"
         )
         for file, host in case.virtual_hosts
+        if host.tls_mode != "MUTUAL"
     ]
     return tuple(said)
 
@@ -147,7 +149,7 @@ def dangling(case: Case) -> Iterator[Finding]:
     absent = "none of the routes given has that name" if unsure else "no ApigeeRoute has that name"
     names = {(route.namespace, route.name) for route in case.routes if route.kind == ROUTE}
     missing: dict[str, list[Evidence]] = {}
-    elsewhere: set[str] = set()
+    elsewhere: dict[str, str] = {}  # by name: the namespace in which it is listed, and is not
     for route in case.routes:
         for name in route.additional_gateways:
             if is_unresolved(name):
@@ -157,7 +159,7 @@ def dangling(case: Case) -> Iterator[Finding]:
                 missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
             elif route.namespace and not {("", name), (route.namespace, name)} & names:
                 text = f"in namespace {route.namespace} lists {name}, which is in another namespace"
-                elsewhere.add(name)
+                elsewhere[name] = route.namespace
                 missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
     for file, host in case.virtual_hosts:
         for name in host.additional_gateways:
@@ -169,8 +171,9 @@ def dangling(case: Case) -> Iterator[Finding]:
         near = listed(route.name for route in case.wildcards)
         guessed = unsure and name not in elsewhere
         remedy = Remedy(case)
-        if not case.wildcards:
-            remedy.route = name
+        there = [each for each in case.wildcards if name not in elsewhere or each.namespace == elsewhere[name]]
+        remedy.namespace = elsewhere.get(name, remedy.namespace)
+        remedy.route = there[0].name if there else name
         whole = " The files may not hold all routes: kubectl get apigeeroutes -o json prints them." if guessed else ""
         yield found(
             "dangling",
@@ -184,7 +187,7 @@ def dangling(case: Case) -> Iterator[Finding]:
             against=() if case.resets or case.not_found else case.accepts,
             severity=Severity.INFO if guessed and not case.wildcards else None,
             # A second route with host '*' is what must never be: where one is, its name is what the link should say.
-            fix=remedy.rename_link(name) if case.wildcards and name not in elsewhere else remedy.enable(),
+            fix=remedy.rename_link(name) if there else remedy.enable(),
         )
 
 

@@ -184,10 +184,8 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
     wrong = case.wrong_certificates
     # A client that is served well, by one of the two, does not say that the other is in nobody's way.
     against += [] if wrong or case.resets else list(case.accepts)
-    keep, *superfluous = concerned
-    linked = [route for route in concerned if route.name in case.links]
-    if linked:
-        keep, superfluous = linked[0], [route for route in concerned if route is not linked[0]]
+    keep = max(concerned, key=lambda route: (_is_linked(case, route), route in case.working_wildcards))
+    superfluous = [route for route in concerned if route is not keep]
     yield found(
         "dup-wildcard",
         f"{len(concerned)} ApigeeRoutes have host '*' on port 443 ({names}): only one takes effect, in no order to rely on, with one "
@@ -202,6 +200,12 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
         severity=None if overlapping else Severity.WARNING,
         fix=_keep_one(case, keep, superfluous),
     )  # fmt: skip
+
+
+def _is_linked(case: Case, route: Route) -> bool:
+    """Whether a link leads to it: of routes with one name that is the one in the namespace of those that list it."""
+    places = {each.namespace for each in case.routes if route.name in each.additional_gateways}
+    return route.name in case.links and (not places or not route.namespace or not places.isdisjoint({"", route.namespace}))
 
 
 def _labels(route: Route) -> str:
@@ -220,7 +224,7 @@ def _keep_one(case: Case, keep: Route, superfluous: list[Route]) -> Fix:
             f"kubectl -n {there} delete apigeeroute {name}",
         ]
     return Fix(
-        explanation=f"Keep {keep.name} (linked: {'yes' if keep.name in case.links else 'no'}) and delete {listed(names)}; "
+        explanation=f"Keep {keep.name} (linked: {'yes' if _is_linked(case, keep) else 'no'}) and delete {listed(names)}; "
         "a copy is saved first.",
         commands=(*commands, remedy.prove()),
     )

@@ -141,7 +141,7 @@ class Remedy:
         linking = (
             "link it in overrides.yaml (the diff below the manifest)"
             if diff is not None
-            else f'add additionalGateways: ["{self.route}"] to every virtualhost of overrides.yaml'
+            else f'add additionalGateways: ["{self.route}"] to {self._everywhere} of overrides.yaml'
             if not self._linked_everywhere()
             else "it is linked in overrides.yaml already"
         )
@@ -172,7 +172,7 @@ class Remedy:
         """List the wildcard route in the virtual hosts that lack it, and apply them."""
         only = None if only is None else tuple(only)
         diff = self.diff(only=only)
-        where = f"virtualhost {', '.join(only)}" if only else "every virtualhost"
+        where = f"virtualhost {', '.join(only)}" if only else self._everywhere
         text = f'Add additionalGateways: ["{self.route}"] to {where} of {self.overrides_file}, and apply the virtual hosts.'
         listed = {host.name: host.additional_gateways for _, host in self._case.virtual_hosts if host.tls_mode != "MUTUAL"}
         rows = []
@@ -186,17 +186,26 @@ class Remedy:
         commands = (*self._patch(diff, LINK_FILE), *self.apply_overrides(only=only), self.prove())
         return Fix(explanation=text, yaml=yaml, commands=commands)
 
+    @property
+    def _everywhere(self) -> str:
+        """All virtual hosts that may be linked: one that demands client certificates would not, to who sends no name."""
+        mutual = [host.name for _, host in self._case.virtual_hosts if host.tls_mode == "MUTUAL"]
+        return f"every virtualhost but {', '.join(mutual)} (tlsMode MUTUAL)" if mutual else "every virtualhost"
+
     def rename_link(self, name: str) -> Fix:
         """Write the wildcard route's name where a name stands that no route has."""
+        twice = [host.name for _, host in self._case.virtual_hosts if {name, self.route} <= set(host.additional_gateways)]
+        only_out = f" (where {self.route} is listed already, in {', '.join(twice)}: only take {name} out)" if twice else ""
         edits = [
-            f"sed -i '{line},{line + len(host.additional_gateways)}s/\\b{name.replace('.', '[.]')}\\b/{self.route}/' {shlex.quote(file)}"
+            f"sed -E -i {shlex.quote(f'{line},{line + len(host.additional_gateways)}{{{edit}}}')} {shlex.quote(file)}"
             for file, host in self._case.virtual_hosts
             if name in host.additional_gateways and (line := host.additional_gateways_line) and file != STANDARD_INPUT
+            for edit in (_taken_out(name) if self.route in host.additional_gateways else _renamed(name, self.route),)
         ]
         if not _NAME.fullmatch(name) or not _NAME.fullmatch(self.route):
             edits = []
         return Fix(
-            explanation=f"Write {self.route} instead of {name} in additionalGateways of {self.overrides_file}, and apply the virtual hosts.",
+            explanation=f"Write {self.route} instead of {name} in additionalGateways of {self.overrides_file}{only_out}, and apply the virtual hosts.",
             yaml=f'virtualhosts:\n- name: {_scalar(self.groups[0])}\n  additionalGateways: ["{self.route}"]\n',
             commands=(*edits, *self.apply_overrides(), self.prove()),
         )
@@ -234,6 +243,17 @@ def _scalar(text: str) -> str:
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _renamed(name: str, new: str) -> str:
+    """For sed: a name of a list as another one, and not within a longer name."""
+    return rf"s/(^|[^[:alnum:]_.-]){name.replace('.', '[.]')}([^[:alnum:]_.-]|$)/\1{new}\2/"
+
+
+def _taken_out(name: str) -> str:
+    """For sed: a name out of a list, written in brackets or one a line."""
+    item = rf'["\x27]?{name.replace(".", "[.]")}["\x27]?'
+    return rf"s/, *{item}( *[],])/\1/;s/(\[ *){item} *, */\1/;/^ *- *{item} *(#.*)?$/d"
 
 
 def _commented(diff: str) -> str:

@@ -1,0 +1,88 @@
+"""Fixes of links, applied: what they say is done, and the finding is gone without another one in its place."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from prober.diagnose.findings import Finding
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, overrides, routes, told
+
+LINK = '["fallback-no-sni"]'
+MUTUAL = OVERRIDES.replace("- name: test-grp\n", "- name: test-grp\n  tlsMode: MUTUAL\n").replace(
+    "acme.key\n  additionalGateways: " + LINK, "acme.key"
+)
+ELSEWHERE = WILDCARD.replace("namespace: apigee", "namespace: other")
+
+
+def dangling(text: str, *others: str) -> Finding:
+    """The finding about the name in overrides.yaml that no route has."""
+    return told(routes=routes(*others, WILDCARD), overrides=overrides(text), texts={"overrides.yaml": text})["dangling"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[old]", ["fallback-no-sni"]),
+        ("['old'] # old", ["fallback-no-sni"]),
+        ("[old-2, old]", ["old-2", "fallback-no-sni"]),
+        ("[fallback-no-sni, old]", ["fallback-no-sni"]),
+        ('["old", "fallback-no-sni"]', ["fallback-no-sni"]),
+        ("[old-2, 'old', fallback-no-sni]", ["old-2", "fallback-no-sni"]),
+        ("\n  - fallback-no-sni\n  - 'old' # why", ["fallback-no-sni"]),
+    ],
+)
+def test_a_name_that_no_route_has_gives_way_to_the_one_that_is_there(before: str, after: list[str], tmp_path: Path) -> None:
+    """A longer name that begins alike stays, and a name that is listed already is not listed twice."""
+    text = OVERRIDES.replace(LINK, before)
+    second = WILDCARD.replace('"*"', "b.example").replace("fallback-no-sni", "old-2")
+    (tmp_path / "overrides.yaml").write_text(text)
+    found = dangling(text, second)
+    assert found.fix is not None
+
+    for command in found.fix.commands:
+        if command.startswith("sed "):
+            subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, timeout=30)
+
+    hosts = yaml.safe_load((tmp_path / "overrides.yaml").read_text())["virtualhosts"]
+    assert [after, after] == [host["additionalGateways"] for host in hosts]
+
+
+def test_of_two_wildcard_routes_of_one_name_the_one_that_is_linked_stays() -> None:
+    """A link is to a route of its own namespace: the other one may go."""
+    fix = told(routes=routes(ELSEWHERE, GROUP, WILDCARD), overrides=overrides())["dup-wildcard"].fix
+
+    assert fix is not None
+    assert "kubectl -n other delete apigeeroute fallback-no-sni" in fix.commands
+    assert not any("-n apigee delete" in command for command in fix.commands)
+
+
+def test_a_wildcard_route_of_another_namespace_is_made_where_it_is_linked() -> None:
+    """Under the name that is listed, in the namespace of the route that lists it."""
+    more = ELSEWHERE.replace("fallback-no-sni", "second"), ELSEWHERE.replace("fallback-no-sni", "third")
+    fix = told(routes=routes(*more, GROUP, ELSEWHERE))["dangling"].fix
+
+    assert fix is not None
+    assert {"name": "fallback-no-sni", "namespace": "apigee"} == yaml.safe_load(str(fix.yaml))["metadata"]
+
+
+def test_where_its_namespace_has_a_wildcard_route_the_link_is_to_that_one() -> None:
+    """Another one would be one too many."""
+    fix = told(routes=routes(GROUP, ELSEWHERE, WILDCARD.replace("fallback-no-sni", "non-sni")))["dangling"].fix
+
+    assert fix is not None
+    assert fix.explanation.startswith("Write non-sni instead of fallback-no-sni")
+
+
+def test_who_demands_client_certificates_is_not_told_to_link() -> None:
+    """Alone it is nothing that is missing; among others it is left out by name."""
+    alone = GROUP.replace("mode: SIMPLE", "mode: MUTUAL").replace("  additionalGateways: [fallback-no-sni]\n", "")
+    assert "not-linked" not in told(routes=routes(alone, WILDCARD))
+
+    others = MUTUAL.replace(f"  additionalGateways: {LINK}\n", "")
+    fix = told(routes=routes(alone, WILDCARD), overrides=overrides(others))["not-linked"].fix
+    assert fix is not None
+    assert "to every virtualhost but test-grp (tlsMode MUTUAL) of" in fix.explanation
