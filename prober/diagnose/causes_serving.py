@@ -295,7 +295,9 @@ def wrong_default_cert(case: Case) -> Iterator[Finding]:
         f"Clients without SNI get a certificate that they refuse: {listed(problems[0], 3)}.{alike}",
         active=(*active, *with_name),
         config=config,
-        fix=remedy.repair_route(route, text) if route is not None else Fix(explanation=text, commands=(remedy.prove(),)),
+        fix=remedy.repair_route(route, text, credential=remedy.credential)
+        if route is not None
+        else Fix(explanation=text, commands=(remedy.prove(),)),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from prober.diagnose.case import Case
 from prober.diagnose.findings import Fix
 from prober.diagnose.fixes_overrides import link_diff
+from prober.diagnose.fixes_route import scalar, wildcard_manifest
 from prober.diagnose.overrides import INGRESS_APP
 from prober.diagnose.routes import Route
 from prober.model import Sni
@@ -59,25 +60,17 @@ class Remedy:
         common = {key: value for key, value in selectors[0].items() if all(each.get(key) == value for each in selectors)}
         return common or {"app": INGRESS_APP}
 
-    def manifest(self, name: str | None = None) -> str:
-        """The wildcard ApigeeRoute."""
-        name = name or self.route
-        credential = self.credential
+    def manifest(self, like: Route | None = None, *, credential: str | None = None) -> str:
+        """The wildcard ApigeeRoute; ``like``: the one that is to be corrected."""
+        name = like.name if like is not None else self.route
+        credential = credential or self.credential
         hint = ""
         if credential == UNKNOWN_CREDENTIAL:
             hint = f"  # the one that is in use: kubectl -n {self.namespace} get apigeeroutes -o yaml | grep credentialName"
-        labels = "".join(f"    {_scalar(key)}: {_scalar(value)}\n" for key, value in self.selector.items())
-        return (
-            "apiVersion: apigee.cloud.google.com/v1alpha1\n"
-            "kind: ApigeeRoute\n"
-            f"metadata:\n  name: {_scalar(name)}\n  namespace: {_scalar(self.namespace)}\n"
-            'spec:\n  hostnames:\n  - "*"\n'
-            "  ports:\n  - number: 443\n    protocol: HTTPS\n    tls:\n"
-            f"      credentialName: {_scalar(credential)}{hint}\n"
-            "      mode: SIMPLE\n      minProtocolVersion: TLS_AUTO\n"
-            f"  selector:\n{labels}"
-            "  enableNonSniClient: true\n"
-        )
+        if like is None:
+            return wildcard_manifest(name, self.namespace, self.selector, credential, hint)
+        selector = dict(like.selector) if like.selector and self._case.selects_gateway(like) else self.selector
+        return wildcard_manifest(name, like.namespace or self.namespace, selector, credential, hint, like)
 
     def diff(self, *, only: Iterable[str] | None = None) -> str | None:
         """What to change in overrides.yaml so that every environment group (or ``only`` these) lists the wildcard route."""
@@ -94,10 +87,11 @@ class Remedy:
         """The environment groups: the virtual hosts' names; a placeholder where no overrides.yaml was given."""
         return tuple(dict.fromkeys(host.name for _, host in self._case.virtual_hosts if host.name)) or ("ENV_GROUP",)
 
-    def apply_route(self, name: str | None = None) -> tuple[str, ...]:
+    def apply_route(self, route: Route | None = None) -> tuple[str, ...]:
         """Commands that apply the manifest, tried on the server first."""
-        name = name or self.route
-        file, namespace = shlex.quote(f"{name}.yaml"), shlex.quote(self.namespace)
+        name = route.name if route is not None else self.route
+        place = route.namespace if route is not None and route.namespace else self.namespace
+        file, namespace = shlex.quote(f"{name}.yaml"), shlex.quote(place)
         return (
             f"kubectl -n {namespace} apply --dry-run=server -f {file}",
             f"kubectl -n {namespace} apply -f {file}",
@@ -157,16 +151,21 @@ class Remedy:
             return ()
         return (f"sed -n 's/^# //p' {shlex.quote(saved)} | patch {shlex.quote(self.overrides_file)}",)
 
-    def repair_route(self, route: Route, explanation: str, *, merge_patch: str | None = None) -> Fix:
-        """Correct an existing wildcard route."""
+    def repair_route(
+        self, route: Route, explanation: str, *, merge_patch: str | None = None, credential: str | None = None
+    ) -> Fix:
+        """Correct an existing wildcard route; ``credential``: the Secret that it should name, where its own is not right."""
         namespace = shlex.quote(route.namespace or self.namespace)
-        first = self.apply_route(route.name)
+        own = next((port.credential_name for port in route.ports if port.number == 443), None)
+        first = self.apply_route(route)
         if merge_patch is not None:
             patch = (
                 f"kubectl -n {namespace} patch apigeeroute {shlex.quote(route.name)} --type=merge -p {shlex.quote(merge_patch)}"
             )
             first = (f"{patch} --dry-run=server", patch, first[-1])
-        return Fix(explanation=explanation, yaml=self.manifest(route.name), commands=(*first, self.prove()))
+        return Fix(
+            explanation=explanation, yaml=self.manifest(route, credential=credential or own), commands=(*first, self.prove())
+        )
 
     def link(self, only: Iterable[str] | None = None) -> Fix:
         """List the wildcard route in the virtual hosts that lack it, and apply them."""
@@ -178,7 +177,7 @@ class Remedy:
         rows = []
         for name in only or tuple(filter(None, listed)) or ("ENV_GROUP",):
             gateways = ", ".join(f'"{each}"' for each in dict.fromkeys((*listed.get(name, ()), self.route)))
-            rows.append(f"- name: {_scalar(name)}\n  additionalGateways: [{gateways}]\n")
+            rows.append(f"- name: {scalar(name)}\n  additionalGateways: [{gateways}]\n")
         yaml = "virtualhosts:\n" + "".join(rows)
         if diff is not None:
             text += f" (Save what is below as {LINK_FILE}: its comments are the diff.)"
@@ -206,7 +205,7 @@ class Remedy:
             edits = []
         return Fix(
             explanation=f"Write {self.route} instead of {name} in additionalGateways of {self.overrides_file}{only_out}, and apply the virtual hosts.",
-            yaml=f'virtualhosts:\n- name: {_scalar(self.groups[0])}\n  additionalGateways: ["{self.route}"]\n',
+            yaml=f'virtualhosts:\n- name: {scalar(self.groups[0])}\n  additionalGateways: ["{self.route}"]\n',
             commands=(*edits, *self.apply_overrides(), self.prove()),
         )
 
@@ -234,15 +233,6 @@ def known_names(case: Case) -> tuple[str, ...]:
     """The known names that were probed."""
     names = (each.server_name for probe in case.probes for each in probe.differential.handshakes if each.sni is Sni.KNOWN)
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def _scalar(text: str) -> str:
-    """A YAML scalar: quoted where it would mean something else."""
-    plain = text.replace("-", "").replace(".", "").replace("_", "").isalnum() and text[:1].isalpha()
-    if plain and text.lower() not in {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}:
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _renamed(name: str, new: str) -> str:

@@ -6,8 +6,9 @@ non-SNI clients" of the Apigee hybrid documentation. No field is required there 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from prober.diagnose.findings import Lint
 from prober.diagnose.manifest import Manifest, Node, is_unresolved
@@ -28,6 +29,8 @@ class Port:
     tls_mode: str | None
     credential_name: str | None
     line: int
+    written: str = field(default="{}", compare=False)
+    """All of it as JSON: what a corrected manifest has to keep."""
 
     @property
     def terminates_tls(self) -> bool:
@@ -252,6 +255,7 @@ def _port(node: Node) -> Port:
         tls_mode="SIMPLE" if mode not in _MODES and is_unresolved(node.text("tls", "mode") or "") else mode or None,
         credential_name=node.text("tls", "credentialName"),
         line=node.line,
+        written=json.dumps(node.plain(), ensure_ascii=False),
     )
 
 

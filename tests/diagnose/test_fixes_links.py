@@ -1,4 +1,4 @@
-"""Fixes of links, applied: what they say is done, and the finding is gone without another one in its place."""
+"""Fixes of links and of wildcard routes, applied: what they say is done, and the finding is gone without another one in its place."""
 
 from __future__ import annotations
 
@@ -86,3 +86,34 @@ def test_who_demands_client_certificates_is_not_told_to_link() -> None:
     fix = told(routes=routes(alone, WILDCARD), overrides=overrides(others))["not-linked"].fix
     assert fix is not None
     assert "to every virtualhost but test-grp (tlsMode MUTUAL) of" in fix.explanation
+
+
+KEPT = """\
+  - {number: 80, protocol: HTTP, tls: {httpsRedirect: true}}
+  - {number: 443, protocol: HTTPS, tls: {credentialName: own, mode: SIMPLE, minProtocolVersion: TLSV1_2, cipherSuites: [A, B]}}
+"""
+BOTH_PORTS = f"{WILDCARD[: WILDCARD.index('  - {number')]}{KEPT}{WILDCARD[WILDCARD.index('  selector') :]}"
+
+
+@pytest.mark.parametrize(
+    ("cause", "before", "after", "kept"),
+    [
+        ("selector", "app: apigee-ingressgateway", "app: istio-ingressgateway", {"hostnames", "ports"}),
+        ("port", "mode: SIMPLE", "mode: PASSTHROUGH", {"hostnames", "ports", "selector"}),
+        ("port", "credentialName: own, ", "", {"hostnames", "selector"}),
+        ("flag-off", "Client: true", "Client: false", {"hostnames", "ports", "selector"}),
+    ],
+)
+def test_a_corrected_route_keeps_what_was_right(cause: str, before: str, after: str, kept: set[str]) -> None:
+    """Its other port, the versions and cipher suites of its TLS, its Secret, its selector, its namespace: applied, nothing else is lost."""
+    written = BOTH_PORTS.replace("{app: api", "{ingress_name: edge-a, app: api").replace(
+        "namespace: apigee", "namespace: gateways"
+    )
+    fix = told(routes=routes(GROUP, written.replace(before, after)))[cause].fix
+
+    assert fix is not None
+    mended, was = yaml.safe_load(str(fix.yaml)), yaml.safe_load(written)
+    assert {key: was["spec"][key] for key in kept} == {key: mended["spec"][key] for key in kept}
+    assert ("gateways", was["spec"]["ports"][0]) == (mended["metadata"]["namespace"], mended["spec"]["ports"][0])
+    assert any(command.startswith("kubectl -n gateways ") for command in fix.commands)
+    assert cause not in told(routes=routes(GROUP, str(fix.yaml)))

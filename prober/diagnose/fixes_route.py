@@ -1,0 +1,58 @@
+"""The wildcard route's manifest: a new one, or one that is there with what is wrong in it corrected and all else kept. Pure.
+
+Source: "Enable non-SNI clients" of the Apigee hybrid documentation; its examples have a route for port 443 and one for 80 and 443.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from prober.diagnose.routes import WILDCARD, Port, Route
+
+__all__ = ["scalar", "wildcard_manifest"]
+
+_TLS = {"credentialName": "", "mode": "SIMPLE", "minProtocolVersion": "TLS_AUTO"}
+
+
+def wildcard_manifest(
+    name: str, namespace: str, selector: Mapping[str, str], credential: str, hint: str = "", like: Route | None = None
+) -> str:
+    """YAML of an ApigeeRoute for clients without SNI. ``hint``: a comment behind the credential.
+
+    ``like``: the route as it is now. Who applies the manifest replaces its ports, so all that are not wrong are in it.
+    """
+    hostnames = like.hostnames if like is not None and WILDCARD in like.hostnames else (WILDCARD,)
+    hosts = "".join(f"  - {scalar(host)}\n" for host in hostnames)
+    ports = "".join(_ports(like.ports if like is not None else (), credential, hint))
+    labels = "".join(f"    {scalar(key)}: {scalar(value)}\n" for key, value in selector.items())
+    return (
+        "apiVersion: apigee.cloud.google.com/v1alpha1\n"
+        "kind: ApigeeRoute\n"
+        f"metadata:\n  name: {scalar(name)}\n  namespace: {scalar(namespace)}\n"
+        f"spec:\n  hostnames:\n{hosts}  ports:\n{ports}  selector:\n{labels}  enableNonSniClient: true\n"
+    )
+
+
+def _ports(ports: tuple[Port, ...], credential: str, hint: str) -> Iterator[str]:
+    tls = [port for port in ports if port.number == 443]
+    for port in ports:
+        if port.number != 443:
+            yield f"  - {port.written}\n"  # JSON, so YAML
+    before = json.loads(tls[0].written).get("tls") if tls else None
+    settings = {**_TLS, **(before if isinstance(before, dict) else {}), "credentialName": credential}
+    if not any(port.tls_mode == "MUTUAL" for port in tls):
+        settings["mode"] = "SIMPLE"
+    yield "  - number: 443\n    protocol: HTTPS\n    tls:\n"
+    for key, value in settings.items():
+        text = scalar(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield f"      {scalar(key)}: {text}{hint if key == 'credentialName' else ''}\n"
+
+
+def scalar(text: str) -> str:
+    """A YAML scalar: quoted where it would mean something else."""
+    plain = text.replace("-", "").replace(".", "").replace("_", "").isalnum() and text[:1].isalpha()
+    if plain and text.lower() not in {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
