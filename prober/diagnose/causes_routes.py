@@ -147,7 +147,7 @@ def port(case: Case) -> Iterator[Finding]:
         if any(each.terminates_tls for each in route.ports):
             continue
         ports = "; ".join(
-            f"{each.number} {each.protocol or 'no protocol'}, tls mode {each.tls_mode or 'none'}, "
+            f"{each.number or 'no number'} {each.protocol or 'no protocol'}, tls mode {each.tls_mode or 'none'}, "
             f"credentialName {each.credential_name or 'none'}"
             for each in route.ports
         )

@@ -35,9 +35,10 @@ def wildcard_manifest(
 
 
 def _ports(ports: tuple[Port, ...], credential: str, hint: str) -> Iterator[str]:
-    tls = [port for port in ports if port.number == 443]
+    # One whose number is no number is what was meant to be 443.
+    tls = [port for port in ports if port.number == 443] or [port for port in ports if port.number is None]
     for port in ports:
-        if port.number != 443:
+        if port.number not in {443, None}:
             yield f"  - {port.written}\n"  # JSON, so YAML
     before = json.loads(tls[0].written).get("tls") if tls else None
     settings = {**_TLS, **(before if isinstance(before, dict) else {}), "credentialName": credential}

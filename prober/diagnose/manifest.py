@@ -206,12 +206,13 @@ def _compose(text: str, first_line: int, flaws: list[Flaw]) -> Node | None:
         line = first_line + mark.line if mark is not None else first_line
         problem = getattr(error, "problem", None) or "this is no YAML"
         context = getattr(error, "context", None)
-        if (
-            mark is not None
-            and "start any token" in str(problem)
-            and text.split("\n")[mark.line][mark.column : mark.column + 1] == "\t"
-        ):
+        # YAML counts more line ends than \n: then the place is not to be found so.
+        written = "".join(text.split("\n")[mark.line : mark.line + 1]) if mark is not None else ""
+        place = mark.column if mark is not None else 0
+        if "start any token" in str(problem) and written[place : place + 1] == "\t":
             problem, context = "a tab in the indentation; write spaces", None
+        elif "scanning an alias" in str(context) and "*" in written[max(place - 1, 0) : place + 1]:
+            problem, context = 'a * without quotes is read as an alias; put it in quotes: "*"', None
         flaws.append(Flaw("yaml-error", line, f"{problem} {context}" if context else str(problem)))
     except (RecursionError, ValueError) as error:
         flaws.append(Flaw("yaml-error", first_line, f"cannot be read: {error}"))

@@ -339,7 +339,7 @@ def _certificate_lints(route: Route, facts: RouteFacts) -> Iterator[Lint]:
 def _port_problem(route: Route) -> str:
     port = next((each for each in route.ports if each.number == 443), None)
     if port is None:
-        numbers = ", ".join(str(each.number) for each in route.ports) or "none"
+        numbers = ", ".join(str(each.number or "one without a number") for each in route.ports) or "none"
         return f"has no port 443 (it has {numbers}), so it serves no TLS; add 443 with protocol HTTPS and tls mode SIMPLE"
     if port.protocol != "HTTPS":
         return f"has protocol {port.protocol or '(none)'} on port 443; write HTTPS"

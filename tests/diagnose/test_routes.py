@@ -229,6 +229,29 @@ def test_a_link_to_another_name_than_the_wildcard_routes_is_suspected() -> None:
     assert "dangling" not in told(routes=files, probes=(probe("certificate", "certificate"),))
 
 
+@pytest.mark.parametrize("written", ["*", "*  # all", "*\r"])
+def test_a_star_without_quotes_is_told_what_it_lacks(written: str) -> None:
+    """To YAML it is an alias, which is no help to whoever wrote it."""
+    [lint] = read(WILDCARD.replace('["*"]', f"\n  - {written}")).lints
+
+    assert ("yaml-error", 6) == (lint.id, lint.line)
+    assert lint.text.endswith('put it in quotes: "*"')
+
+
+def test_a_line_end_of_yaml_alone_leads_no_mark_astray() -> None:
+    """YAML counts a carriage return, too: the mistake's line is then behind those that end in a line feed."""
+    assert {"yaml-error"} == {lint.id for lint in read("kind: ApigeeRoute\r\rspec:\r\t- b\r").lints}
+
+
+def test_a_port_in_quotes_is_mended_and_not_kept() -> None:
+    """The API takes no number in quotes; beside the right port it would make the manifest wrong."""
+    finding = told(routes=read(GROUP, WILDCARD.replace("number: 443", 'number: "443"')))["port"]
+
+    assert finding.fix is not None
+    assert [443] == [port["number"] for port in yaml.safe_load(str(finding.fix.yaml))["spec"]["ports"]]
+    assert "has no number HTTPS" in finding.evidence[0].text
+
+
 def test_placeholders_are_never_judged() -> None:
     """A template of a wildcard route in shell's, and in Jinja's, style: what it will become is nobody's mistake."""
     template = (
