@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from prober.diagnose.case import Case
 from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Lint, Severity
 from prober.diagnose.fixes import STANDARD_INPUT, Remedy
+from prober.diagnose.overrides import OverridesFacts
 
 __all__ = ["lint_findings"]
 
@@ -32,8 +33,20 @@ def lint_findings(case: Case, causes: Iterable[Finding]) -> list[Finding]:
 
 def _all(case: Case) -> list[tuple[str, Lint]]:
     routes = () if case.evidence.routes is None else case.evidence.routes.lints
-    read = [("overrides", lint) for each in case.overrides for lint in each.lints] + [("routes", lint) for lint in routes]
-    return [*read, *case.evidence.unread]
+    read = [
+        ("overrides", lint)
+        for each in case.overrides
+        for lint in each.lints
+        if not (lint.id == "mtls-bypass" and _demanded_there(case, each, lint.line))
+    ]
+    return [*read, *(("routes", lint) for lint in routes), *case.evidence.unread]
+
+
+def _demanded_there(case: Case, facts: OverridesFacts, line: int) -> bool:
+    """Whether the routes that a virtual host is linked to are known, and demand client certificates as it does: then none is bypassed."""
+    linked = [host.additional_gateways for host in facts.virtual_hosts if line in {host.additional_gateways_line, host.line}]
+    known = [[route for route in case.wildcards if route.name == name] for names in linked for name in names]
+    return bool(known) and all(routes and all(route.is_mutual for route in routes) for routes in known)
 
 
 def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:

@@ -13,7 +13,7 @@ from prober.diagnose.causes import diagnose
 from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.manifest import read_manifests
 from prober.diagnose.routes import RouteFacts, has_routes, read_routes
-from tests.diagnose.evidence_samples import GROUP, WILDCARD, overrides, probe, routes, told
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, overrides, probe, routes, told
 
 BOTH = f"{GROUP}---\n{WILDCARD}"
 RESET = probe("certificate", "reset")
@@ -211,6 +211,19 @@ def test_a_route_with_client_certificates_behind_an_open_wildcard_is_a_bypass() 
     assert [("mtls-bypass", "r0.yaml", 9)] == lints(mutual, WILDCARD)
     assert [] == lints(mutual, WILDCARD.replace("mode: SIMPLE", "mode: MUTUAL"))
     assert "mtls-bypass" not in {each for each, _, _ in lints(mutual.replace("[fallback-no-sni]", "[]"), WILDCARD)}
+
+
+def test_a_virtual_host_that_is_linked_to_a_route_as_strict_as_itself_is_no_bypass() -> None:
+    """What overrides.yaml alone cannot know, the routes say; one that demands no certificate beside it is one too many."""
+    hosts = overrides(OVERRIDES.replace("- name: test-grp\n", "- name: test-grp\n  tlsMode: MUTUAL\n"))
+    strict = WILDCARD.replace("mode: SIMPLE", "mode: MUTUAL")
+
+    assert "mtls-bypass" not in told(routes=read(GROUP, strict), overrides=hosts)
+    assert "mtls-bypass" in told(routes=read(GROUP, WILDCARD), overrides=hosts)
+    assert "mtls-bypass" in told(
+        routes=read(GROUP, strict, WILDCARD.replace("namespace: apigee", "namespace: b")), overrides=hosts
+    )
+    assert "mtls-bypass" in told(overrides=hosts)
 
 
 def test_a_link_to_another_name_than_the_wildcard_routes_is_suspected() -> None:
