@@ -179,12 +179,13 @@ class Flow:
             self._from_server(segment, time)
 
     def _from_client(self, segment: TcpSegment, time: float) -> None:
-        flags = segment.flags
+        flags, sequence = segment.flags, segment.sequence
         if flags & SYN:
+            # With TCP Fast Open (RFC 7413) the hello comes with it.
+            sequence = segment.sequence + 1 & 0xFFFFFFFF
             self.syn = True
-            self.to_server.begin(segment.sequence + 1)
-            return
-        if self.to_server.add(segment.sequence, segment.payload, segment.payload_length):
+            self.to_server.begin(sequence)
+        if self.to_server.add(sequence, segment.payload, segment.payload_length):
             if self.first_answer_time is None:
                 self.hello_time = time
             self._look_at_client()

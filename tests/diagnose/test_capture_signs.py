@@ -171,6 +171,16 @@ def test_the_document_says_what_was_seen_and_what_was_not_read() -> None:
     assert [{"client": CLIENT, "ending": "reset_by_server", "count": 2}] == document["without_name"]
 
 
+def test_a_hello_that_comes_with_the_syn_is_read() -> None:
+    """TCP Fast Open, as proxies use it towards their backends; also where the server took no data and the client sends it again."""
+    syn, syn_ack, ack, push, *rest = handshake(hello(), "rst")
+    early = syn._replace(payload=push.payload)
+    taken = [early, syn_ack._replace(acknowledgement=push.sequence + len(push.payload)), ack, *rest]
+
+    for segments in (taken, [early, syn_ack, ack, push, *rest], [early, early, syn_ack, ack, push, push, *rest]):
+        assert [(None, Ending.RESET_BY_SERVER)] == [(each.server_name, each.ending) for each in facts(segments).hellos]
+
+
 PROXY_1 = b"PROXY TCP6 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 2001:db8:ffff:ffff:ffff:ffff:ffff:fffe 65535 65534\r\n"
 PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12)
 
