@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
 from prober.diagnose.findings import Evidence, Finding, Severity
-from prober.diagnose.fixes import Remedy
+from prober.diagnose.fixes import Remedy, may_be_named
 from prober.diagnose.hostnames import covers
 from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import VirtualHost
@@ -173,7 +173,7 @@ def dangling(case: Case) -> Iterator[Finding]:
         remedy = Remedy(case)
         there = [each for each in case.wildcards if name not in elsewhere or each.namespace == elsewhere[name]]
         remedy.namespace = elsewhere.get(name, remedy.namespace)
-        remedy.route = there[0].name if there else name
+        remedy.route = there[0].name if there else name if may_be_named(name) else remedy.route
         whole = " The files may not hold all routes: kubectl get apigeeroutes -o json prints them." if guessed else ""
         yield found(
             "dangling",
@@ -187,7 +187,7 @@ def dangling(case: Case) -> Iterator[Finding]:
             against=() if case.resets or case.not_found else case.accepts,
             severity=Severity.INFO if guessed and not case.wildcards else None,
             # A second route with host '*' is what must never be: where one is, its name is what the link should say.
-            fix=remedy.rename_link(name) if there else remedy.enable(),
+            fix=remedy.rename_link(name) if there else remedy.enable(instead_of=None if may_be_named(name) else name),
         )
 
 

@@ -18,12 +18,14 @@ from prober.diagnose.overrides import INGRESS_APP
 from prober.diagnose.routes import Route
 from prober.model import Sni
 
-__all__ = ["Remedy"]
+__all__ = ["Remedy", "may_be_named"]
 
 DEFAULT_ROUTE = "non-sni"
 UNKNOWN_CREDENTIAL = "CREDENTIAL_NAME"
 STANDARD_INPUT = "standard input"
 _NAME = re.compile(r"[\w.-]+")
+# A DNS subdomain (RFC 1123), as Kubernetes has it for the names of objects.
+_OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 LINK_FILE = "additional-gateways.yaml"
 
 
@@ -33,7 +35,7 @@ class Remedy:
     def __init__(self, case: Case) -> None:
         self._case = case
         self.namespace = case.namespace
-        self.route = case.wildcards[0].name if case.wildcards else case.links[0] if case.links else DEFAULT_ROUTE
+        self.route = case.wildcards[0].name if case.wildcards else next(filter(may_be_named, case.links), DEFAULT_ROUTE)
         files = [each.file for each in case.overrides if each.file != STANDARD_INPUT]
         self.overrides_file = files[0] if files else "overrides.yaml"
 
@@ -126,8 +128,8 @@ class Remedy:
 
     # -- fixes ---------------------------------------------------------------------------------------------------------
 
-    def enable(self) -> Fix:
-        """Create the wildcard route, link it, apply both."""
+    def enable(self, *, instead_of: str | None = None) -> Fix:
+        """Create the wildcard route, link it, apply both; ``instead_of`` a link that can be no route's name."""
         diff = self.diff()
         parts = [self.manifest()]
         if diff is not None:
@@ -139,8 +141,9 @@ class Remedy:
             if not self._linked_everywhere()
             else "it is linked in overrides.yaml already"
         )
+        out = f" Take {instead_of} out of additionalGateways: no ApigeeRoute can have that name." if instead_of else ""
         return Fix(
-            explanation=f"Create the wildcard route {self.route} (save the manifest as {self.route}.yaml), {linking}, and apply both.",
+            explanation=f"Create the wildcard route {self.route} (save the manifest as {self.route}.yaml), {linking}, and apply both.{out}",
             yaml="".join(parts),
             commands=(*self.apply_route(), *self._patch(diff, f"{self.route}.yaml"), *self.apply_overrides(), self.prove()),
         )
@@ -227,6 +230,11 @@ class Remedy:
         return bool(self._case.virtual_hosts) and all(
             self.route in host.additional_gateways for _, host in self._case.virtual_hosts
         )
+
+
+def may_be_named(name: str) -> bool:
+    """Whether an object can have that name: additionalGateways may also list ``*``, or what a template fills in."""
+    return _OBJECT_NAME.fullmatch(name) is not None and len(name) <= 253
 
 
 def known_names(case: Case) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def read_overrides(manifest: Manifest) -> OverridesFacts:
 
 def _virtual_host(node: Node) -> VirtualHost:
     gateways = node.get("additionalGateways")
-    listed = node.texts("additionalGateways")
+    listed = tuple(filter(None, node.texts("additionalGateways")))
     if gateways is not None and not listed and (single := node.text("additionalGateways")):
         listed = (single,)
     if gateways is None:
@@ -219,6 +219,10 @@ def _additional_gateways(root: Node, facts: OverridesFacts) -> Iterator[_Found]:
         if gateways is not None and not isinstance(gateways.value, tuple) and not is_unresolved(gateways.text() or ""):
             text = f'additionalGateways of virtualhost {name} is no list; write ["{gateways.text() or "ROUTE_NAME"}"]'
             yield "additional-gateways-not-list", gateways.line, text
+        for each in node.items("additionalGateways"):
+            if each.value is not None and each.text() is None:
+                text = f'additionalGateways of virtualhost {name} has an entry that is no name; write names of ApigeeRoutes, as ["ROUTE_NAME"]'
+                yield "additional-gateways-not-list", each.line, text
     linked = [host for host in facts.virtual_hosts if host.additional_gateways]
     if not linked:
         return

@@ -230,7 +230,7 @@ def _route(node: Node, file: str) -> Route:
         ),
         enable_non_sni_client=None if flag is None else str(flag.value).lower() == "true" or is_unresolved(str(flag.value)),
         flag_line=flag.line if flag is not None else None,
-        additional_gateways=node.texts("spec", "additionalGateways"),
+        additional_gateways=tuple(filter(None, node.texts("spec", "additionalGateways"))),
         additional_gateways_line=gateways.line if gateways is not None else None,
         state=node.text("status", "state"),
         generation=_integer(node.get("metadata", "generation")),

@@ -88,6 +88,21 @@ def test_who_demands_client_certificates_is_not_told_to_link() -> None:
     assert "to every virtualhost but test-grp (tlsMode MUTUAL) of" in fix.explanation
 
 
+@pytest.mark.parametrize("written", ['"*"', '""', "no sni", "${GATEWAY}", "'{{ gateway }}'", "UPPER"])
+def test_a_link_that_can_be_no_name_gives_no_route_its_name(written: str) -> None:
+    """The host of the wildcard route in place of its name, what a template fills in, nothing at all: the manifest can be applied."""
+    text = OVERRIDES.replace("fallback-no-sni", "GATEWAY").replace('"GATEWAY"', written)
+    found = told(
+        routes=routes(GROUP.replace("fallback-no-sni", "GATEWAY").replace("GATEWAY", written)), overrides=overrides(text)
+    )
+
+    for finding in (found["no-wildcard"], found.get("dangling", found["no-wildcard"])):
+        assert finding.fix is not None
+        assert "non-sni" == yaml.safe_load(str(finding.fix.yaml))["metadata"]["name"]
+    if written == '"*"':
+        assert "Take * out of additionalGateways" in str(found["dangling"].fix)
+
+
 KEPT = """\
   - {number: 80, protocol: HTTP, tls: {httpsRedirect: true}}
   - {number: 443, protocol: HTTPS, tls: {credentialName: own, mode: SIMPLE, minProtocolVersion: TLSV1_2, cipherSuites: [A, B]}}

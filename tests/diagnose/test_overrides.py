@@ -63,6 +63,7 @@ def test_a_good_file_has_no_lint_and_its_facts_are_read() -> None:
         ('"1.2"', "1.2", ("tls-version-not-string", 11)),
         ('"1.2"', "TLSV1_2", ("tls-version-not-string", 11)),
         ('["fallback-no-sni"]\n- name: test', "fallback-no-sni\n- name: test", ("additional-gateways-not-list", 12)),
+        ('["fallback-no-sni"]\n- name: test', "\n  - fallback-no-sni\n  - {name: other}\n- name: test", ("additional-gateways-not-list", 14)),
         ('  additionalGateways: ["fallback-no-sni"]\n- name: test', "- name: test", ("partial-vhosts", 7)),
         ("  sslCertPath: ./certs/acme.pem\n  sslKeyPath: ./certs/acme.key\n  minTLS", "  sslSecret: other\n  minTLS", ("different-certificates", 12)),
         ("  minTLS", "  tlsMode: MUTUAL\n  minTLS", ("mtls-bypass", 13)),
