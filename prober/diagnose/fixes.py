@@ -200,7 +200,7 @@ class Remedy:
         only_out = f" (where {self.route} is listed already, in {', '.join(twice)}: only take {name} out)" if twice else ""
         edits = [
             f"sed -E -i {shlex.quote(f'{line},{line + len(host.additional_gateways)}{{{edit}}}')} {shlex.quote(file)}"
-            for file, host in self._case.virtual_hosts
+            for file, host in reversed(self._case.virtual_hosts)  # a line that is taken out moves those behind it
             if name in host.additional_gateways and (line := host.additional_gateways_line) and file != STANDARD_INPUT
             for edit in (_taken_out(name) if self.route in host.additional_gateways else _renamed(name, self.route),)
         ]

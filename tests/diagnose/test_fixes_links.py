@@ -51,6 +51,20 @@ def test_a_name_that_no_route_has_gives_way_to_the_one_that_is_there(before: str
     assert [after, after] == [host["additionalGateways"] for host in hosts]
 
 
+def test_a_line_that_is_taken_out_leads_no_other_edit_astray(tmp_path: Path) -> None:
+    """The last virtual host first: its lines are where they were."""
+    text = OVERRIDES.replace(LINK, "\n  - fallback-no-sni\n  - old", 1).replace(LINK, "[old]")
+    (tmp_path / "overrides.yaml").write_text(text)
+    found = dangling(text)
+    assert found.fix is not None
+
+    for command in found.fix.commands[:2]:
+        subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, timeout=30)
+
+    hosts = yaml.safe_load((tmp_path / "overrides.yaml").read_text())["virtualhosts"]
+    assert [["fallback-no-sni"]] * 2 == [host["additionalGateways"] for host in hosts]
+
+
 def test_of_two_wildcard_routes_of_one_name_the_one_that_is_linked_stays() -> None:
     """A link is to a route of its own namespace: the other one may go."""
     fix = told(routes=routes(ELSEWHERE, GROUP, WILDCARD), overrides=overrides())["dup-wildcard"].fix

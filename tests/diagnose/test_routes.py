@@ -236,7 +236,7 @@ def test_a_link_to_another_name_than_the_wildcard_routes_is_suspected() -> None:
         (each.file, each.line) for each in finding.evidence
     }
     assert finding.fix is not None
-    assert finding.fix.commands[0].startswith("sed -E -i '10,11{s/")
+    assert finding.fix.commands[0].startswith("sed -E -i '15,16{s/")
     assert finding.fix.commands[0].endswith("' overrides.yaml")
     assert "ApigeeRoute" not in str(finding.fix.yaml)
     assert "dangling" not in told(routes=files, probes=(probe("certificate", "certificate"),))
