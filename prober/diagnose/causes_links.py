@@ -205,8 +205,10 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
     without = [host for host in without if host.tls_mode != "MUTUAL"]
     if len(without) + len(mutual) == len(case.virtual_hosts):
         without = []  # none is linked here: that is drift between the overrides and the cluster
-    unlinked = [route for route in case.group_routes if not links & set(route.additional_gateways)]
-    routes = [] if len(unlinked) == len(case.group_routes) else [route for route in unlinked if not route.is_mutual]
+    # What is linked is no environment group, also where its host is not '*' as it should be.
+    groups = [route for route in case.group_routes if route.name not in links]
+    unlinked = [route for route in groups if not links & set(route.additional_gateways)]
+    routes = [] if len(unlinked) == len(groups) else [route for route in unlinked if not route.is_mutual]
     if not without and not routes:
         return
     files = {host.name: file for file, host in case.virtual_hosts}

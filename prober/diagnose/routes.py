@@ -289,7 +289,8 @@ def _lints(facts: RouteFacts) -> Iterator[Lint]:
         if route.is_wildcard:
             yield from _wildcard_lints(route)
             yield from _certificate_lints(route, facts)
-        if route.kind == ROUTE and not (route.is_wildcard or route.is_mutual or route.additional_gateways) and linked:
+        group = route.kind == ROUTE and route.name not in linked
+        if group and not (route.is_wildcard or route.is_mutual or route.additional_gateways) and linked:
             text = f"ApigeeRoute {route.name} lists no additionalGateways, others do ({', '.join(sorted(linked))}); without SNI its hosts answer 404"
             yield Lint("partial-vhosts", route.file, place, text)
 

@@ -288,8 +288,10 @@ def test_placeholders_are_never_judged() -> None:
 def test_a_linked_route_that_is_no_wildcard_is_said_to_be_none() -> None:
     """The name in additionalGateways is right, and the route behind it has a name of its own."""
     other = WILDCARD.replace('"*"', "shop.example.com")
-    finding = told(probes=RESET, routes=routes(GROUP, other))["no-wildcard"]
+    found = told(probes=RESET, routes=routes(GROUP, other))
+    finding = found["no-wildcard"]
 
+    assert "partial-vhosts" not in found, "a route that is linked to is no environment group that lacks the link"
     assert any(
         "fallback-no-sni is listed in additionalGateways, and its hostnames are shop.example.com" in each.text
         for each in finding.evidence
