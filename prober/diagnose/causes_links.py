@@ -17,7 +17,7 @@ from prober.diagnose.fixes import Remedy, may_be_named
 from prober.diagnose.hostnames import covers
 from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import VirtualHost
-from prober.diagnose.routes import ROUTE, Route
+from prober.diagnose.routes import ROUTE, ROUTE_CONFIG, Route
 from prober.diagnose.wording import listed, route_evidence
 from prober.model import Sni
 
@@ -233,12 +233,15 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
 
 def not_applied(case: Case) -> Iterator[Finding]:
     """overrides.yaml lists the wildcard route, and the objects in the cluster do not; or the other way round; or those two differ."""
+    told: set[str] = set()  # names of the objects that a virtual host is known for
     for facts in case.overrides:
+        made = _made(case, facts.organization)
         for host in facts.virtual_hosts:
             if not host.name:
                 continue
-            configs = [route for route in case.route_configs if _belongs(route, host, facts.organization, case)]
-            routes = [route for route in case.group_routes if _belongs(route, host, facts.organization, case)]
+            configs = [route for route in made.get(host.name, ()) if route.kind == ROUTE_CONFIG]
+            routes = [route for route in made.get(host.name, ()) if route.kind == ROUTE]
+            told.update(route.name for route in configs)
             yield from _missing_hop(case, facts.file, host, configs, routes)
             yield from _surplus(case, facts.file, host, configs + routes)
     for newer, other in () if case.evidence.routes is None else case.evidence.routes.differing:
@@ -252,7 +255,7 @@ def not_applied(case: Case) -> Iterator[Finding]:
             fix=Remedy(case).reapply("Look which of the two is meant, and apply it."),
         )
     for config in case.route_configs:
-        if not any(_belongs(config, host, facts.organization, case) for facts in case.overrides for host in facts.virtual_hosts):
+        if config.name not in told:
             yield from _second_hop(case, config)
 
 
@@ -338,17 +341,22 @@ def _surplus(case: Case, file: str, host: VirtualHost, routes: list[Route]) -> I
     )
 
 
-def _belongs(route: Route, host: VirtualHost, organization: str | None, case: Case) -> bool:
-    """Whether an object is made from a virtual host: its name is ORG-GROUP, or ORG-GROUP-NNN-HASH for a route.
+def _made(case: Case, organization: str | None) -> dict[str, list[Route]]:
+    """By virtual host, the objects that are made from it: their name is ORG-GROUP, or ORG-GROUP-NNN-HASH for a route.
 
     Of two groups whose names begin alike the longer one is meant.
     """
+    groups = sorted(dict.fromkeys(host.name for _, host in case.virtual_hosts if host.name), key=len, reverse=True)
+    made: dict[str, list[Route]] = {}
+    for route in (*case.route_configs, *case.group_routes):
+        group = next((each for each in groups if _is_named_after(route.name, each, organization)), None)
+        if group is not None:
+            made.setdefault(group, []).append(route)
+    return made
 
-    def fits(group: str) -> bool:
-        whole = f"{organization}-{group}" if organization else group
-        if organization:
-            return route.name == whole or route.name.startswith(f"{whole}-")
-        return route.name == whole or route.name.endswith(f"-{whole}") or f"-{whole}-" in f"-{route.name}"
 
-    best = max((each.name for _, each in case.virtual_hosts if each.name and fits(each.name)), key=len, default=None)
-    return best == host.name
+def _is_named_after(name: str, group: str, organization: str | None) -> bool:
+    whole = f"{organization}-{group}" if organization else group
+    if organization:
+        return name == whole or name.startswith(f"{whole}-")
+    return name == whole or name.endswith(f"-{whole}") or f"-{whole}-" in f"-{name}"
