@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from prober.config.durations import format_duration
@@ -17,6 +18,11 @@ __all__ = ["read_target_file"]
 
 _FILE = "__meta_filepath"
 
+# RFC 8259 §7. An escaped backslash comes first, since what follows it is no escape.
+_JSON_PAIR = re.compile(r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+# What may stand as it is in a string of JSON, and is not printable or a line break to YAML.
+_JSON_RAW = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+
 
 def read_target_file(path: str, defaults: TargetDefaults) -> LabelSets:
     """What the file says; `SourceError` with everything that is wrong with it, each with file and line."""
@@ -24,14 +30,26 @@ def read_target_file(path: str, defaults: TargetDefaults) -> LabelSets:
     try:
         text = read_text(Path(path))
         if path.endswith(".json"):
-            # JSON allows tabs between tokens and nowhere else, YAML in fewer places.
-            text = text.replace("\t", " ")
+            text = _json_as_yaml(text)
         whole = document(text, problems)
         found = whole.read(lambda value: _label_sets(value, defaults), [])
         problems.raise_if_any()
     except ConfigError as error:
         raise SourceError(str(error)) from None
     return tuple({**labels, _FILE: path} for labels in found)
+
+
+def _json_as_yaml(text: str) -> str:
+    """JSON in the words of YAML 1.1, which differ in a few characters: so read, complaints have lines."""
+    # JSON allows tabs between tokens and nowhere else, YAML in fewer places.
+    text = text.replace("\t", " ").translate(_JSON_RAW)
+    return _JSON_PAIR.sub(_whole_character, text)
+
+
+def _whole_character(pair: re.Match[str]) -> str:
+    if pair[1] is None:
+        return pair[0]
+    return f"\\U{0x10000 + ((int(pair[1], 16) - 0xD800) << 10) + (int(pair[2], 16) - 0xDC00):08x}"
 
 
 def _label_sets(value: Value, defaults: TargetDefaults) -> list[LabelSet]:

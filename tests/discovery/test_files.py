@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -218,3 +219,14 @@ def test_a_file_that_is_wrong_is_refused_with_its_line(text: str, said: str, tmp
     with pytest.raises(SourceError) as refused:
         READ(str(file))
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["🚀", "\\ud83d\\ude80", "a\u2028b\x85\x7fc", '\t\\/"', "\\🚀"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_json_is_read_as_json(tmp_path: Path, value: str, *, ascii_only: bool) -> None:
+    """Programs write what is beyond U+FFFF as two escapes, and leave as it is what YAML would not take."""
+    file = tmp_path / "targets.json"
+    groups = [{"targets": ["203.0.113.1:443"], "labels": {"team": value}}]
+    file.write_text(json.dumps(groups, ensure_ascii=ascii_only), encoding="utf-8")
+    (labels,) = READ(str(file))
+    assert labels["team"] == value
