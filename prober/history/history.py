@@ -291,11 +291,13 @@ class History:
             aside = set_aside(self._path, "corrupt")
             opened = open_database_file(self._path)
         except (OSError, sqlite3.Error) as failure:
+            # Once the file is removed, what memory holds goes into a new one (`_look_for_file`).
             self._connection = open_database(None).connection
-            self._report("corrupt", f"{self._path} is corrupted ({error}) and could not be set aside: {failure}")
-            return
-        self._connection, self._identity = opened, identity(self._path)
-        self._report("corrupt", f"{self._path} is corrupted ({error}); it was set aside as {aside.name}, and a new one begun")
+            kept = "history and alert states are kept in memory until it is removed"
+            self._report("corrupt", f"{self._path} is corrupted ({error}) and could not be set aside: {failure}; {kept}")
+        else:
+            self._connection, self._identity = opened, identity(self._path)
+            self._report("corrupt", f"{self._path} is corrupted ({error}); it was set aside as {aside.name}, and a new one begun")
         fresh = self.on_fresh
         if fresh is not None:
             self._in_trio(lambda: self.commit(fresh()))
