@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prober.addresses import parse_address
+from prober.addresses import is_ip, parse_address
 from prober.config.alerting import DEFAULT_ALERTING, Alerting, alerting, state_directory
 from prober.config.allow import AllowRule, probe_allow
 from prober.config.diagnosis import DEFAULT_DIAGNOSIS, Diagnosing, diagnosis, with_discovered
@@ -110,6 +110,11 @@ def parse_listen(text: str) -> Listen:
     """Read ``host:port``, ``:port`` (every address) or ``[v6]:port``; ``ValueError`` says what is wrong."""
     if text.startswith(":"):
         host, port = "", text[1:]
+    elif ":" in text and is_ip(text):
+        # Whether the last part is a port nobody can tell.
+        raise ValueError(
+            f"{text!r} has no brackets around its IPv6 address; write [IPv6]:PORT, for example [::1]:{DEFAULT_LISTEN.port}"
+        )
     elif text.endswith(":0"):
         host, port = parse_address(text[:-2] + ":1").host, "0"
     else:

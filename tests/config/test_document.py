@@ -158,6 +158,13 @@ def test_listen_addresses(text: str, expected: Listen) -> None:
     assert parse_listen(text) == expected
 
 
+@pytest.mark.parametrize("text", ["fe80::443", "2001:db8::1:0", "2001:db8::1:9859", "2001:db8::1"])
+def test_listen_wants_brackets(text: str) -> None:
+    """Without them the end of an address is taken for a port, or a port for its end."""
+    with pytest.raises(ValueError, match=r"write \[IPv6\]:PORT"):
+        parse_listen(text)
+
+
 def test_ten_thousand_targets_are_read_in_a_blink(tmp_path: Path) -> None:
     """A bound that only a quadratic reader would miss (start-up of the service depends on it)."""
     from time import perf_counter
