@@ -88,7 +88,9 @@ class HttpWatcher:
 
     def _read(self, text: bytes) -> LabelSets:
         try:
-            return tuple({**labels, _URL: self._source.url} for labels in _groups(json.loads(text)))
+            # A rule such as `labelmap` may make a label of it, which is shown and sent: so it is without what may be secret.
+            url = masked(self._source.url)
+            return tuple({**labels, _URL: url} for labels in _groups(json.loads(text)))
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{masked(self._source.url)}: no list of target groups: {error}") from None
 

@@ -247,6 +247,16 @@ async def test_redirects_end(tmp_path: Path) -> None:
         assert plain.requests == []
 
 
+async def test_a_token_in_the_url_is_in_no_label() -> None:
+    """``labelmap`` with ``__meta_(.+)`` would put it into series, alerts and notifications."""
+    async with lists() as server, trio.open_nursery() as nursery:
+        told = Told()
+        nursery.start_soon(HttpWatcher(HttpSource(url=f"{server.url}?token=hunter2")).run, told)
+        await told.until(lambda: told.found)
+        assert {labels["__meta_url"] for labels in told.found} == {f"{server.url}?***"}
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 async def test_a_list_has_a_size_limit(compressed: bool) -> None:
     """Sixteen MiB after decompression: a small answer may be a large one."""
