@@ -29,6 +29,7 @@ RESERVED_LABELS = frozenset(
             "alertname",
             "cipher",
             "errno",
+            "fault",
             "fingerprint_sha256",
             "issuer",
             "le",

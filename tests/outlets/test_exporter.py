@@ -13,6 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from prober.config.targets import RESERVED_LABELS
 from prober.model import Address, Endpoint, Outcome, Stage
 from prober.outlets.exporter import TargetExporter, exported_name
 from prober.outlets.metrics import METRICS, TARGET_LABELS, TARGET_METRICS
@@ -287,6 +288,11 @@ def test_any_label_name_becomes_a_legal_one(name: str) -> None:
     assert exported.isascii()
     assert exported.isidentifier()
     assert exported not in {label for metric in TARGET_METRICS for label in (*TARGET_LABELS, *metric.labels)}
+
+
+def test_no_label_of_ours_can_be_configured() -> None:
+    """It would be another label in series than in alerts."""
+    assert RESERVED_LABELS >= {label for metric in TARGET_METRICS for label in (*TARGET_LABELS, *metric.labels)}
 
 
 def test_each_family_has_its_lines_and_no_name_is_used_twice() -> None:
