@@ -157,8 +157,11 @@ def _url_file(value: Value) -> str:
 
 def _secret_file(value: Value) -> str:
     path = readable_file(value)
-    if not _first_bytes(path).strip():
+    key = _first_bytes(path)
+    if not key.strip():
         raise Wrong(f"{path} is empty; write the key of the signature into it")
+    if "\N{REPLACEMENT CHARACTER}" in key:
+        raise Wrong(f"{path} is no text; write the key as text, for example what openssl rand -hex 32 prints")
     return path
 
 

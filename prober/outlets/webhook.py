@@ -7,6 +7,7 @@ with the same ``Idempotency-Key``, by which it can tell.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 from collections import deque
@@ -129,4 +130,8 @@ def signature(secret: str, body: bytes) -> str:
 
 async def _read(path: str | None) -> str:
     assert path is not None
-    return (await trio.Path(Path(path)).read_text(encoding="utf-8", errors="replace")).strip()
+    try:
+        return (await trio.Path(Path(path)).read_text(encoding="utf-8")).strip()
+    except UnicodeDecodeError:
+        # Nobody could check a signature by what a key becomes that is read as a text that it is not.
+        raise OSError(errno.EILSEQ, "it is no UTF-8", path) from None

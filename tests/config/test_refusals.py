@@ -108,3 +108,12 @@ def test_a_directory_is_no_configuration(tmp_path: Path) -> None:
     """A path that names a directory is refused as one."""
     with pytest.raises(ConfigError, match="is a directory; name the file in it"):
         load(tmp_path)
+
+
+def test_a_key_of_bytes_is_refused(tmp_path: Path) -> None:
+    """``openssl rand 32 > key`` is no text, and the receiver would check by other bytes than those that are read of it."""
+    (tmp_path / "key").write_bytes(bytes(range(0x80, 0xA0)))
+    file = tmp_path / "prober.yml"
+    file.write_text("targets: []\nalerting:\n  webhooks: [{url: 'https://hooks.example.com/', secret_file: key}]\n")
+    with pytest.raises(ConfigError, match=r"secret_file: .*key is no text; write the key as text"):
+        load(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import trio
 
@@ -106,6 +107,30 @@ def test_a_signature_is_the_hmac_of_the_body() -> None:
     assert signature("Jefe", b"what do ya want for nothing?") == (
         "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     )
+
+
+async def test_a_key_that_becomes_bytes_is_told_and_signs_nothing(tmp_path: Path) -> None:
+    """Files are read at each attempt: one that is rotated badly delays the delivery until it is rotated well."""
+    key = tmp_path / "key"
+    key.write_bytes(b"\xff\xfe")
+    problems: list[str | None] = []
+    with hook() as receiver:
+        sender = WebhookSender(
+            Webhook(name="on-call", url=receiver.url, secret_file=str(key)),
+            lambda _, __, problem: problems.append(problem),
+            lambda _: None,
+            Backoff(first=0.01),
+            lambda: AT,
+        )
+        sender.add([OutboxEntry(1, "on-call", "edge", "key-1", b"{}", AT)])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.run)
+            await until(lambda: bool(problems))
+            assert problems[0] == f"{key} cannot be read: it is no UTF-8"
+            assert not receiver.requests
+            key.write_text("Jefe")
+            await until(lambda: sender.queued == 0)
+            nursery.cancel_scope.cancel()
 
 
 def test_waiting_doubles_up_to_a_cap_and_is_never_the_same() -> None:
