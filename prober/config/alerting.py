@@ -24,6 +24,7 @@ KEYS = ("failures", "resolve_after", "for", "expiry", "alertmanagers", "webhooks
 WEBHOOK_KEYS = ("name", "url", "url_file", "secret_file")
 MOST_ROUNDS = 1000
 _ALERTMANAGER = "http://127.0.0.1:9093"
+_PROBER = "https://prober.example.com"
 _SECRET_LIMIT = 64 * 1024
 
 
@@ -53,7 +54,7 @@ def alerting(value: Value) -> Alerting:
         receivers=Receivers(
             alertmanagers=_distinct(fields.read("alertmanagers", each(_alertmanager), ())),
             webhooks=_named_apart(fields.read("webhooks", each(_webhook), ())),
-            external_url=fields.read("external_url", _link, None),
+            external_url=fields.read("external_url", lambda value: _base(_link(value), _PROBER), None),
             runbook_base=fields.read("runbook_base", _link, None),
         ),
     )
@@ -84,7 +85,7 @@ def _rounds(value: Value) -> int:
 def _alertmanager(value: Value) -> Alertmanager:
     """A URL, or a mapping of one and how its server is convinced."""
     if not isinstance(value.node, yaml.MappingNode):
-        return _alertmanager_at(_url(text(value), _ALERTMANAGER), BARE_ACCESS)
+        return _alertmanager_at(_base(_url(text(value), _ALERTMANAGER), _ALERTMANAGER), BARE_ACCESS)
     fields = value.fields(("url", *ACCESS_KEYS))
     access = http_access(fields)
     return _alertmanager_at(
@@ -97,7 +98,7 @@ def _alertmanager_at(url: str, access: HttpAccess) -> Alertmanager:
 
 
 def _plain_url(value: Value) -> str:
-    url = _url(text(value), _ALERTMANAGER)
+    url = _base(_url(text(value), _ALERTMANAGER), _ALERTMANAGER)
     if urlsplit(url).username is not None:
         raise Wrong("has user information; secrets come from files, so write basic_auth with username and password_file")
     return url
@@ -142,8 +143,15 @@ def _url(raw: str, example: str) -> str:
     return url
 
 
-def _link(value: Value) -> str | None:
-    return _url(text(value), "https://prober.example.com").rstrip("/")
+def _base(url: str, example: str) -> str:
+    """What paths are appended to, as ``http://HOST:9093/#/alerts`` from a browser's address bar is not. Complaints do not repeat it."""
+    if "?" in url or "#" in url:
+        raise Wrong(f"goes on behind a ? or #, where no path can be appended; end it before that, for example {example}")
+    return url
+
+
+def _link(value: Value) -> str:
+    return _url(text(value), _PROBER).rstrip("/")
 
 
 def _url_file(value: Value) -> str:
