@@ -54,7 +54,8 @@ def alerting(value: Value) -> Alerting:
         receivers=Receivers(
             alertmanagers=_distinct(fields.read("alertmanagers", each(_alertmanager), ())),
             webhooks=_named_apart(fields.read("webhooks", each(_webhook), ())),
-            external_url=fields.read("external_url", lambda value: _base(_link(value), _PROBER), None),
+            external_url=fields.read("external_url", _external_url, None),
+            # An alert's name is appended to it as it stands: to a page's anchor, or to a directory with its slash.
             runbook_base=fields.read("runbook_base", _link, None),
         ),
     )
@@ -150,8 +151,12 @@ def _base(url: str, example: str) -> str:
     return url
 
 
+def _external_url(value: Value) -> str:
+    return _base(_link(value), _PROBER).rstrip("/")
+
+
 def _link(value: Value) -> str:
-    return _url(text(value), _PROBER).rstrip("/")
+    return _url(text(value), _PROBER)
 
 
 def _url_file(value: Value) -> str:

@@ -261,3 +261,12 @@ def test_a_vantage_point_is_read_and_the_command_line_s_wins(tmp_path: Path) -> 
     assert (again.vantage, again.alerting) == (config.vantage, config.alerting)
     file.write_text("targets: []\n")
     assert load(file).vantage is None
+
+
+@pytest.mark.parametrize(
+    "base", ["https://wiki.example.com/runbooks/", "https://wiki.example.com/runbooks#", "https://w.example/?p="]
+)
+def test_runbooks_may_be_pages_of_a_directory(tmp_path: Path, base: str) -> None:
+    """The alert's name is appended to what was written, and to nothing else."""
+    config = written(tmp_path, f"targets: []\nalerting: {{runbook_base: '{base}'}}\n")
+    assert config.alerting.receivers.runbook_base == base
