@@ -29,9 +29,9 @@ from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
 from prober.model import Address, Differential, Target
 from prober.probing.engine import Engine
+from prober.probing.names import Names
 from prober.probing.resolve import ResolveError, literal_endpoint, resolve
 from prober.probing.runner import Runner
-from prober.service.names import Names
 
 __all__ = ["carry_out"]
 

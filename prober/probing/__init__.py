@@ -1,6 +1,7 @@
 """The only code that opens sockets to targets.
 
 resolve.py         a configured address -> endpoints
+names.py           the system's resolver, so that one name that hangs holds up no other
 runner.py          one differential: the hellos side by side, and the concurrency limit
 attempt.py         what the engine is asked to do: one handshake
 engine.py          thousands of handshakes over one poller, in one Trio task

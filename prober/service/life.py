@@ -19,6 +19,7 @@ from prober.outlets.web import create_app
 from prober.outlets.web_server import ServerSide, bind, serve
 from prober.probing.descriptors import raise_descriptor_limit
 from prober.probing.engine import Engine
+from prober.probing.names import Names
 from prober.probing.runner import Runner
 from prober.service import collecting
 from prober.service.alerting import Alerting
@@ -27,7 +28,6 @@ from prober.service.diagnosing import Diagnosing
 from prober.service.discovering import Discovering
 from prober.service.engines import new_engine
 from prober.service.logs import event
-from prober.service.names import Names
 from prober.service.plan import Plan
 from prober.service.recording import Recorder
 from prober.service.rounds import Rounds

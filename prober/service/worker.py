@@ -18,12 +18,12 @@ from time import time
 import trio
 
 from prober.probing.descriptors import raise_descriptor_limit
+from prober.probing.names import Names
 from prober.probing.runner import Runner
 from prober.schedule import Key
 from prober.service import collecting, logs
 from prober.service.engines import new_engine
 from prober.service.frames import FrameStream
-from prober.service.names import Names
 from prober.service.plan import Watched
 from prober.service.reports import Report, Reporter
 from prober.service.rounds import Rounds

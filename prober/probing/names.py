@@ -1,8 +1,8 @@
-"""The system's resolver in threads of its own: names that nobody answers for hold up neither other names nor the service.
+"""The system's resolver in threads of its own: names that nobody answers for hold up neither other names nor anything else.
 
 A thread in getaddrinfo(3) cannot be interrupted; with a name server that is gone it stays there for ten seconds and more, long after
-the round that asked has given up. In the threads that Trio has for everything (40), a few dozen such names would stop reloads,
-compressed answers of ``/metrics`` and every other name, and healthy ingresses would be called unreachable. So there is one thread a
+the round that asked has given up. In the threads that Trio has for everything (40), a few dozen such names would stop a service's reloads,
+its compressed answers of ``/metrics`` and every other name, and healthy ingresses would be called unreachable. So there is one thread a
 question at most, whoever else asks it meanwhile, and the threads are apart.
 """
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from prober.service.names import Names
+from prober.probing.names import Names
 from tests.servers.requirements import not_permitted, require_program
 from tests.servers.scripted import read_hello, reset, scripted
 from tests.service.process import eventually, serving
