@@ -316,7 +316,10 @@ class Flight:
             if self._met_itself():
                 self._refused_after_all()
                 return
-            self._findings.decide_misbehaved(error, *self._when())
+            if depth is _DEPTH_CERTIFICATE and handshake.facts().certificate_read:
+                self._certificate_before(error)
+            else:
+                self._findings.decide_misbehaved(error, *self._when())
             self._listen()
             return
         progress = handshake.progress
@@ -345,6 +348,13 @@ class Flight:
             self._listen()
         elif answer := handshake.data_to_send():
             self._send(self._unsent + answer)
+
+    def _certificate_before(self, error: ProtocolError) -> None:
+        """What was asked for had come, in this chunk or an earlier one: whether the rest is right is for depth ``finished``."""
+        if not self._certificate:
+            self._certificate = True
+            self._findings.decide(_CERTIFICATE, *self._when())
+        self._findings.detail = f"after the certificate: {error}"
 
     def _met_itself(self) -> bool:
         """RFC 9293 §3.5: nothing listens on a port of this host, and the kernel chose that very port as ours. What came is our hello."""

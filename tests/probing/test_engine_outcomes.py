@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from prober.model import Close, Endpoint, Observation, Outcome, Stage
+from prober.model import Close, Depth, Endpoint, Observation, Outcome, Stage
 from prober.probing.engine import Engine
 from prober.tls.client_hello import HelloFactory
 from tests.probing.conftest import AttemptMaker, Served
@@ -28,6 +28,9 @@ from tests.servers.scripted import (
     send_flight,
 )
 
+SERVER_HELLO_DONE = bytes.fromhex("16 03 03 00 04 0e 00 00 00")
+NO_SERVER_HELLO_DONE = bytes.fromhex("16 03 03 00 05 0e 00 00 01 00")
+EMPTY_CLIENT_HELLO = bytes.fromhex("16 03 03 00 04 01 00 00 00")
 CLOSE_NOTIFY = bytes.fromhex("15 03 03 00 02 01 00")
 
 
@@ -224,3 +227,27 @@ async def test_a_malformed_server_hello_is_a_protocol_error_that_says_where(engi
     assert ending(observation) == (Outcome.PROTOCOL_ERROR, Stage.SERVER_HELLO, None, Close.NONE)
     assert observation.detail is not None
     assert observation.detail.startswith("ServerHello")
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one segment", "in another one"])
+@pytest.mark.parametrize("rest", [NO_SERVER_HELLO_DONE, EMPTY_CLIENT_HELLO], ids=["malformed", "out of order"])
+async def test_what_is_wrong_behind_a_certificate_does_not_take_it_back(
+    engine: Engine, attempt: AttemptMaker, tls12: Served, rest: bytes, apart: bool
+) -> None:
+    """It was read, however the flight was split; the detail says what came then. Who asks for the whole handshake is told of that."""
+
+    def steps() -> tuple[Step, ...]:
+        whole = len(SERVER_HELLO_DONE)
+        if apart:
+            return read_hello(), send_flight(tls12.context, cut=lambda flight: flight[:-whole]), pause(0.05), send(rest), hold()
+        return read_hello(), send_flight(tls12.context, cut=lambda flight: flight[:-whole] + rest), hold()
+
+    with scripted(*steps()) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint))
+    assert ending(observation) == (Outcome.CERTIFICATE, Stage.CERTIFICATE, None, Close.NONE)
+    assert observation.facts.certificates
+    assert observation.detail is not None
+    assert observation.detail.startswith("after the certificate: ")
+    with scripted(*steps()) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, depth=Depth.FINISHED))
+    assert observation.outcome is Outcome.PROTOCOL_ERROR
