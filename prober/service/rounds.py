@@ -266,7 +266,7 @@ class Rounds:
     def _is_news(self, key: StateKey, watched: Watched) -> bool:
         """Whether it has lately begun to be at fault: its alert may be about to fire, and the transcript will be kept.
 
-        After that a transcript tells nothing new; it costs as much as the handshake and 10 KB an endpoint, for all that are down.
+        After that a transcript tells nothing new, and it costs as much as the handshake.
         """
         state = self._store.state(key)
         if state is None or not state.judgement.at_fault:

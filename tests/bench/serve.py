@@ -56,9 +56,9 @@ class Window(NamedTuple):
     size: int
 
 
-def document(servers: Servers, site: Site, targets: int, interval: int) -> dict[str, Any]:
-    """A configuration: every second target resets."""
-    ports = (servers["resetting server"].port, site.port)
+def document(servers: Servers, site: Site, targets: int, interval: int, *, well: bool = False) -> dict[str, Any]:
+    """A configuration: every second target resets, unless all are to be ``well``."""
+    ports = (site.port if well else servers["resetting server"].port, site.port)
     return {
         "interval": f"{interval}s",
         "modules": {"default": {"ca_file": str(servers.authority)}},

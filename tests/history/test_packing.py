@@ -15,7 +15,7 @@ from prober.history.schema import STEPS
 from prober.report import Json
 from tests.tls.scripted import Script13, client, offer_of
 
-CHECKSUM = 0x99F52A67
+CHECKSUM = 0xFB231DB8
 DOCUMENT: dict[str, Json] = {
     "address": "192.0.2.10",
     "port": 443,
