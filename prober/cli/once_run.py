@@ -66,7 +66,7 @@ def carry_out(plan: Plan) -> int:
 
 
 class _Awaited:
-    """The sink of one differential, which knows its place in the output. A partial, of which each has one too, is thrice as large."""
+    """The sink of one differential, which knows its place in the output. Each one under way has one; a partial is thrice as large."""
 
     __slots__ = ("_number", "_place", "_take")
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from prober.model import Endpoint
 
-__all__ = ["Socket", "close_socket", "endpoint_of", "open_socket", "socket_address"]
+__all__ = ["Socket", "close_socket", "endpoint_of", "is_connected_to_itself", "open_socket", "socket_address"]
 
 # The C class beneath socket.socket, under its public name: it has every method that is needed here, and making one takes 3.6
 # instead of 5.8 µs.
@@ -51,6 +51,11 @@ def socket_address(endpoint: Endpoint) -> tuple[str, int] | tuple[str, int, int,
 def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
     """From what getsockname() or getpeername() returns."""
     return Endpoint(address[0], address[1])
+
+
+def is_connected_to_itself(sock: Socket, endpoint: Endpoint) -> bool:
+    """RFC 9293 §3.5: nothing listens on a port of this host, and the kernel chose that very port as ours."""
+    return endpoint_of(sock.getsockname()) == (endpoint.ip.partition("%")[0], endpoint.port)
 
 
 def close_socket(sock: Socket, *, orderly: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from prober.model import Close, Depth, Observation, Outcome
 from prober.probing.attempt import Attempt
-from prober.probing.dial import Socket, close_socket, endpoint_of, open_socket, socket_address
+from prober.probing.dial import Socket, close_socket, endpoint_of, is_connected_to_itself, open_socket, socket_address
 from prober.probing.errnos import connect_outcome, errno_detail, errno_name, standing_outcome
 from prober.probing.findings import Findings
 from prober.probing.host import Host
@@ -313,7 +313,8 @@ class Flight:
         try:
             events = handshake.receive_data(data)
         except ProtocolError as error:
-            if self._met_itself():
+            assert self._sock is not None
+            if is_connected_to_itself(self._sock, self.attempt.endpoint):
                 self._refused_after_all()
                 return
             if depth is _DEPTH_CERTIFICATE and handshake.facts().certificate_read:
@@ -356,13 +357,8 @@ class Flight:
             self._findings.decide(_CERTIFICATE, *self._when())
         self._findings.detail = f"after the certificate: {error}"
 
-    def _met_itself(self) -> bool:
-        """RFC 9293 §3.5: nothing listens on a port of this host, and the kernel chose that very port as ours. What came is our hello."""
-        assert self._sock is not None
-        ip, port = self.attempt.endpoint
-        return endpoint_of(self._sock.getsockname()) == (ip.partition("%")[0], port)
-
     def _refused_after_all(self) -> None:
+        """What came is our own hello: nobody listens there."""
         assert self._sock is not None
         # Not in order: a TIME_WAIT would keep the port from the server that is to listen there.
         close_socket(self._sock, orderly=False)
