@@ -189,8 +189,10 @@ class Follower:
                 self._takes_proxy.add(flow.server)
             # A server that does not expect the header turns everybody away who sends it: that is no matter of names.
             if flow.server not in self._takes_proxy:
-                self._proxied += [flow] * (len(self._proxied) < MAX_LIVE)
-                return
+                if len(self._proxied) < MAX_LIVE:
+                    self._proxied.append(flow)
+                    return
+                behind = None  # too many to wait for: told by what is known so far
         self._said(flow, behind)
 
     def _said(self, flow: Flow, behind: bytes | None) -> None:

@@ -204,3 +204,11 @@ def test_a_proxy_header_that_no_server_is_seen_to_take_is_no_tls(header: bytes) 
 
     assert {(CLIENT, "proxy protocol"): 1} == found.not_tls
     assert ["a.test"] == [each.server_name for each in found.hellos]
+
+
+def test_more_connections_with_a_proxy_header_than_are_waited_for_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is known of the server so far; none of them goes missing."""
+    monkeypatch.setattr(module, "MAX_LIVE", 2)
+    segments = [each for port in range(5) for each in handshake(PROXY_1 + hello(), "rst", port=40000 + port)]
+
+    assert {(CLIENT, "proxy protocol"): 5} == facts(segments).not_tls
