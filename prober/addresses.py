@@ -11,6 +11,7 @@ import ipaddress
 import re
 
 from prober.model import Address
+from prober.tls.server_name import BadServerName, ascii_name
 
 __all__ = ["DEFAULT_PORT", "is_ip", "parse_address", "parse_server_name"]
 
@@ -134,10 +135,9 @@ def _name(text: str) -> str:
     name = text
     if not text.isascii():
         try:
-            # IDNA 2003 from the standard library: the labels that differ in IDNA 2008 are better written as A-labels.
-            name = text.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            raise ValueError(f"{text!r} cannot be written as an internationalised name ({error}); write its xn-- form") from None
+            name = ascii_name(text)
+        except BadServerName as error:
+            raise ValueError(f"{error}; write its xn-- form") from None
     labels = name.removesuffix(".").split(".")
     if len(name.removesuffix(".")) > _NAME_LIMIT:
         raise ValueError(f"the name {text[:40]!r}... is longer than {_NAME_LIMIT} characters; check for a missing line break")

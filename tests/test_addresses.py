@@ -34,6 +34,10 @@ from prober.model import Address
         ("api.example.com.", "api.example.com.", 443),
         ("bücher.example", "xn--bcher-kva.example", 443),
         ("xn--bcher-kva.example", "xn--bcher-kva.example", 443),
+        # Names of their own since IDNA 2008; before, another one's (strasse.example) was meant.
+        ("straße.example", "xn--strae-oqa.example", 443),
+        ("my_host.βόλος.example.:8443", "my_host.xn--nxasmm1c.example.", 8443),
+        ("bücher。example", "xn--bcher-kva.example", 443),
         ("1e100.example", "1e100.example", 443),
     ],
 )

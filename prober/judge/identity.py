@@ -7,6 +7,7 @@ import ipaddress
 from prober.judge.certificates import CertificateFacts
 from prober.judge.problems import Problem, ProblemCode
 from prober.judge.x509 import Kind
+from prober.tls.server_name import BadServerName, ascii_name
 
 __all__ = ["covers", "name_problem", "reference"]
 
@@ -27,8 +28,8 @@ def reference(name: str) -> str | bytes:
     if lowered.isascii():
         return lowered
     try:
-        return lowered.encode("idna").decode("ascii")
-    except UnicodeError:
+        return ascii_name(lowered)
+    except BadServerName:
         return lowered
 
 

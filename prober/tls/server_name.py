@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 
-__all__ = ["BadServerName", "ServerNameForm", "canary_name", "encode_server_name", "host_name"]
+__all__ = ["BadServerName", "ServerNameForm", "ascii_name", "canary_name", "encode_server_name", "host_name"]
 
 
 class BadServerName(ValueError):
@@ -28,6 +28,8 @@ class ServerNameForm(StrEnum):
 # IPv4 addresses are this too, see `encode_server_name`.
 _PLAIN = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}").fullmatch
 _IPV4 = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}").fullmatch
+# UTS 46 §2.3: what separates labels.
+_DOTS = re.compile("[\u3002\uff0e\uff61]")
 
 
 @lru_cache(maxsize=4096)
@@ -44,16 +46,24 @@ def encode_server_name(name: str) -> bytes:
     bare = name.removesuffix(".")
     if not bare:
         raise BadServerName("the server name is empty; to send no name, use the hello `none`")
-    labels = bare.replace("\u3002", ".").split(".")
-    if not all(labels):
+    encoded = ascii_name(bare)
+    if not all(encoded.split(".")):
         raise BadServerName(f"{_shown(name)} has an empty label; remove the extra dot")
-    encoded = ".".join(_a_label(label, name) for label in labels)
     if len(encoded) > 253:
         raise BadServerName(f"{_shown(name)} has {len(encoded)} bytes on the wire; a DNS name has at most 253")
     odd = re.search(r"[^A-Za-z0-9_.-]", encoded)
     if odd is not None:
         raise BadServerName(f"{_shown(name)} contains {odd[0]!r}, which no host name has")
     return encoded.encode("ascii")
+
+
+def ascii_name(name: str) -> str:
+    """``name`` with its international labels as A-labels (RFC 5891 §4, prepared by UTS 46); BadServerName when one is invalid.
+
+    Everything that looks up, sends or compares a name has it from here: what IDNA 2003 makes of it may be another one's
+    (``straße.example`` was ``strasse.example``). Labels of ASCII stay as they are, empty ones and a trailing dot too.
+    """
+    return ".".join(_a_label(label, name) for label in _DOTS.sub(".", name).split("."))
 
 
 def _is_ipv6(name: str) -> bool:

@@ -37,6 +37,7 @@ CASES = [
     (["api.*.test"], "api.example.test", False),
     (["a*.example.test"], "api.example.test", False),
     (["xn--bcher-kva.example.test"], "bücher.example.test", True),
+    (["strasse.example.test"], "straße.example.test", False),
     (["*.example.test"], "xn--bcher-kva.example.test", True),
     (["192.0.2.1"], "192.0.2.1", True),
     (["192.0.2.1"], "192.0.2.2", False),

@@ -25,6 +25,7 @@ from tests.tls.counter import CounterEntropy
         ("BÜCHER.example", b"xn--bcher-kva.example"),
         ("my_host.bücher.example", b"my_host.xn--bcher-kva.example"),
         ("bücher\u3002example", b"xn--bcher-kva.example"),
+        ("straße\uff0eexample", b"xn--strae-oqa.example"),
         ("example.com.", b"example.com"),
         ("bücher.example.", b"xn--bcher-kva.example"),
         ("1.example", b"1.example"),
