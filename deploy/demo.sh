@@ -12,13 +12,14 @@ rm -f "$directory/lab.log"
 lab=$!
 serve=
 finish() {
-  trap - EXIT INT TERM
+  trap - EXIT HUP INT TERM
   [ -z "$serve" ] || kill "$serve" 2>/dev/null || true
   kill "$lab" 2>/dev/null || true
   wait 2>/dev/null || true
 }
 trap finish EXIT
-trap 'finish; exit 0' INT TERM
+# HUP: a terminal that is closed. The service takes that for a reload, and would go on with nobody to end it.
+trap 'finish; exit 0' HUP INT TERM
 
 # Waits up to 30 s until the command answers; ends with the log when the process is gone.
 await() { # PID LOG COMMAND...

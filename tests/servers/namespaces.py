@@ -1,7 +1,7 @@
 """Network namespaces that a test makes for itself: routes that refuse, routers that forbid, and hosts that never answer.
 
-Two namespaces joined by a cable: ``client``, where prober runs, and ``router``. They belong to two processes and end with
-them. Root makes them directly; anybody else inside a user namespace of their own, where the kernel lets them.
+Two namespaces joined by a cable: ``client``, where prober runs, and ``router``; or one with a loopback interface and nothing
+else, whose ports are all free. They belong to processes and end with them. Root makes them directly; anybody else inside a user namespace of their own, where the kernel lets them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.servers.ports import has_ipv6
 from tests.servers.requirements import not_permitted, require_program
 
-__all__ = ["Namespace", "routed_pair"]
+__all__ = ["Namespace", "alone", "routed_pair"]
 
 _ABOUT_IPV6 = re.compile(r"-6|2001:db8|ipv6")
 _LIFETIME = "600"
@@ -74,6 +74,17 @@ class Namespace:
         lines = [line for line in script.splitlines() if has_ipv6() or not _ABOUT_IPV6.search(line)]
         done = subprocess.run([*self.enter, "sh", "-exc", "\n".join(lines)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def alone() -> Iterator[Namespace]:
+    """A namespace that reaches nothing but itself; skips the test where the kernel does not let us."""
+    for program, package in (("ip", "iproute2"), ("nsenter", "util-linux")):
+        require_program(program, package=package)
+    own_users = () if os.geteuid() == 0 else ("--map-root-user",)
+    with _held(("unshare", *own_users, "--net"), enter_users=bool(own_users)) as namespace:
+        namespace.run("ip link set lo up")
+        yield namespace
 
 
 @contextmanager
