@@ -1,4 +1,4 @@
-"""One handshake in flight: the step machine between a socket and the TLS core.
+"""One handshake in flight: the step machine around its socket. What the peer's bytes mean is `exchange`'s.
 
 A flight never waits: the engine calls `advance` when the poller saw something, or when its alarm went off. Times are
 `time.perf_counter` seconds.
@@ -13,22 +13,18 @@ from math import inf
 from time import perf_counter
 from typing import Final
 
-from prober.model import Close, Depth, Observation, Outcome
+from prober.model import Close, Observation, Outcome
 from prober.probing.attempt import Attempt
 from prober.probing.dial import Socket, close_socket, endpoint_of, is_connected_to_itself, open_socket, socket_address
 from prober.probing.errnos import connect_outcome, errno_detail, errno_name, standing_outcome
+from prober.probing.exchange import Exchange, Next
 from prober.probing.findings import Findings
 from prober.probing.host import Host
-from prober.probing.patience import GRACE, LEAVE, LISTEN
 from prober.probing.poller import BROKEN, CLOSING, READABLE, WRITABLE
 from prober.probing.proxy_protocol import PROXY_HEADERS
 from prober.probing.receive_clock import ANCILLARY_SIZE
-from prober.probing.step import Step
+from prober.probing.steps import GRACE, LEAVE, LISTEN, Step
 from prober.tls.client_hello import Offer
-from prober.tls.errors import NotTLS, ProtocolError
-from prober.tls.events import CloseNotifyReceived, Progress
-from prober.tls.handshake import ClientHandshake
-from prober.tls.known_flights import flight_key
 
 __all__ = ["Flight"]
 
@@ -40,10 +36,10 @@ _NO_STAMPS: Final[list[tuple[int, int, bytes]]] = []
 
 # Python 3.11 takes 0.15 µs to look a member up in its enumeration, and a handshake does that thirty times.
 _NEW, _CONNECTING, _EXCHANGING, _LISTENING, _LEAVING, _OVER = Step
-_WANT_MORE, _PROGRESS_CERTIFICATE, _DONE, _ALERT = Progress
-_CERTIFICATE, _RESET, _TIMEOUT = Outcome.CERTIFICATE, Outcome.RESET, Outcome.TIMEOUT
+_GO_ON, _HURRY, _LISTEN, _LEAVE, _FINISH = Next
+_RESET, _TIMEOUT = Outcome.RESET, Outcome.TIMEOUT
+_MISBEHAVED: Final = (Outcome.PROTOCOL_ERROR, Outcome.NOT_TLS)
 _CLOSE_NONE, _CLOSE_FIN, _CLOSE_RST = Close.NONE, Close.FIN, Close.RST
-_DEPTH_CERTIFICATE = Depth.CERTIFICATE
 
 
 class Flight:
@@ -51,12 +47,11 @@ class Flight:
 
     __slots__ = (
         "_ancillary",
-        "_certificate",
         "_changes",
         "_deadline",
+        "_exchange",
         "_fd",
         "_findings",
-        "_handshake",
         "_host",
         "_latched",
         "_offer",
@@ -101,13 +96,13 @@ class Flight:
         self._changes = 0
         """The events that `advance` is working on."""
         self._offer: Offer | None = None
-        self._handshake: ClientHandshake | None = None
+        self._exchange: Exchange | None = None
+        """From the peer's first byte on."""
         self._unsent: bytes = b""
         self._latched = 0
         """The first errno that the connection gave: the kernel tells it once, and pretends an orderly end from then on."""
         self._stamping = False
         self._ancillary = _NO_STAMPS
-        self._certificate = False
 
     @property
     def started(self) -> float:
@@ -149,7 +144,7 @@ class Flight:
         """End now, as `local_error`: cancelled, or a bug of ours."""
         if self.step is _OVER:
             return
-        self._handshake = self._offer = None  # it may be these that are broken
+        self._exchange = self._offer = None  # it may be these that are broken
         self._findings.decide(Outcome.LOCAL_ERROR, perf_counter(), 0.0, detail=detail)
         self._end(_CLOSE_NONE)
 
@@ -286,7 +281,7 @@ class Flight:
             if self.step is _EXCHANGING:
                 self._take(data)
             elif self.step is _LEAVING:
-                self._take_after_finished(data)
+                self._take_goodbye(data)
             if self.step is _OVER:
                 return
             if len(data) < _CHUNK and not self._changes & CLOSING and not self._latched:
@@ -296,73 +291,33 @@ class Flight:
 
     def _take(self, data: bytes) -> None:
         """Bytes from the peer, while the outcome, or the rest of its flight, is still open."""
-        self._findings.bytes_received += len(data)
-        depth = self.attempt.depth
-        handshake = self._handshake
-        key = None
-        if handshake is None:
-            offer, transcript = self._offer, self.attempt.transcript
-            assert offer is not None
-            key = None if transcript or depth is not _DEPTH_CERTIFICATE else flight_key(offer, data)
-            if key is not None and (known := offer.factory.known_flights.get(key)) is not None:
-                self._findings.known = known
-                self._findings.decide(_CERTIFICATE, *self._when())
-                self._end(_CLOSE_NONE)
-                return
-            self._handshake = handshake = ClientHandshake(offer, depth=depth, transcript=transcript, hello_sent=True)
-        try:
-            events = handshake.receive_data(data)
-        except ProtocolError as error:
-            assert self._sock is not None
-            if is_connected_to_itself(self._sock, self.attempt.endpoint):
+        exchange = self._exchange
+        assert self._sock is not None
+        if exchange is None:
+            assert self._offer is not None
+            self._exchange = exchange = Exchange(self.attempt, self._offer, self._findings)
+        following = exchange.take(data, *self._when())
+        if following is _FINISH:
+            self._end(_CLOSE_NONE)
+        elif following is _LISTEN:
+            if self._findings.outcome in _MISBEHAVED and is_connected_to_itself(self._sock, self.attempt.endpoint):
                 self._refused_after_all()
-                return
-            if depth is _DEPTH_CERTIFICATE and handshake.facts().certificate_read:
-                self._certificate_before(error)
             else:
-                self._findings.decide_misbehaved(error, *self._when())
-            self._listen()
-            return
-        progress = handshake.progress
-        if progress is _ALERT:
-            if not self._certificate:
-                # The certificate may have come in the same chunk as the alert.
-                outcome = _CERTIFICATE if handshake.facts().certificate_read else Outcome.TLS_ALERT
-                self._findings.decide(outcome, *self._when())
-            self._listen()
-            return
-        if progress is not _WANT_MORE and not self._certificate:
-            self._certificate = True
-            self._findings.decide(_CERTIFICATE, *self._when())
-            if progress is _PROGRESS_CERTIFICATE and depth is _DEPTH_CERTIFICATE:
+                self._listen()
+        elif following is _LEAVE:
+            self._leave(exchange)
+        else:
+            if following is _HURRY:
                 self._host.alarm(self, min(self._deadline, perf_counter() + GRACE))
-        if progress is _DONE:
-            if depth is _DEPTH_CERTIFICATE or handshake.unfinished_reason is not None:
-                if key is not None and self._offer is not None and handshake.unfinished_reason is None:
-                    self._offer.factory.known_flights.keep(key, handshake.facts())
-                self._end(_CLOSE_NONE)
-            else:
-                self._leave()
-        elif any(type(event) is CloseNotifyReceived for event in events):
-            if not self._certificate:
-                self._findings.decide(Outcome.CLOSED, *self._when(), detail="close_notify before a certificate")
-            self._listen()
-        elif answer := handshake.data_to_send():
-            self._send(self._unsent + answer)
-
-    def _certificate_before(self, error: ProtocolError) -> None:
-        """What was asked for had come, in this chunk or an earlier one: whether the rest is right is for depth ``finished``."""
-        if not self._certificate:
-            self._certificate = True
-            self._findings.decide(_CERTIFICATE, *self._when())
-        self._findings.detail = f"after the certificate: {error}"
+            if answer := exchange.data_to_send():
+                self._send(self._unsent + answer)
 
     def _refused_after_all(self) -> None:
         """What came is our own hello: nobody listens there."""
         assert self._sock is not None
         # Not in order: a TIME_WAIT would keep the port from the server that is to listen there.
         close_socket(self._sock, orderly=False)
-        self._sock = self._handshake = None
+        self._sock = self._exchange = None
         findings = self._findings
         findings.connected = findings.sent = None
         findings.bytes_received = 0
@@ -388,14 +343,10 @@ class Flight:
     def _decide_without_answer(self, outcome: Outcome, at: float, uncertainty: float, code: int = 0) -> None:
         """Nothing more will come, and what came was no answer."""
         name = errno_name(code) if code else None
+        if self._exchange is not None:
+            self._exchange.broke_off(outcome, at, uncertainty, name)
+            return
         detail = errno_detail(code) if code and outcome is not _RESET else None
-        if self._handshake is not None:
-            try:
-                self._handshake.receive_eof()
-            except NotTLS as error:
-                self._findings.decide_misbehaved(error, at, uncertainty)
-                return
-            detail = f"while waiting for {self._handshake.waiting_for}"
         self._findings.decide(outcome, at, uncertainty, errno=name, detail=detail)
 
     def _when(self) -> tuple[float, float]:
@@ -424,24 +375,16 @@ class Flight:
         self._unsent = b""
         self._host.alarm(self, min(self._deadline, perf_counter() + LISTEN))
 
-    def _leave(self) -> None:
+    def _leave(self, exchange: Exchange) -> None:
         """Depth ``finished``: say goodbye, and let the peer close first."""
-        assert self._handshake is not None
-        self._findings.decide(_CERTIFICATE, *self._when())
         self.step = _LEAVING
         self._host.alarm(self, min(self._deadline, perf_counter() + LEAVE))
-        self._send(self._unsent + self._handshake.data_to_send())
+        self._send(self._unsent + exchange.data_to_send())
 
-    def _take_after_finished(self, data: bytes) -> None:
-        """Tickets, close_notify, or an alert about our missing client certificate: the outcome stands."""
-        assert self._handshake is not None
-        self._findings.bytes_received += len(data)
-        try:
-            events = self._handshake.receive_data(data)
-        except ProtocolError as error:
-            self._findings.detail = f"after the handshake: {error}"
-            return
-        if any(type(event) is CloseNotifyReceived for event in events):
+    def _take_goodbye(self, data: bytes) -> None:
+        """Bytes from the peer after the handshake: the outcome stands."""
+        assert self._exchange is not None
+        if self._exchange.take_after_finished(data):
             # RFC 8446 §6.1 lets either side close the transport first, and some servers wait for us to do it.
             self._host.alarm(self, min(self._deadline, perf_counter() + LISTEN))
 
@@ -461,12 +404,13 @@ class Flight:
 
     def _end(self, close: Close) -> None:
         """Make the observation, and close the socket as the moment asks for."""
-        self.observation = self._findings.observation(close, self.attempt, self._offer, self._handshake)
+        handshake = None if self._exchange is None else self._exchange.handshake
+        self.observation = self._findings.observation(close, self.attempt, self._offer, handshake)
         # The peer is gone, or is to find an orderly end, or was never there: else nothing may be left behind.
         orderly = close is _CLOSE_FIN or close is _CLOSE_RST or self.step is _LEAVING or self._findings.connected is None
         self.step = _OVER
         sock, self._sock = self._sock, None
         if sock is not None:
             close_socket(sock, orderly=orderly)
-        self._handshake = None
+        self._exchange = None
         self._host.ended(self, self._fd)
