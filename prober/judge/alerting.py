@@ -211,6 +211,7 @@ class Alerts:
         elif state.last_round == at:
             return []
         state.last_round, state.gone_until, state.said = at, None, condition
+        state.alert = _not_ahead(state.alert, at)
         changes = self._relabel(state, labels, at)
         if condition is Condition.SILENT:
             return changes
@@ -300,7 +301,7 @@ class Alerts:
 
     def _end(self, state: _State, at: float) -> list[AlertChange]:
         self._drop(state)
-        alert = state.alert
+        alert = _not_ahead(state.alert, at)
         if alert.phase is Phase.FIRING:
             why = alert.evidence._replace(summary=f"{alert.evidence.summary} (It is watched no more.)")
             return [self._move(state, at, alert._replace(phase=Phase.RESOLVED, ends_at=at, evidence=why))]
@@ -318,3 +319,13 @@ class Alerts:
         place = key.target, key.address
         if others := tuple([name for name in self._addresses.pop(place) if name is not key.name]):
             self._addresses[place] = others
+
+
+def _not_ahead(alert: Alert, at: float) -> Alert:
+    """The alert without times that lie ahead, as they do once the clock was set back: nothing has begun after now.
+
+    Else it would not fire before the clock is where it was, and Alertmanager refuses what starts after its end.
+    """
+    if alert.since <= at and alert.starts_at <= at:
+        return alert
+    return alert._replace(since=min(alert.since, at), starts_at=min(alert.starts_at, at))

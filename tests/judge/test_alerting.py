@@ -155,6 +155,25 @@ def test_other_labels_are_another_alert() -> None:
     assert alerts.observe(KEY, FAILING, 109.0, WHY, {"team": "core"}) == []
 
 
+def test_a_clock_that_is_set_back_delays_no_alert() -> None:
+    """What is counted is rounds; an hour that is lived through twice is no reason to be silent in it."""
+    alerts = Alerts(Policy())
+    play(alerts, [FAILING], start=10_000.0)
+    (fired,) = play(alerts, [FAILING], start=6_400.0)
+    assert (fired.alert.phase, fired.alert.since, fired.alert.starts_at) == (Phase.FIRING, 6_400.0, 6_400.0)
+
+
+def test_nothing_that_fires_has_begun_after_now_nor_after_its_end() -> None:
+    """Alertmanager answers 400 to an alert that starts after its end, and what fires is sent with an end some minutes ahead."""
+    alerts = Alerts(Policy())
+    play(alerts, [FAILING, FAILING], start=10_000.0)
+    assert play(alerts, [FAILING], start=6_400.0) == []
+    (standing,) = alerts.firing()
+    assert (standing.since, standing.starts_at) == (6_400.0, 6_400.0)
+    resolved = play(alerts, [HEALTHY, HEALTHY], start=3_000.0)[-1]
+    assert (resolved.alert.phase, resolved.alert.starts_at, resolved.alert.ends_at) == (Phase.RESOLVED, 3_000.0, 3_010.0)
+
+
 def test_an_address_that_vanishes_for_a_moment_resolves_nothing() -> None:
     """One bad answer of a resolver takes all addresses away; they are back with the next."""
     alerts = Alerts(Policy())
