@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from prober.findings import Diagnosis
@@ -40,6 +41,8 @@ class ProbeAnswer:
     """The target as it was judged: a configured one's server names, policy and labels where the address is configured."""
     differential: Differential
     judgement: Judgement
+    verified_until: tuple[datetime | None, ...]
+    """Of each handshake, until when its chain holds; None where it does not verify."""
     resolve_seconds: float
     """Seconds that resolution took; 0.0 for an IP literal."""
     seconds: float

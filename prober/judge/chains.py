@@ -78,6 +78,14 @@ class Assessment:
         """The next date on a certificate concerned: from then on the problems may be others."""
         return self._until if self._from <= now < self._until else self._unchanged_around(now)[1]
 
+    def verified_until(self, now: datetime) -> datetime | None:
+        """Until when the path to an anchor that lasts longest holds, the anchor's own date included; None where none holds now.
+
+        What is presented besides does not count: a cross-signed root that has expired says nothing about the others.
+        """
+        holding = [path for path, structural in self._paths if not structural and not _issuer_date_problems(path, now)]
+        return max((min(facts.not_after or _END for facts in path) for path in holding), default=None)
+
     def _find(self, names: tuple[str, ...], now: datetime) -> list[Problem]:
         if not self.certificates:
             return list(self._timeless)

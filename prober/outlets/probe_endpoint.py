@@ -142,15 +142,16 @@ def probe_samples(answer: ProbeAnswer) -> Samples:
 
 def _tls_samples(answer: ProbeAnswer) -> dict[str, list[tuple[Mapping[str, str], float]]]:
     """What blackbox_exporter says of its one handshake: here of the first that read a certificate, known names first."""
-    for handshake, judged in zip(answer.differential.handshakes, answer.judgement.handshakes, strict=True):
+    answers = zip(answer.differential.handshakes, answer.judgement.handshakes, answer.verified_until, strict=True)
+    for handshake, judged, verified_until in answers:
         if not judged.certificates:
             continue
         facts = handshake.observation.facts
         expires = earliest_expiry(judged.certificates)
-        expiry: list[tuple[Mapping[str, str], float]] = [] if expires is None else [({}, expires)]
+        verified = verified_until.timestamp() if verified_until is not None and judged.certificate_valid else None
         return {
-            "probe_ssl_earliest_cert_expiry": expiry,
-            "probe_ssl_last_chain_expiry_timestamp_seconds": expiry if judged.certificate_valid else [],
+            "probe_ssl_earliest_cert_expiry": [] if expires is None else [({}, expires)],
+            "probe_ssl_last_chain_expiry_timestamp_seconds": [] if verified is None else [({}, verified)],
             "probe_ssl_last_chain_info": [(chain_labels(judged.certificates[0]), 1)],
             "probe_tls_version_info": [({"version": version_label(facts.tls_version)}, 1)] if facts.tls_version else [],
             "probe_tls_cipher_info": [({"cipher": facts.cipher_suite}, 1)] if facts.cipher_suite else [],

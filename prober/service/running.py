@@ -17,6 +17,7 @@ from prober.config.alerting import Alerting
 from prober.config.allow import permits
 from prober.config.show import show
 from prober.findings import Diagnosis
+from prober.judge.chains import assess
 from prober.judge.verdicts import judge
 from prober.model import Address, Endpoint, Module, Target
 from prober.operations import ProbeAnswer, ProbeRefused, ProbeRequest, Reloaded
@@ -193,11 +194,15 @@ class RunningService:
             differential = await self._runner.differential(target, request.address, permitted[0], resolve_seconds)
         # The module may have been removed by a reload meanwhile: its trust anchors are those of the plan that it came from.
         trust = plan.trust.get(request.module.ca_file, plan.trust[None])
-        judgement = judge(differential, target.non_sni, trust, datetime.fromtimestamp(time(), UTC))
+        now = datetime.fromtimestamp(time(), UTC)
         return ProbeAnswer(
             target=target,
             differential=differential,
-            judgement=judgement,
+            judgement=judge(differential, target.non_sni, trust, now),
+            verified_until=tuple(
+                assess(handshake.observation.facts.certificates, trust).verified_until(now)
+                for handshake in differential.handshakes
+            ),
             resolve_seconds=resolve_seconds,
             seconds=perf_counter() - began,
         )

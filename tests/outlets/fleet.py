@@ -13,6 +13,7 @@ from functools import cache
 
 from prober.changelog import RecentChanges
 from prober.findings import Diagnosis
+from prober.judge.chains import assess
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
 from prober.model import (
@@ -169,8 +170,16 @@ def differential(
 
 def judged(of: Target, run: Differential, *, now: float = NOW) -> ProbeAnswer:
     """The run with what the judge says about it, as ``/probe`` gets it."""
-    judgement = judge(run, of.non_sni, trust(), datetime.fromtimestamp(now, UTC))
-    return ProbeAnswer(target=of, differential=run, judgement=judgement, resolve_seconds=0.0, seconds=0.0123)
+    moment = datetime.fromtimestamp(now, UTC)
+    ends = tuple(assess(each.observation.facts.certificates, trust()).verified_until(moment) for each in run.handshakes)
+    return ProbeAnswer(
+        target=of,
+        differential=run,
+        judgement=judge(run, of.non_sni, trust(), moment),
+        verified_until=ends,
+        resolve_seconds=0.0,
+        seconds=0.0123,
+    )
 
 
 async def _unexpected_probe(request: ProbeRequest) -> ProbeAnswer | ProbeRefused:
