@@ -31,9 +31,11 @@ class AllowRule:
         address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(endpoint.ip.partition("%")[0])
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        return any(low <= endpoint.port <= high for low, high in self.ports) and any(
-            address in network for network in self.networks
-        )
+        return self.permits_port(endpoint.port) and any(address in network for network in self.networks)
+
+    def permits_port(self, port: int) -> bool:
+        """Whether the port is in one of the ranges."""
+        return any(low <= port <= high for low, high in self.ports)
 
 
 def permits(rules: Iterable[AllowRule], endpoint: Endpoint) -> bool:

@@ -174,10 +174,15 @@ class RunningService:
         plan = self._plan
         began = perf_counter()
         configured = self._by_address.get(request.address)
+        by_rule = any(rule.permits_port(request.address.port) for rule in plan.config.probe_allow)
+        if not (configured or by_rule or self._watches_port(request.address.port)):
+            return ProbeRefused(_refusal(request.address))  # whatever a name would resolve to: no packet to a resolver, either
         try:
             with trio.fail_after(request.timeout):
                 endpoints = await resolve(request.address)
         except (ResolveError, trio.TooSlowError) as error:
+            if not (configured or by_rule):
+                return ProbeRefused(_refusal(request.address))
             seconds = perf_counter() - began
             late = ResolveError("ETIMEDOUT", f"{request.address.host} was not resolved within {request.timeout:g} s")
             target = _target(request, configured)
@@ -189,7 +194,7 @@ class RunningService:
             resolve_seconds = 0.0 if is_ip(request.address.host) else perf_counter() - began
             permitted = [one for one in endpoints if configured or self._rounds.at(one) or permits(plan.config.probe_allow, one)]
             if not permitted:
-                return ProbeRefused(_refusal(request.address, endpoints))
+                return ProbeRefused(_refusal(request.address, endpoints if by_rule else ()))
             target = _target(request, configured or self._rounds.at(permitted[0]))
             differential = await self._runner.differential(target, request.address, permitted[0], resolve_seconds)
         # The module may have been removed by a reload meanwhile: its trust anchors are those of the plan that it came from.
@@ -207,6 +212,10 @@ class RunningService:
             seconds=perf_counter() - began,
         )
 
+    def _watches_port(self, port: int) -> bool:
+        """Whether a name may lead to what is watched; an endpoint has its address's port."""
+        return any(address.port == port for address in self._by_address)
+
 
 def _target(request: ProbeRequest, configured: Watched | None) -> Target:
     """What is probed: the configured target where there is one, by the request's module, deadline and name."""
@@ -220,9 +229,10 @@ def _target(request: ProbeRequest, configured: Watched | None) -> Target:
     return replace(base, module=request.module, timeout=request.timeout)
 
 
-def _refusal(address: Address, endpoints: tuple[Endpoint, ...]) -> str:
+def _refusal(address: Address, endpoints: tuple[Endpoint, ...] = ()) -> str:
+    """With what a name leads to only where a rule let it be asked for: prober is no resolver for whoever may not know."""
     where = ", ".join(map(str, endpoints))
-    resolved = "" if is_ip(address.host) else f" ({where})"
+    resolved = f" ({where})" if where and not is_ip(address.host) else ""
     return f"{address}{resolved} is neither a configured target nor permitted by probe_allow"
 
 

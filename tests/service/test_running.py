@@ -124,12 +124,48 @@ async def test_a_configured_name_is_permitted_wherever_it_leads(tmp_path: Path, 
 
 
 async def test_a_name_that_does_not_exist_is_unreachable(tmp_path: Path) -> None:
-    """A failed probe is an answer."""
-    async with running(tmp_path / "prober.yml", "targets: []\n") as service:
-        answer = await probed(service, "does-not-exist.invalid")
-        assert answer.judgement.verdict is Verdict.UNREACHABLE
-        assert answer.differential.endpoint is None
-        assert {handshake.observation.outcome for handshake in answer.differential.handshakes} == {Outcome.RESOLVE_FAILED}
+    """A failed probe is an answer, where the name was configured or a rule could permit what it leads to."""
+    for text in ("probe_allow: [{networks: [192.0.2.0/24]}]\n", "targets: [{name: gone, addresses: [does-not-exist.invalid]}]\n"):
+        async with running(tmp_path / "prober.yml", text) as service:
+            answer = await probed(service, "does-not-exist.invalid")
+            assert answer.judgement.verdict is Verdict.UNREACHABLE
+            assert answer.differential.endpoint is None
+            assert {handshake.observation.outcome for handshake in answer.differential.handshakes} == {Outcome.RESOLVE_FAILED}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "targets: []\n",
+        'targets: [{name: edge, addresses: ["192.0.2.1:8443"]}]\n',
+        "probe_allow: [{networks: [0.0.0.0/0], ports: [8443]}]\n",
+    ],
+)
+async def test_a_name_that_can_lead_to_nothing_permitted_is_not_resolved(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No packet leaves, and no resolver's either: no rule and no target has this port."""
+    asked: list[str] = []
+
+    def resolver(host: str, *_: object) -> list[object]:
+        asked.append(host)
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", resolver)
+    async with running(tmp_path / "prober.yml", text) as service:
+        assert isinstance(await probe(service, "secret.example.test:443"), ProbeRefused)
+    assert asked == []
+
+
+async def test_without_a_rule_nobody_learns_whether_a_name_exists_nor_where_it_leads(tmp_path: Path) -> None:
+    """A target on this port makes names worth resolving, since one may lead to it; the answer is the same for all that do not."""
+    async with running(tmp_path / "prober.yml", 'targets: [{name: edge, addresses: ["192.0.2.1:443"]}]\n') as service:
+        reasons = {}
+        for name in ("localhost", "does-not-exist.invalid"):
+            answer = await probe(service, name)
+            assert isinstance(answer, ProbeRefused)
+            reasons[name] = answer.reason.removeprefix(name)
+    assert set(reasons.values()) == {":443 is neither a configured target nor permitted by probe_allow"}
 
 
 async def test_the_timeout_of_the_request_is_the_deadline(tmp_path: Path) -> None:
