@@ -16,33 +16,44 @@ __all__ = ["REDACTED", "redact", "redact_value"]
 
 REDACTED = "[redacted]"
 
-# Names under which a value is secret, and names that only refer to one. Compared without case, hyphens and underscores.
+# Names under which a value is secret, and names that only refer to one. Compared without case, hyphens and underscores; a name is
+# taken as a whole at its first telling word, since going back into one of a hundred thousand letters takes minutes.
 _TELLING = (
-    r"[\w.-]*(?:passw(?:or)?d|(?<![a-z])pass(?![a-z])|passphrase|passcode|pwd|secret|token|private[-_]?key|encryption[-_]?key|api[-_]?key|apikey|salt"
-    r"|credentials?|authorization|cookie|client[-_]?key[-_]?data|access[-_]?key|signing[-_]?key|shared[-_]?key|user[-_]?name)[\w.-]*"
+    r"(?>[\w.-]*?(?:passw(?:or)?d|(?<!by)(?<!com)pass(?![a-z])|passphrase|passcode|pwd|(?:(?<![a-z])|bind)pw(?![a-z])|secret|token|hmac|jwt(?![a-z])|salt"
+    r"|(?:priv(?:ate)?|encryption|api|app(?:lication)?|access|account|auth|client|consumer|deploy|licen[cs]e|master|server|shared|signing|ssh|ssl|storage|tls)"
+    r"[-_.]?key|credentials?|authorization|cookie|session[-_]?id|user[-_]?name)[\w.-]*+)"
 )
 _REFERENCE = re.compile(
-    r"(?i)(?!.*user[-_]?name$)(?:.*(?:name|names|path|file|ref|refs|nameref|namespace|provider|type|enabled|class|mode|version|key_?id|url|uri)"
+    r"(?i)(?!.*user[-_]?name$)(?:.*(?:name|names|path|file|ref|refs|nameref|namespace|provider|type|enabled|class|mode|version|algorithm|key_?id|url|uri)"
     r"|sslsecret|imagepullsecrets|existingsecret|authsecret|k8ssecret|.*tokencreator.*|automountserviceaccounttoken)$"
 )
 _BLOCK_LINE = re.compile(rf"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>{_TELLING})(?P=quote)[ \t]*:(?P<value>.*)$")
 _DATA_LINE = re.compile(
     r"(?im)^(?P<indent>[ \t]*(?:- +)*)(?P<quote>[\"']?)(?P<key>data|stringData|binaryData)(?P=quote)[ \t]*:(?P<value>.*)$"
 )
-_OPTION = re.compile(r"(?i)--(?![\w-]*(?:file|path|name|ref)\b)[\w-]{0,40}(?:password|passwd|token|secret|api-?key)[\w-]{0,20}")
+# --token, and with one hyphen what Java's keytool and OpenSSL take
+_OPTION_NAME = r"(?:--(?![\w-]*(?:file|path|name|ref)\b)[\w-]{0,40}(?:password|passwd|token|secret|api-?key)[\w-]{0,20}|-(?:store|key|srcstore|deststore)pass)"
+_OPTION = re.compile(f"(?i){_OPTION_NAME}")
 # An entry of an environment over two lines: the value's key is made a telling one while the lines are looked at.
 _NAMED = re.compile(
-    rf"(?im)^([ \t]*(?:- +)*[\"']?name[\"']?[ \t]*:[ \t]*[\"']?({_TELLING})[\"']?[ \t]*\r?\n[ \t]+)([\"']?)(value[\"']?[ \t]*:)"
+    rf"(?im)^([ \t]*(?:- +)*[\"']?(?:name|key)[\"']?[ \t]*:[ \t]*[\"']?({_TELLING})[\"']?[ \t]*\r?\n[ \t]+)([\"']?)(value[\"']?[ \t]*:)"
+)
+# The same with its value first, as people write it and no program does.
+_NAMED_BEHIND = re.compile(
+    rf"(?im)^([ \t]*(?:- +)+)([\"']?)(value[\"']?[ \t]*:.*\n[ \t]+[\"']?(?:name|key)[\"']?[ \t]*:[ \t]*[\"']?({_TELLING})[\"']?[ \t]*\r?)$"
 )
 _MARK = "password_marked_by_prober_"
-_SECRET_KIND = re.compile(r"""\bkind["']?\s*:\s*["']?Secret\b""")
+_SECRET_KIND = re.compile(r"""\bkind(?:\\{0,8}["'])?\s*:\s*(?:\\{0,8}["'])?Secret(?:List)?\b""")
+# password: *pw has its value where &pw stands.
+_ALIAS = re.compile(rf"""(?i)(?:(?P<q>["'])|(?<![\w.-])){_TELLING}(?(q)(?P=q))[ \t]*:[ \t]*\*(?P<anchor>[\w.-]+)""")
+_ANCHOR_LINE = re.compile(r"^(?P<indent>[ \t]*(?:- +)*)(?P<quote>)(?:[^:\n&]*:[ \t]+)?(?P<value>&(?P<key>[\w.-]+).*)$")
 # In one line: {password: x}, {"password": "x"}, and the same escaped inside of a JSON string; and NAME=value of environments.
 # Backslashes are counted, so that a long run of them takes no quadratic time.
 _INLINE = re.compile(
     rf"""(?ix)(?:(?P<q>\\{{0,8}}["'])|(?<![\w.-]))(?P<key>{_TELLING})(?(q)\\{{0,8}}["'])\s*[:=]\s*
     (?P<value>\\{{1,8}}"(?:[^"\\]|\\+[^"\\])*\\{{1,8}}"|"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s"'].*)"""
 )
-_DATA_INLINE = re.compile(r"""(["']?(?:data|stringData|binaryData)["']?\s*:\s*)\{[^{}]*\}""")
+_DATA_INLINE = re.compile(r"""((?:data|stringData|binaryData)(?:\\{0,8}["'])?\s*:\s*)\{[^{}]*\}""")
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     # RFC 7468, also with its line ends written as \n; a block that is cut off is secret to the end of its text.
@@ -55,29 +66,39 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]*(?:(?:\\n|\s)+[A-Za-z0-9+/=]{16,})*"), REDACTED),
     # base64 of JSON: service accounts ({"type" with or without white space) and JSON Web Tokens
     (re.compile(r"\b(?:ewog|ewoJ|ew0K|eyA|eyJ)[A-Za-z0-9+/=_-]{16,}(?:\.[A-Za-z0-9+/=_-]+)*(?:\s+[A-Za-z0-9+/=]{16,})*"), REDACTED),
-    # environments: {name: DB_PASSWORD, value: x}; command lines: --token x, ["--token", "x"]; netrc
+    # environments: {name: DB_PASSWORD, value: x}; command lines: --token x, ["--token", "x"], also as a list with an item a line; netrc
     (
         re.compile(
-            rf"""(?i)((?:\\{{0,8}}["'])?\bname(?:\\{{0,8}}["'])?\s{{0,9}}:\s{{0,9}}(?:\\{{0,8}}["'])?{_TELLING}(?:\\{{0,8}}["'])?\s{{0,9}},"""
+            rf"""(?i)((?:\\{{0,8}}["'])?\b(?:name|key)(?:\\{{0,8}}["'])?\s{{0,9}}:\s{{0,9}}(?:\\{{0,8}}["'])?{_TELLING}(?:\\{{0,8}}["'])?\s{{0,9}},"""
             r"""\s{0,9}(?:\\{0,8}["'])?value(?:\\{0,8}["'])?\s{0,9}:\s{0,9})(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|\\{1,8}"[^"\\]*\\{1,8}"|[^,}\n]+)"""
         ),
         rf"\1{REDACTED}",
     ),
     (
         re.compile(
-            r"""(?i)(?<![\w-])(--(?![\w-]*(?:file|path|name|ref)\b)[\w-]{0,40}(?:password|passwd|token|secret|api-?key)[\w-]{0,20}["']?(?:\s|,|=)\s{0,9}["']?)(?!\[redacted\])[^\s"',\]]+"""
+            rf"""(?i)(?<![\w-])({_OPTION_NAME}["']?(?:[ \t]*\r?\n[ \t]*-[ \t]+|\s|,|=)\s{{0,9}}["']?)(?!\[redacted\])[^\s"',\]]+"""
         ),
         rf"\1{REDACTED}",
     ),
     (re.compile(r"(?i)(\bcurl\b[^\n]{0,400}?\s(?:-u|--user|--proxy-user)[\s=]{1,9}[\"']?[^\s:\"']{1,200}:)[^\s\"']+"), rf"\1{REDACTED}"),
+    (re.compile(r"(--from-literal[\s=]{1,9}[\"']?[\w.-]{1,200}=)(?!\[redacted\])[^\s\"']+"), rf"\1{REDACTED}"),
+    (re.compile(r"(?i)(<([\w.:-]{0,40}(?:password|passwd|secret|token)[\w.-]{0,40})>)[^<>]+(</\2>)"), rf"\1{REDACTED}\3"),
+    # a registry's login in Docker's configuration; the key auth has other things below it elsewhere
+    (re.compile(r"""(?im)((?:^[ \t]*|[{,]\s*)(?:\\{0,8}["'])?auth(?:\\{0,8}["'])?[ \t]*:[ \t]*(?:\\{0,8}["'])?)(?!\[redacted\])[^\s"'\\\[\]{}&*|>,]{8,}"""), rf"\1{REDACTED}"),
+    # where a chat's messages go is all that it takes to send some
+    (re.compile(r"(?i)(\bhooks\.slack\.com/[\w-]+/|\bdiscord(?:app)?\.com/api/webhooks/|\.webhook\.office\.com/[\w-]+/)[^\s\"'<>]+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)\b(login\s{1,9}\S{1,200}\s{1,9}password\s{1,9})\S+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)\b(bearer|basic|negotiate)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {REDACTED}"),
     # RFC 3986 §3.2.1: user information
     (re.compile(r"(?i)(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,40}://)[^\s/@\"'<>]+@"), rf"\1{REDACTED}@"),
-    (re.compile(r"\b(?:ya29\.|gh[pousr]_|github_pat_|xox[abprs]-|glpat-|sk_live_|hvs\.)[\w.-]{8,}"), REDACTED),
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\bGOCSPX-[\w-]{10,}"), REDACTED),
+    # and as people write it: a / that is not escaped, or no scheme
+    (re.compile(r"(?i)(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,40}://)[^\s/@:\"'<>]{0,200}:(?!\d{1,5}/)[^\s@\"'<>]{1,200}@"), rf"\1{REDACTED}@"),
+    (re.compile(r"(?i)(\A|proxy[\"']?[ \t]*[:=][ \t]*[\"']?)(?!\[redacted\])[^\s:@/\"'<>]{1,200}:[^\s@\"'<>]{1,200}@"), rf"\1{REDACTED}@"),
+    (re.compile(r"\b(?:ya29\.|gh[pousr]_|github_pat_|xox[abprs]-|glpat-|[rs]k_live_|hvs\.|SG\.[\w-]{16,})[\w.-]{8,}"), REDACTED),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{35}|\bGOCSPX-[\w-]{10,}|\bGOOG1E[A-Z0-9]{30,}|\bAGE-SECRET-KEY-1[A-Z0-9]{20,}"), REDACTED),
+    (re.compile(r"\$apr1\$[\w./]{1,16}\$[\w./]{16,}"), REDACTED),
     (
-        re.compile(r"(?i)([?&;](?:[\w.-]*(?:token|password|passwd|secret|api_?key|apikey|signature|sig|code|key))=)[^&\s\"'#]+"),
+        re.compile(r"(?i)([?&;](?:[\w.-]*(?:token|password|passwd|secret|api_?key|apikey|signature|sig|code|key|jwt|session_?id|assertion|hmac|pwd))=)[^&\s\"'#]+"),
         rf"\1{REDACTED}",
     ),
 )  # fmt: skip
@@ -110,7 +131,10 @@ def redact(text: str) -> str:
     for shape, replacement in _SHAPES:
         text = shape.sub(partial(_shaped, replacement), text)
     text = _ACCOUNT.sub(rf"\1{REDACTED}", text)
-    text = _blocks(_NAMED.sub(_marked, text), _BLOCK_LINE, _is_secret).replace(_MARK, "")
+    anchors = {match["anchor"] for match in _ALIAS.finditer(text)} if ": *" in text else set()
+    if anchors:
+        text = _blocks(text, _ANCHOR_LINE, anchors.__contains__)
+    text = _blocks(_NAMED_BEHIND.sub(_marked_before, _NAMED.sub(_marked, text)), _BLOCK_LINE, _is_secret).replace(_MARK, "")
     if _SECRET_KIND.search(text):
         text = _blocks(text, _DATA_LINE, lambda _: True)
         text = _DATA_INLINE.sub(rf"\1{{{REDACTED}}}", text)
@@ -130,7 +154,12 @@ def redact_value(value: object) -> object:
         ]
     if isinstance(value, dict):
         secret = value.get("kind") == "Secret"
-        name = value.get("name")
+        if value.get("kind") == "SecretList" and isinstance(value.get("items"), list):  # the API's lists do not repeat the kind
+            value = {
+                **value,
+                "items": [{**each, "kind": "Secret"} if isinstance(each, dict) else each for each in value["items"]],
+            }
+        name = value.get("name") if "name" in value else value.get("key")
         if (
             isinstance(name, str)
             and isinstance(value.get("value"), str)
@@ -143,6 +172,7 @@ def redact_value(value: object) -> object:
             if (isinstance(key, str) and each is not None and not isinstance(each, bool) and re.fullmatch(f"(?i){_TELLING}", key) and _is_secret(key))
             or (secret and key in {"data", "stringData", "binaryData"})
             or key in _ACCOUNT_KEYS
+            or (key == "auth" and isinstance(each, str))
             else redact_value(each)
             for key, each in value.items()
         }  # fmt: skip
@@ -151,6 +181,10 @@ def redact_value(value: object) -> object:
 
 def _marked(match: re.Match[str]) -> str:
     return f"{match[1]}{match[3]}{_MARK}{match[4]}" if _is_secret(match[2]) else match[0]
+
+
+def _marked_before(match: re.Match[str]) -> str:
+    return f"{match[1]}{match[2]}{_MARK}{match[3]}" if _is_secret(match[4]) else match[0]
 
 
 def _shaped(replacement: str, match: re.Match[str]) -> str:

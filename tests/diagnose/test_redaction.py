@@ -100,6 +100,28 @@ SECRETS = {
     "a kubeconfig": f"kind: Config\nusers:\n- name: me\n  user:\n    token: {CANARY}\n    client-key-data: {encoded(KEY)}\n    password: {CANARY}\n",
     "a Docker configuration": json.dumps({"auths": {"europe-west1-docker.pkg.dev": {"auth": encoded("_json_key:" + CANARY)}}}),
     "base64 for URLs": f"x: {base64.urlsafe_b64encode((CANARY * 2 + '??>>').encode()).decode()}\n",
+    "a password behind an item's option": f"args:\n- --db-password\n- {CANARY}\n- --verbose\n",
+    "a password behind a Java option": f"command: keytool -list -storepass {CANARY}\n",
+    "a password of a key and a value": f"settings:\n- key: password\n  value: {CANARY}\n",
+    "a password of a key and a value in JSON": json.dumps({"settings": [{"key": "password", "value": CANARY}]}),
+    "an environment's entry with its value first": f"env:\n- value: {CANARY}\n  name: DB_PASSWORD\n",
+    "a password with a slash in a URL": f"url: redis://me:a/{CANARY}@cache.example:6379/0\n",
+    "a proxy's password without a scheme": f"httpProxy: me:{CANARY}@proxy.example:3128\n",
+    "a password in XML": f"settings: <password>{CANARY}</password>\n",
+    "a store's password in one word": f"storepass: {CANARY}\ntruststorePass: {CANARY}\nbindPW: {CANARY}\n",
+    "a literal for kubectl": f"command: kubectl create secret generic x --from-literal=any={CANARY}\n",
+    "a key of a MAC": f"hmac: {CANARY}\n",
+    "keys of services": f"tlsKey: {CANARY}\nclient-key: {CANARY}\nlicense_key: {CANARY}\nDD_APP_KEY: {CANARY}\nconsumerKey: {CANARY}\n",
+    "a login of a registry": f"auths:\n  registry.example:\n    auth: {CANARY}\n",
+    "a login of a registry in JSON": json.dumps({"auths": {"registry.example": {"auth": CANARY}}}),
+    "Slack's webhook": f"slack: https://hooks.slack.com/services/T0/B0/{CANARY}\n",
+    "Discord's webhook": f"to: https://discord.com/api/webhooks/12/{CANARY}\n",
+    "Teams' webhook": f"to: https://acme.webhook.office.com/webhookb2/0a@0b/IncomingWebhook/{CANARY}/1\n",
+    "a token in a query under jwt": f"path: /v1?jwt={CANARY}&page=2\n",
+    "a session's name": f"sessionId: {CANARY}\n",
+    "a SecretList's data": f"kind: SecretList\nitems:\n- data:\n    anything: {encoded(CANARY)[:18]}\n",
+    "a SecretList in JSON": json.dumps({"kind": "SecretList", "items": [{"data": {"x": encoded(CANARY)[:18]}}]}),
+    "a Secret in JSON in an annotation": "annotation: " + json.dumps(json.dumps({"kind": "Secret", "stringData": {"any": CANARY}})) + "\n",
     "a connection string": f"dsn: Server=h;User Id=u;Password={CANARY};\n",
 }  # fmt: skip
 PLACES = {
@@ -140,6 +162,14 @@ def test_a_secret_is_gone_from_a_value_and_from_findings(secret: str) -> None:
             assert not leaks(json.dumps(redact_value(value)))
 
 
+def test_a_password_is_gone_from_the_anchor_that_its_key_refers_to() -> None:
+    """``password: *db`` is what ``&db`` stands before, whatever the key there; other anchors stay."""
+    text = f"shared:\n  one: &db {CANARY}\n  two: &name acme\ncassandra: {{password: *db}}\nlist:\n- &db2 {CANARY}\n- password: *db2\n"
+
+    assert not leaks(redact(text))
+    assert "two: &name acme" in redact(text)
+
+
 HARMLESS = """\
 org: acme-hyb
 namespace: apigee
@@ -167,6 +197,19 @@ env:
 - name: LOG_LEVEL
   value: info
 args: [--token-file, /var/run/secrets/token, --secret-name=acme]
+arguments:
+- --token-file
+- /var/run/secrets/token
+nodeSelector:
+  apigeeRuntime: {key: "cloud.google.com/gke-nodepool", value: "apigee-runtime"}
+tolerations:
+- key: dedicated
+  value: ingress
+topologySpreadConstraints: [{topologyKey: kubernetes.io/hostname}]
+proxy: https://proxy.example:3128/path
+image: gcr.io/apigee/hybrid/proxy:1.14@sha256:0f0f
+auth: {enabled: true}
+anchors: &shared {app: apigee-ingressgateway}
 status: {state: running, lastAppliedGeneration: 4}
 """
 
@@ -218,5 +261,9 @@ def test_long_runs_take_no_quadratic_time() -> None:
         "name: token, ",
         "aA1-",
         "login a ",
+        "token",
+        "session-id",
+        "x: &a y\npassword: *a\n",
+        "a://a:",
     ):
         redact(piece * (100_000 // len(piece)))
