@@ -48,10 +48,15 @@ class Evidence(NamedTuple):
     """Why a condition holds: becomes the alert's annotations."""
 
     verdict: str
+    """The address's, as it is everywhere else."""
     outcome: str
     """Of the hello that matters; empty where several do."""
     summary: str
     """One sentence that a person can act on."""
+    fault: str = ""
+    """The one that the alert is about; the verdict may be a greater one. Empty where it is about none."""
+    address: str = ""
+    """Where an alert about a target as a whole finds what it is about: one or more, since the alert's key has none."""
 
 
 class Round(NamedTuple):
@@ -142,7 +147,7 @@ def _condition(rule: AlertRule, faults: frozenset[Verdict], minded: frozenset[Ve
 def evidence(name: AlertName, judged: Round) -> Evidence:
     """What is told about an alert that looks at faults."""
     judgement, rule = judged.judgement, RULES[name]
-    shown = next((fault for fault in judgement.faults if fault in rule.faults), judgement.verdict)
+    fault = next((fault.value for fault in judgement.faults if fault in rule.faults), "")
     outcome = next(
         (
             handshake.observation.outcome.value
@@ -151,7 +156,7 @@ def evidence(name: AlertName, judged: Round) -> Evidence:
         ),
         "" if not judged.differential.handshakes else judged.differential.handshakes[0].observation.outcome.value,
     )
-    return Evidence(shown.value, outcome, judgement.summary)
+    return Evidence(judgement.verdict.value, outcome, judgement.summary, fault)
 
 
 def _speaks(name: AlertName, outcome: Outcome) -> bool:

@@ -103,7 +103,7 @@ def _told(target: str, group: _Group) -> Told:
     outcome = next((group.outcomes[address] for address in sorted(odd) if address in group.outcomes), "")
     parts = [f"{verdict.value} at {_some(addresses)}" for verdict, addresses in fewest_first]
     summary = f"The addresses of {target} differ: {', '.join(parts)}; clients get one or the other by chance, so bring them to one state."
-    return Told(Condition.FAILING, Evidence(rarest.value, outcome, summary))
+    return Told(Condition.FAILING, Evidence(rarest.value, outcome, summary, address=_some(odd)))
 
 
 def _outcome(judged: Round) -> str:

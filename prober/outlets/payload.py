@@ -49,6 +49,8 @@ def annotations_of(alert: Alert, links: Links) -> dict[str, str]:
     why, flapping = alert.evidence, alert.flapping()
     told = {
         "verdict": why.verdict,
+        "fault": why.fault,
+        "address": why.address,
         "outcome": why.outcome,
         "since": _rfc3339(alert.since),
         "summary": f"Flapping ({flapping}): {why.summary}" if flapping else why.summary,

@@ -93,7 +93,7 @@ def test_each_alert_says_what_to_do(name: str) -> None:
     about_prober = name.startswith("Prober")
     assert {"summary", "runbook_url"} | (set() if about_prober else {"verdict", "since", "vantage"}) <= set(annotations)
     if any(each.value == name and rule.faults for each, rule in RULES.items()):
-        assert "outcome" in annotations
+        assert {"outcome", "fault"} <= set(annotations)
 
 
 def test_what_one_vantage_point_sees_is_an_alert_of_no_vantage_point() -> None:

@@ -105,10 +105,10 @@ def test_the_outcome_is_that_of_the_hello_that_matters(name: AlertName, run: Dif
     assert evidence(name, judged(run)).outcome == outcome
 
 
-def test_an_alert_shows_its_own_fault_where_several_hold() -> None:
-    """The verdict of an expired certificate is not what the alert about clients without SNI is about."""
-    run = judged(differential("expired", "reset"))
-    assert evidence(AlertName.NON_SNI_FAILING, run).verdict == "non_sni_reset"
+def test_an_alert_shows_its_own_fault_beside_the_verdict_where_several_hold() -> None:
+    """An expired certificate is the verdict, and not what the alert about clients without SNI is about."""
+    why = evidence(AlertName.NON_SNI_FAILING, judged(differential("expired", "reset")))
+    assert (why.verdict, why.fault) == ("certificate_invalid", "non_sni_reset")
 
 
 def test_a_certificate_expires_within_the_configured_time() -> None:
@@ -151,7 +151,8 @@ def test_addresses_that_disagree_for_rounds_raise_one_alert_about_the_target() -
     assert (pending.alert.phase, firing.alert.phase) == (Phase.PENDING, Phase.FIRING)
     assert firing.alert.identity() == {"alertname": "IngressAddressesDisagree", "severity": "warning", "target": "edge"}
     assert "non_sni_reset at 192.0.2.2:443" in firing.alert.evidence.summary
-    assert (firing.alert.evidence.verdict, firing.alert.evidence.outcome) == ("non_sni_reset", "reset")
+    why = firing.alert.evidence
+    assert (why.verdict, why.outcome, why.address) == ("non_sni_reset", "reset", "192.0.2.2:443")
 
 
 def test_addresses_that_change_one_after_the_other_do_not_disagree_for_long() -> None:
