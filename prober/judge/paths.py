@@ -7,15 +7,16 @@ them may have expired while another holds. Key identifiers do not count; the sig
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from prober.judge.certificates import CertificateFacts
+from prober.judge.name_constraints import names_of, permits
 from prober.judge.problems import Problem, ProblemCode
 from prober.judge.signing import SignatureCheck, check_signature
 from prober.judge.trust import TrustStore
-from prober.judge.x509 import ANY_USAGE, SERVER_AUTH, Certificate, GeneralName, Kind
+from prober.judge.x509 import ANY_USAGE, SERVER_AUTH, Certificate
 
 __all__ = ["Path", "Search", "end_entity_problems", "find_paths", "path_problems"]
 
@@ -128,14 +129,16 @@ def end_entity_problems(certificate: Certificate) -> tuple[Problem, ...]:
 
 def path_problems(path: Path) -> tuple[Problem, ...]:
     """What makes the issuers of a path unacceptable whatever the time is."""
-    end_entity = _parsed(path[0])
+    constrained = [_parsed(path[0])]
     problems: list[Problem] = []
     below = 0
     for issuer in map(_parsed, path[1:]):
         problems += _unreadable_parts(issuer)
-        problems += _issuer_problems(issuer, below, end_entity)
-        # RFC 5280 §4.2.1.9: self-issued intermediates do not count.
-        below += not issuer.self_issued
+        problems += _issuer_problems(issuer, below, constrained)
+        # RFC 5280 §4.2.1.9, §6.1.3: self-issued intermediates do not count, and no constraints apply to them.
+        if not issuer.self_issued:
+            below += 1
+            constrained.append(issuer)
     return tuple(problems)
 
 
@@ -153,7 +156,7 @@ def _allows_servers(certificate: Certificate) -> bool:
     return purposes is None or SERVER_AUTH in purposes or ANY_USAGE in purposes
 
 
-def _issuer_problems(issuer: Certificate, below: int, end_entity: Certificate) -> Iterator[Problem]:
+def _issuer_problems(issuer: Certificate, below: int, constrained: Sequence[Certificate]) -> Iterator[Problem]:
     constraints = issuer.basic_constraints
     if not _is_authority(issuer):
         yield Problem(ProblemCode.CA_CONSTRAINT, f"{issuer.title} issued a certificate, but is no CA (basicConstraints)")
@@ -169,8 +172,8 @@ def _issuer_problems(issuer: Certificate, below: int, end_entity: Certificate) -
         yield Problem(
             ProblemCode.CA_CONSTRAINT, f"{issuer.title} may not issue for TLS servers: its extKeyUsage lacks serverAuth"
         )
-    for name in end_entity.alternative_names or ():
-        if not _permitted(name, issuer):
+    for name in (name for certificate in constrained for name in names_of(certificate)):
+        if not permits(issuer, name):
             yield Problem(ProblemCode.NAME_CONSTRAINT, f"{issuer.title} may not issue for {name}: its name constraints forbid it")
 
 
@@ -179,29 +182,3 @@ def _is_authority(certificate: Certificate) -> bool:
     if certificate.basic_constraints is not None:
         return certificate.basic_constraints.ca
     return (certificate.version == 1 and certificate.self_issued) or (certificate.key_usage or 0) & _KEY_CERT_SIGN != 0
-
-
-def _permitted(name: GeneralName, issuer: Certificate) -> bool:
-    """RFC 5280 §4.2.1.10, for the kinds of names that TLS servers are known by."""
-    constraints = issuer.name_constraints
-    if constraints is None or name.kind not in {Kind.DNS, Kind.IP_ADDRESS}:
-        return True
-    permitted = [subtree.value for subtree in constraints.permitted if subtree.kind is name.kind]
-    excluded = [subtree.value for subtree in constraints.excluded if subtree.kind is name.kind]
-    within = _dns_within if name.kind is Kind.DNS else _ip_within
-    if any(within(name.value, subtree) for subtree in excluded):
-        return False
-    return not permitted or any(within(name.value, subtree) for subtree in permitted)
-
-
-def _dns_within(name: bytes, subtree: bytes) -> bool:
-    name, subtree = name.lower(), subtree.lower()
-    # A leading dot is not in the RFC for DNS names, but in the field it means: subdomains only.
-    return not subtree or name == subtree or name.endswith(subtree if subtree.startswith(b".") else b"." + subtree)
-
-
-def _ip_within(address: bytes, subtree: bytes) -> bool:
-    if len(subtree) != 2 * len(address):
-        return False
-    network, mask = subtree[: len(address)], subtree[len(address) :]
-    return all(a & m == n & m for a, n, m in zip(address, network, mask, strict=True))
