@@ -124,6 +124,9 @@ def integer(element: Element) -> int:
     element.expect(INTEGER, "integer")
     if element.body == element.stop:
         raise DerError(f"an empty integer at offset {element.start}")
+    # X.690 §8.3.2: the first nine bits are never all the same. OpenSSL and Go read no certificate with such a number in it.
+    if element.stop - element.body > 1 and int.from_bytes(element.value[:2]) >> 7 in {0, 0x1FF}:
+        raise DerError(f"a padded integer at offset {element.start}")
     return int.from_bytes(element.value, "big", signed=True)
 
 

@@ -174,7 +174,9 @@ def parse(data: bytes) -> Certificate:
         fields = fields[1:]
     if len(fields) < 6:
         raise der.DerError(f"TBSCertificate: 6 fields expected, {len(fields)} there")
-    serial, _, issuer, validity, subject, public_key, *optional = fields
+    serial, inner, issuer, validity, subject, public_key, *optional = fields
+    if inner.encoding != algorithm.encoding:  # RFC 5280 §4.1.1.2; OpenSSL and Go refuse it, whether or not the signature is right
+        reading.flaws.append("the signature algorithms inside and outside of what is signed differ")
     undated: tuple[datetime | None, datetime | None] = (None, None)
     not_before, not_after = reading.of("validity", lambda: _validity(validity), undated)
     extensions = next((field for field in optional if field.tag == _EXTENSIONS), None)

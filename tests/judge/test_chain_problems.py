@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from prober.judge.chains import judge_chain
 from prober.judge.problems import ProblemCode
 from prober.judge.trust import TrustStore
-from tests.judge import forge
+from tests.judge import forge, witness
 from tests.judge.chains import API, codes, der_of, plain
 from tests.pki import NOW, Authority, private_key
 
@@ -64,6 +66,29 @@ def test_an_anchor_with_another_key_identifier_is_an_unknown_authority() -> None
     (problem,) = judge_chain(chain, (), TrustStore(anchor.pem, origin="ca.pem"), NOW)
     assert problem.code is ProblemCode.UNKNOWN_AUTHORITY
     assert problem.text == f"CN={API} was issued by another CN=Twin than the one among ca.pem: its key is a different one"
+
+
+def test_a_number_that_is_padded_makes_a_certificate_unreadable(openssl: str, tmp_path: Path) -> None:
+    """X.690 §8.3.2. What no client can read is no certificate to be content with, though its signature is right."""
+    root = Authority.root()
+    issuer = root.certificate.subject.public_bytes()
+    leaf = forge.forge(issuer=issuer, issuer_key=root.key, serial=b"\x02\x03\x00\x00\x01")
+    assert not witness.accepts(openssl, tmp_path, (leaf,), [root.der], NOW)
+    assert codes((leaf,), [root.der]) == ["unparseable"]
+
+
+def test_two_different_signature_algorithms_make_a_certificate_unacceptable(openssl: str, tmp_path: Path) -> None:
+    """RFC 5280 §4.1.1.2: the one that is signed, and the one that says how, are the same."""
+    root = Authority.root()
+    issuer = root.certificate.subject.public_bytes()
+    sha256, sha384 = forge.oid("1.2.840.10045.4.3.2"), forge.oid("1.2.840.10045.4.3.3")
+    inside, outside, signature = forge.forge(issuer=issuer, issuer_key=root.key, algorithm=forge.tlv(0x30, sha384)).rpartition(
+        sha384
+    )
+    assert outside
+    leaf = inside + sha256 + signature  # which is what it was signed with
+    assert not witness.accepts(openssl, tmp_path, (leaf,), [root.der], NOW)
+    assert codes((leaf,), [root.der]) == ["unparseable"]
 
 
 def test_no_certificate_at_all_is_a_problem_of_its_own() -> None:
