@@ -64,10 +64,18 @@ def name_problem(facts: CertificateFacts, names: tuple[str, ...]) -> Problem | N
         said = f" (its common name {facts.common_name!r} does not count, RFC 9525)" if facts.common_name else ""
         return Problem(ProblemCode.NAME_MISMATCH, f"the certificate has no subjectAltName{said}, so it does not cover {wanted}")
     presented = _listed(facts.subject_alternative_names, "and") or "no name at all"
+    return Problem(ProblemCode.NAME_MISMATCH, f"the certificate covers {presented}, but not {wanted}{_near_miss(facts, names)}")
+
+
+def _near_miss(facts: CertificateFacts, names: tuple[str, ...]) -> str:
+    """What looks as if it covered a name, and does not; nothing where nothing does."""
     refused = {f"*.{name.partition('.')[2]}".lower() for name in names if name.count(".") == 1}
-    wildcard = next((presented for presented in facts.dns_names if presented.lower() in refused), None)
-    said = f" (clients take no wildcard right below a top-level domain, {wildcard})" if wildcard else ""
-    return Problem(ProblemCode.NAME_MISMATCH, f"the certificate covers {presented}, but not {wanted}{said}")
+    for presented in facts.dns_names:
+        if presented.lower() in refused:
+            return f" (clients take no wildcard right below a top-level domain, {presented})"
+        if presented in names and isinstance(reference(presented), bytes):
+            return f" ({presented} is there as a DNS name; clients want it as an IP address)"
+    return ""
 
 
 def _listed(names: tuple[str, ...], last: str) -> str:

@@ -117,6 +117,16 @@ def test_a_wildcard_below_a_top_level_domain_is_named_as_the_reason() -> None:
     )
 
 
+def test_an_address_that_is_there_as_a_dns_name_is_named_as_the_reason() -> None:
+    """To read that it covers an address, but not that address, helps nobody."""
+    names = forge.extension("2.5.29.17", forge.tlv(0x30, forge.tlv(0x82, b"192.0.2.1")))
+    problem = name_problem(certificate_facts(forge.forge(extensions=[names])), ("192.0.2.1",))
+    assert problem is not None
+    assert problem.text == (
+        "the certificate covers 192.0.2.1, but not 192.0.2.1 (192.0.2.1 is there as a DNS name; clients want it as an IP address)"
+    )
+
+
 def test_one_of_several_names_is_enough() -> None:
     """For a client without SNI, any known name is right."""
     facts = certificate_facts(issued("b.test").der)
