@@ -72,7 +72,7 @@ def relabel_rule(value: Value) -> RelabelRule:
     """Reader of one entry of ``relabel_configs``."""
     fields = value.fields(_RULE_KEYS)
     default = RelabelRule()
-    action = fields.read("action", member(Action), Action.REPLACE)
+    action = fields.read("action", _action, Action.REPLACE)
     if "action" in fields.failed:
         return default
     for key in _NEEDS[action]:
@@ -90,6 +90,12 @@ def relabel_rule(value: Value) -> RelabelRule:
         target_label=fields.read("target_label", _target if action is Action.REPLACE else _label, ""),
         replacement=fields.read("replacement", text, default.replacement),
     )
+
+
+def _action(value: Value) -> Action:
+    """In any case of letters, as Prometheus reads it."""
+    lowered = value.raw.strip().lower()
+    return Action(lowered) if lowered in set(Action) else member(Action)(value)
 
 
 def _label(value: Value) -> str:

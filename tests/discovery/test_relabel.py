@@ -41,6 +41,8 @@ def apply(tmp_path: Path, rule: str, labels: LabelSet = LABELS) -> LabelSet | No
         ("{action: keepequal, source_labels: [team], target_label: team}", True),
         ("{action: keepequal, source_labels: [missing], target_label: absent}", True),
         ("{action: dropequal, source_labels: [team], target_label: team}", False),
+        ("{action: Drop, source_labels: [__meta_env], regex: p.*}", False),
+        ("{action: KEEP, source_labels: [__meta_env], regex: p.*}", True),
         ("{action: dropequal, source_labels: [__meta_env], target_label: team}", True),
     ],
 )
