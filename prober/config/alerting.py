@@ -95,6 +95,8 @@ def _alertmanager(value: Value) -> Alertmanager:
 
 
 def _alertmanager_at(url: str, access: HttpAccess) -> Alertmanager:
+    if api := re.search(r"/api/v\d+(/alerts)?/*$", url):
+        raise Wrong(f"ends in {api[0]}, and the API's path is appended to it; leave that out, for example {_ALERTMANAGER}")
     return Alertmanager(name=f"alertmanager:{_place(urlsplit(url))}", url=url.rstrip("/"), access=access)
 
 
@@ -106,6 +108,8 @@ def _plain_url(value: Value) -> str:
 
 
 def _webhook(value: Value) -> Webhook:
+    if value.is_string:
+        raise Wrong("is a string; write {url: URL}, or {url_file: FILE} for a secret one")
     fields = value.fields(WEBHOOK_KEYS)
     if ("url" in fields) == ("url_file" in fields):
         what = (

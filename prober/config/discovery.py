@@ -57,7 +57,10 @@ def _source(value: Value) -> Source | None:
     how = fields.read(kinds[0], _KINDS[kinds[0]], None)
     if how is None:
         return None
-    return Source(name=fields.read("name", _name, kinds[0]), how=how, relabelling=tuple(rule for _, rule in relabelling))
+    name = fields.read("name", _name, kinds[0])
+    if "name" in fields.failed:
+        return None  # what it is called nobody knows, so whether another one is called so is no question
+    return Source(name=name, how=how, relabelling=tuple(rule for _, rule in relabelling))
 
 
 def _name(value: Value) -> str:

@@ -70,7 +70,7 @@ class Value:
     def raw(self) -> str:
         """The characters of a scalar as they were written, quotes removed."""
         if not isinstance(self.node, yaml.ScalarNode):
-            raise Wrong(f"is {self.kind}; write one value")
+            raise Wrong(f"is {self.kind}; write one value, in quotes if it has brackets, braces or ': '")
         if self.node.tag not in _KINDS and not self.is_string:
             raise Wrong(f"has the tag {self.node.tag.replace(_TAG, '!!')}, which means nothing here; remove it")
         return str(self.node.value)

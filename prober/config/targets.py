@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from sys import intern
 
@@ -83,7 +83,8 @@ def _target(value: Value, defaults: TargetDefaults) -> Target:
     addresses = fields.require("addresses", filled(each(parsed(parse_address)), hint), (), hint)
     interval, timeout = _times(fields, module, defaults)
     server_names = no_repeats(fields.read("server_names", each(parsed(parse_server_name)), ()))
-    _doubt_unknown_names(value, module, server_names, [address for _, address in addresses])
+    for doubt in _doubts(fields, module, server_names, [address for _, address in addresses]):
+        value.problems.doubts.append(Problem(value.problems.file, value.line, value.path, doubt))
     return Target(
         name=fields.require("name", word, "", "write a name that identifies the target in metrics and alerts"),
         addresses=no_repeats(addresses),
@@ -127,19 +128,22 @@ def not_below(timeout: float, interval: float, origin: str = "") -> str:
     )
 
 
-def _doubt_unknown_names(value: Value, module: Module, server_names: tuple[str, ...], addresses: list[Address]) -> None:
-    """Without a known name, a client without one can be compared with nothing."""
+def _doubts(fields: Fields, module: Module, server_names: tuple[str, ...], addresses: list[Address]) -> Iterator[str]:
+    """What of the target can never be judged, and why."""
+    # Without a known name, a client without one can be compared with nothing.
     nameless = [address for address in addresses if is_ip(address.host)]
     if Sni.KNOWN not in module.sni:
-        what = f"its module {module.name!r} sends no known name, so its verdict is always inconclusive; add known to the module's sni"
+        yield f"its module {module.name!r} sends no known name, so its verdict is always inconclusive; add known to the module's sni"
     elif nameless and not server_names:
-        what = f"{nameless[0]} has no known name, so its verdict is always inconclusive; write server_names that it must serve"
-    else:
-        return
-    value.problems.doubts.append(Problem(value.problems.file, value.line, value.path, what))
+        yield f"{nameless[0]} has no known name, so its verdict is always inconclusive; write server_names that it must serve"
+    if Sni.NONE not in module.sni and "expect" in fields:
+        yield f"its module {module.name!r} sends no hello without SNI, so expect is never judged; add none to the module's sni"
 
 
 def _expect(value: Value) -> NonSniPolicy:
+    if value.is_string:
+        policy = value.raw if value.raw in set(NonSniPolicy) else NonSniPolicy.CERTIFICATE
+        raise Wrong(f"is a string; write a mapping, for example {{non_sni: {policy}}}")
     fields = value.fields(("non_sni",))
     return fields.read("non_sni", member(NonSniPolicy), NonSniPolicy.CERTIFICATE)
 
