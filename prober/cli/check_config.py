@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prober.config import Config
 
 __all__ = ["add_parser", "run"]
 
@@ -24,7 +30,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "check-config",
         help="check a configuration file",
-        description="Print every error in a configuration file as\nFILE:LINE: path: what is wrong; what to do.",
+        description=(
+            "Print every error in a configuration file, and in the files of targets that its\n"
+            "discovery names, as FILE:LINE: path: what is wrong; what to do."
+        ),
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,12 +61,45 @@ def run(args: argparse.Namespace) -> int:
         else:
             for doubt in config.doubts:
                 print(f"{doubt} (a warning)", file=sys.stderr)
+            unusable = tuple(_unusable_targets(config))
+            if unusable:
+                sys.stdout.flush()
+                print(*unusable, sep="\n", file=sys.stderr)
+                status = 2
+                continue
             addresses = sum(len(target.addresses) for target in config.targets)
             modules = len(config.modules)
             print(
                 f"{file}: ok: {_count(len(config.targets), 'target')}, {_count(addresses, 'address')}, {_count(modules, 'module')}"
             )
     return status
+
+
+def _unusable_targets(config: Config) -> Iterator[str]:
+    """What the service would leave out of the files of targets, and log; a file that is not there yet may come."""
+    from prober.config.discovered import discovered
+    from prober.config.target_files import read_target_file
+    from prober.discovery.files import matching
+    from prober.discovery.relabel import relabel
+    from prober.sources import SourceError, TargetFiles
+
+    configured = [target.name for target in config.targets]
+    for source in config.discovery:
+        for pattern in source.how.patterns if isinstance(source.how, TargetFiles) else ():
+            try:
+                paths = matching(pattern)
+            except OSError:
+                continue
+            for path in filter(os.path.exists, sorted(paths)):
+                try:
+                    read = read_target_file(path, config.defaults)
+                except SourceError as error:
+                    yield str(error)
+                    continue
+                labels = tuple(kept for each in read if (kept := relabel(each, source.relabelling)) is not None)
+                yield from (
+                    f"{path}: {problem}" for problem in discovered({path: labels}, config.defaults, configured).problems[path]
+                )
 
 
 def _check_web_file(file: str) -> int:

@@ -14,7 +14,7 @@ import trio
 from prober.discovery.feed import Feed
 from prober.sources import LabelSets, SourceError, TargetFiles
 
-__all__ = ["FileWatcher"]
+__all__ = ["FileWatcher", "matching"]
 
 LOOK = 1.0
 """Seconds between two looks."""
@@ -69,7 +69,7 @@ class FileWatcher:
         there: dict[str, _Signature] = {}
         for pattern in self._patterns:
             try:
-                paths = _matching(pattern)
+                paths = matching(pattern)
             except OSError as error:
                 # A dead source, not an empty one: what it had stays.
                 missing[pattern] = _unreadable(pattern, error)
@@ -104,8 +104,8 @@ class FileWatcher:
             self._bad.pop(path, None)
 
 
-def _matching(pattern: str) -> list[str]:
-    """The files of a pattern; a name without pattern characters must exist."""
+def matching(pattern: str) -> list[str]:
+    """The files of a pattern; a name without pattern characters is itself, whether it exists or not. ``OSError`` without the directory."""
     directory, name = os.path.split(pattern)
     if not glob.has_magic(name):
         return [pattern]

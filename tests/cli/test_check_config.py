@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_prints_every_error_and_exits_two(tmp_path: Path, capsys: pytest.Capture
                 "add known to the module's sni (a warning)"
             ),
         ),
+        (
+            (
+                "modules: {polite: {sni: [known]}}\n"
+                "targets:\n- {name: a, addresses: [a.example.com], module: polite, expect: {non_sni: rejected}}\n"
+            ),
+            (
+                "3: targets[0]: its module 'polite' sends no hello without SNI, so expect is never judged; "
+                "add none to the module's sni (a warning)"
+            ),
+        ),
     ],
 )
 def test_warns_of_what_can_never_be_judged(text: str, doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +79,24 @@ def test_warns_of_what_can_never_be_judged(text: str, doubt: str, tmp_path: Path
     file.write_text(text)
     assert main(["check-config", str(file)]) == 0
     assert capsys.readouterr().err == f"{file}:{doubt}\n"
+
+
+def test_checks_the_files_of_targets_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the service would leave out is told before it is deployed; what is not there yet, or is dropped by a rule, is no error."""
+    (tmp_path / "sd").mkdir()
+    (tmp_path / "sd" / "own.yml").write_text("- name: a\n  addresses: [a.example.com]\n  expects: {non_sni: any}\n")
+    groups = [{"targets": ["b.example.com:443"], "labels": {"__module": "defalt"}}, {"targets": ["dropped/here"]}]
+    (tmp_path / "sd" / "prometheus.json").write_text(json.dumps(groups))
+    file = tmp_path / "prober.yml"
+    drop = "[{action: drop, source_labels: [__address__], regex: dropped.*}]"
+    file.write_text(f"discovery: [{{files: [sd/*.yml, sd/*.json, none/*.yml, later.yml], relabel_configs: {drop}}}]\n")
+    assert main(["check-config", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        f"{tmp_path}/sd/own.yml:3: [0].expects: unknown key; did you mean 'expect'?",
+        f"{tmp_path}/sd/prometheus.json: b.example.com:443: there is no module 'defalt'; did you mean 'default'?",
+    ]
 
 
 def test_checks_the_web_configuration_file_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
