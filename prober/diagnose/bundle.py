@@ -23,7 +23,7 @@ from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.findings import Finding
 from prober.diagnose.manifest import Manifest
 from prober.diagnose.redaction import redact, redact_value
-from prober.diagnose.routes import Route
+from prober.diagnose.route import Route
 
 __all__ = ["members", "redacted", "write"]
 

@@ -46,8 +46,6 @@ _IDLE_SECONDS = 120.0
 _SETTLE_SECONDS = 0.5
 # An unanswered hello counts as such only when the capture went on for this long behind it.
 _PATIENCE_SECONDS = 1.0
-# Answers of one host may differ by a hop where paths differ; a middlebox in between differs by more, or by its start value.
-_TTL_TOLERANCE = 1
 # A packet within a packet's fragments within another's: each step is one of `packets.MAX_NESTING`, and never endless.
 _MAX_STEPS = 8
 
@@ -258,8 +256,8 @@ class Follower:
             ending=ending,
             tls_alert=tls_alert,
             delay=ended - flow.hello_time if ended is not None and flow.hello_time is not None else None,
-            rst_ttl_differs=_rst_ttl_differs(flow),
-            rst_options_differ=_rst_options_differ(flow),
+            rst_ttl_differs=flow.rst_ttl_differs,
+            rst_options_differ=flow.rst_options_differ,
             via=None if flow.via is None else flow.via.value,
         )
         self._count(record, +1)
@@ -287,8 +285,8 @@ class Follower:
         first = self.facts.hellos[index]
         changed = first._replace(
             copies=first.copies + 1,
-            rst_ttl_differs=first.rst_ttl_differs and _rst_ttl_differs(flow),
-            rst_options_differ=first.rst_options_differ and _rst_options_differ(flow),
+            rst_ttl_differs=first.rst_ttl_differs and flow.rst_ttl_differs,
+            rst_options_differ=first.rst_options_differ and flow.rst_options_differ,
         )
         if first.ending in {Ending.UNKNOWN, Ending.UNANSWERED} and ending is not Ending.UNKNOWN:
             self._count(first, -1)
@@ -310,18 +308,6 @@ def _bump(table: Counter[_Key], key: _Key, others: _Key, by: int = 1) -> None:
     table[key] += by
     if not table[key]:
         del table[key]
-
-
-def _rst_ttl_differs(flow: Flow) -> bool:
-    if flow.rst_ttl is None or flow.server_ttls is None:
-        return False
-    low, high = flow.server_ttls
-    return not low - _TTL_TOLERANCE <= flow.rst_ttl <= high + _TTL_TOLERANCE
-
-
-def _rst_options_differ(flow: Flow) -> bool:
-    # A kernel that resets a connection that stands sends the timestamps along (RFC 7323 §3.2); behind a FIN it may have forgotten them.
-    return flow.server_rst and flow.server_timestamps and not flow.rst_timestamps and not flow.server_fin
 
 
 def _ending(flow: Flow, waited: bool) -> tuple[Ending, str | None]:

@@ -16,7 +16,7 @@ from prober.diagnose.hostnames import covers
 from prober.diagnose.http_compared import Requests, compared
 from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
 from prober.diagnose.overrides import INGRESS_APP, VirtualHost
-from prober.diagnose.routes import ROUTE, ROUTE_CONFIG, Route
+from prober.diagnose.route import ROUTE, ROUTE_CONFIG, Route
 from prober.diagnose.wording import default_problems, listed, probe_evidence, source_evidence
 from prober.model import Outcome, Sni, Verdict
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prober.diagnose import causes_clients, causes_links, causes_routes, causes_server, causes_serving
+from prober.diagnose import causes_applied, causes_clients, causes_links, causes_routes, causes_server, causes_serving
 from prober.diagnose.case import Case, found
 from prober.diagnose.causes_lints import lint_findings
 from prober.diagnose.evidence import EvidenceSet, ProbeFacts
@@ -28,7 +28,7 @@ CAUSES: tuple[tuple[str, Callable[[Case], Iterator[Finding]]], ...] = (
     ("selector", causes_routes.selector),
     ("port", causes_routes.port),
     ("dangling", causes_links.dangling),
-    ("not-applied", causes_links.not_applied),
+    ("not-applied", causes_applied.not_applied),
     ("secret", causes_serving.secret),
     ("stale-route", causes_serving.stale_route),
     ("dup-wildcard", causes_routes.dup_wildcard),

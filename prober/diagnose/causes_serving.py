@@ -16,7 +16,7 @@ from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severit
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers, near_miss
 from prober.diagnose.logs import SourceKind, Tally, kind_of
-from prober.diagnose.routes import Route
+from prober.diagnose.route import Route
 from prober.diagnose.wording import default_problems, known_problems, listed, probe_evidence, route_evidence
 from prober.model import Handshake, Outcome, Sni, Verdict
 

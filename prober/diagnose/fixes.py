@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import Counter
 from collections.abc import Iterable
 
 from prober.diagnose.case import Case
 from prober.diagnose.findings import Fix
 from prober.diagnose.fixes_overrides import link_diff
-from prober.diagnose.fixes_route import scalar, wildcard_manifest
-from prober.diagnose.overrides import INGRESS_APP
-from prober.diagnose.routes import Route
-from prober.model import Sni
+from prober.diagnose.fixes_route import common_labels, may_be_named, scalar, used_credential, wildcard_manifest
+from prober.diagnose.route import Route
 
-__all__ = ["Remedy", "may_be_named"]
+__all__ = ["Remedy"]
 
 DEFAULT_ROUTE = "non-sni"
 UNKNOWN_CREDENTIAL = "CREDENTIAL_NAME"
 STANDARD_INPUT = "standard input"
 _NAME = re.compile(r"[\w.-]+")
-# A DNS subdomain (RFC 1123), as Kubernetes has it for the names of objects.
-_OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 LINK_FILE = "additional-gateways.yaml"
 
 
@@ -44,23 +39,13 @@ class Remedy:
     @property
     def credential(self) -> str:
         """The Secret that the environment groups' routes use most."""
-        counted = Counter(
-            port.credential_name
-            for route in (*self._case.group_routes, *self._case.route_configs, *self._case.wildcards)
-            for port in route.ports
-            if port.credential_name
-        )
-        return counted.most_common(1)[0][0] if counted else UNKNOWN_CREDENTIAL
+        return used_credential((*self._case.group_routes, *self._case.route_configs, *self._case.wildcards)) or UNKNOWN_CREDENTIAL
 
     @property
     def selector(self) -> dict[str, str]:
         """The labels that all gateways have in common, so that the route is on each of them."""
-        selectors = [dict(route.selector) for route in self._case.group_routes if route.selector]
-        selectors = selectors or [dict(host.selector) for _, host in self._case.virtual_hosts if host.selector]
-        if not selectors:
-            return {"app": INGRESS_APP}
-        common = {key: value for key, value in selectors[0].items() if all(each.get(key) == value for each in selectors)}
-        return common or {"app": INGRESS_APP}
+        selectors = [route.selector for route in self._case.group_routes if route.selector]
+        return common_labels(selectors or [host.selector for _, host in self._case.virtual_hosts if host.selector])
 
     def manifest(self, like: Route | None = None, *, credential: str | None = None) -> str:
         """The wildcard ApigeeRoute; ``like``: the one that is to be corrected."""
@@ -230,17 +215,6 @@ class Remedy:
         return bool(self._case.virtual_hosts) and all(
             self.route in host.additional_gateways for _, host in self._case.virtual_hosts
         )
-
-
-def may_be_named(name: str) -> bool:
-    """Whether an object can have that name: additionalGateways may also list ``*``, or what a template fills in."""
-    return _OBJECT_NAME.fullmatch(name) is not None and len(name) <= 253
-
-
-def known_names(case: Case) -> tuple[str, ...]:
-    """The known names that were probed."""
-    names = (each.server_name for probe in case.probes for each in probe.differential.handshakes if each.sni is Sni.KNOWN)
-    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _renamed(name: str, new: str) -> str:

@@ -1,4 +1,6 @@
-"""The wildcard route's manifest: a new one, or one that is there with what is wrong in it corrected and all else kept. Pure.
+"""The wildcard route's name, Secret, labels and manifest: a new one, or one that is there with what is wrong in it corrected. Pure.
+
+What is not wrong in a route that is there is kept.
 
 Source: "Enable non-SNI clients" of the Apigee hybrid documentation; its examples have a route for port 443 and one for 80 and 443.
 """
@@ -6,13 +8,37 @@ Source: "Enable non-SNI clients" of the Apigee hybrid documentation; its example
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from prober.diagnose.routes import WILDCARD, Port, Route
+from prober.diagnose.overrides import INGRESS_APP
+from prober.diagnose.route import WILDCARD, Port, Route
 
-__all__ = ["scalar", "wildcard_manifest"]
+__all__ = ["common_labels", "may_be_named", "scalar", "used_credential", "wildcard_manifest"]
 
 _TLS = {"credentialName": "", "mode": "SIMPLE", "minProtocolVersion": "TLS_AUTO"}
+
+# A DNS subdomain (RFC 1123), as Kubernetes has it for the names of objects.
+_OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+
+
+def may_be_named(name: str) -> bool:
+    """Whether an object can have that name: additionalGateways may also list ``*``, or what a template fills in."""
+    return _OBJECT_NAME.fullmatch(name) is not None and len(name) <= 253
+
+
+def used_credential(routes: Iterable[Route]) -> str | None:
+    """The Secret that most of the routes' ports name; None where they name none."""
+    counted = Counter(port.credential_name for route in routes for port in route.ports if port.credential_name)
+    return counted.most_common(1)[0][0] if counted else None
+
+
+def common_labels(selectors: Sequence[Iterable[tuple[str, str]]]) -> dict[str, str]:
+    """The labels that all selectors ask for; the ingress's own where they have none in common."""
+    wanted = [dict(each) for each in selectors]
+    common = {key: value for key, value in wanted[0].items() if all(each.get(key) == value for each in wanted)} if wanted else {}
+    return common or {"app": INGRESS_APP}
 
 
 def wildcard_manifest(

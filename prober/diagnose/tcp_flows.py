@@ -22,6 +22,9 @@ _TELLING = 64
 _REORDERED = 4_096
 """Of bytes that are no beginning of a hello, where no SYN was seen: as much of a hello may have come before what it begins with."""
 
+# Answers of one host may differ by a hop where paths differ; a middlebox in between differs by more, or by its start value.
+_TTL_TOLERANCE = 1
+
 
 def turned(key: bytes) -> bytes:
     """A flow's key, seen from the other side."""
@@ -258,6 +261,20 @@ class Flow:
                 break
             offset += 5 + length
         return found, None
+
+    @property
+    def rst_ttl_differs(self) -> bool:
+        """Whether the server's RST has another TTL than its other packets: something in between sent it."""
+        if self.rst_ttl is None or self.server_ttls is None:
+            return False
+        low, high = self.server_ttls
+        return not low - _TTL_TOLERANCE <= self.rst_ttl <= high + _TTL_TOLERANCE
+
+    @property
+    def rst_options_differ(self) -> bool:
+        """Whether the server's RST has no TCP timestamps, and its other packets have them."""
+        # A kernel that resets a connection that stands sends the timestamps along (RFC 7323 §3.2); behind a FIN it may have forgotten them.
+        return self.server_rst and self.server_timestamps and not self.rst_timestamps and not self.server_fin
 
 
 def _has_certificate(record: bytes) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from prober.diagnose.evidence import ProbeFacts
 from prober.diagnose.findings import Evidence
 from prober.diagnose.logs import Tally, kind_of
-from prober.diagnose.routes import Route
+from prober.diagnose.route import Route
 from prober.model import Close, Handshake, Outcome, Sni
 
 __all__ = ["default_problems", "hello_text", "known_problems", "listed", "probe_evidence", "route_evidence", "source_evidence"]
