@@ -163,12 +163,21 @@ def _route(node: Node, file: str) -> Route:
         state=node.text("status", "state"),
         generation=_integer(node.get("metadata", "generation")),
         applied_generation=_integer(node.get("status", "lastAppliedGeneration")),
-        errors=tuple(each.text("message") or "" for each in node.items("status", "errors")),
+        errors=tuple(_errors(node)),
         lines=(
             *((field, found.line) for field in fields if (found := node.get("spec", field)) is not None),
             *(("status", found.line) for found in (node.get("status"),) if found is not None),
         ),
     )
+
+
+def _errors(node: Node) -> Iterator[str]:
+    """What the status complains of; not of a generation that a later one, which was applied, has done away with."""
+    settled = _integer(node.get("status", "lastAppliedGeneration"))
+    for each in node.items("status", "errors"):
+        generation = _integer(each.get("generation"))
+        if generation is None or settled is None or generation >= settled:
+            yield each.text("message") or "an error without a message"
 
 
 _MODES = frozenset({"PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH"})

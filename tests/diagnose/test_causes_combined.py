@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prober.diagnose.causes import CAUSES, diagnose, exit_status
 from prober.diagnose.evidence import EvidenceSet, FlowEnd, FlowGroup
 from prober.diagnose.findings import Confidence, Severity, findings_document
-from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, capture, http, log, overrides, probe, routes
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, capture, http, log, overrides, probe, routes, told
 from tests.diagnose.log_samples import entry
 from tests.judge.differentials import CERTIFICATES, KNOWN
 
@@ -116,3 +116,14 @@ def test_each_cause_is_in_the_table_once() -> None:
     ids = [cause for cause, _ in CAUSES]
 
     assert len(ids) == len(set(ids)) == 22
+
+
+def test_an_error_of_a_generation_before_the_one_that_is_applied_is_no_stale_route() -> None:
+    """What the operator complained of was mended since; an error of the generation that is applied, or of a later one, counts."""
+
+    def with_error(generation: int) -> str:
+        return GROUP.replace("Generation: 4}", f"Generation: 4, errors: [{{generation: {generation}, message: refused}}]}}")
+
+    assert "stale-route" not in told(routes=routes(with_error(3), WILDCARD))
+    for generation in (4, 5):
+        assert "reports refused" in told(routes=routes(with_error(generation), WILDCARD))["stale-route"].summary
