@@ -51,7 +51,15 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
         else "None of the ApigeeRoutes given has host '*', and "
     )
     summary = f"{known}{consequence}{'' if known else ', as an ingress without a wildcard route does'}.{missing}"
-    against = (*case.other_resets, *case.accepts, *case.handshakes_in_log)
+    # By the CRD's own words the flag decides whether '*' comes into the gateway; that it does so for a group's route nobody has seen.
+    flagged = [
+        route_evidence(
+            route, "has enableNonSniClient true, though not host '*': its gateway may take clients without SNI", route.flag_line
+        )
+        for route in (*case.group_routes, *case.route_configs)
+        if route.enable_non_sni_client
+    ]
+    against = (*case.other_resets, *case.accepts, *case.handshakes_in_log, *flagged)
     dangling = [name for name in case.links if case.routes]
     support: tuple[Evidence, ...] = ()
     if dangling and not whole:
