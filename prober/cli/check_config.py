@@ -20,7 +20,7 @@ examples:
   prober check-config prober.yml --web.config.file web.yml
 
 exit status:
-  0  all can be used
+  0  all can be used; there may be warnings
   2  at least one cannot
 """
 
@@ -31,8 +31,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "check-config",
         help="check a configuration file",
         description=(
-            "Print every error in a configuration file, and in the files of targets that its\n"
-            "discovery names, as FILE:LINE: path: what is wrong; what to do."
+            "Print every error in a configuration file as\n"
+            "FILE:LINE: path: what is wrong; what to do.\n"
+            "Warnings are about what can be used and hardly is what was meant, and about\n"
+            "what is left out of the files of targets that its discovery names."
         ),
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,14 +61,8 @@ def run(args: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
             status = 2
         else:
-            for doubt in config.doubts:
+            for doubt in (*config.doubts, *_unusable_targets(config)):
                 print(f"{doubt} (a warning)", file=sys.stderr)
-            unusable = tuple(_unusable_targets(config))
-            if unusable:
-                sys.stdout.flush()
-                print(*unusable, sep="\n", file=sys.stderr)
-                status = 2
-                continue
             addresses = sum(len(target.addresses) for target in config.targets)
             modules = len(config.modules)
             print(
@@ -76,7 +72,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _unusable_targets(config: Config) -> Iterator[str]:
-    """What the service would leave out of the files of targets, and log; a file that is not there yet may come."""
+    """What the service would leave out of the files of targets, and log. It runs all the same, so that it is no error of the configuration.
+
+    A file that is not there yet may come.
+    """
     from prober.config.discovered import discovered
     from prober.config.target_files import read_target_file
     from prober.discovery.files import matching
@@ -94,7 +93,7 @@ def _unusable_targets(config: Config) -> Iterator[str]:
                 try:
                     read = read_target_file(path, config.defaults)
                 except SourceError as error:
-                    yield str(error)
+                    yield from str(error).splitlines()
                     continue
                 labels = tuple(kept for each in read if (kept := relabel(each, source.relabelling)) is not None)
                 yield from (
