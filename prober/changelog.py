@@ -29,13 +29,16 @@ class VerdictChange(NamedTuple):
     verdict: Verdict
     at: float
     """Unix time in seconds."""
+    expected: bool | None = None
+    """The verdict was what the target's policy asked for; None where that was not kept."""
 
     @classmethod
     def of(cls, change: Change) -> VerdictChange:
         """What is kept of a change: no reference to the state, which holds a whole differential."""
         state = change.state
         host, port = state.endpoint or (state.address.host, state.address.port)
-        return cls(state.key.target, host, port, change.previous, state.judgement.verdict, change.at)
+        judgement = state.judgement
+        return cls(state.key.target, host, port, change.previous, judgement.verdict, change.at, judgement.expected)
 
 
 @dataclass(frozen=True, slots=True)

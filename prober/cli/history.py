@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             known = args.target is None or bool(changes(connection, args.target, 1))
     except StateError as error:
         raise UsageError(str(error)) from None
-    except (Error, ValueError) as error:  # ValueError: a word that is no verdict
+    except Error as error:
         raise UsageError(f"what is in {directory} is damaged: {error}; move it away, and the service begins anew") from None
     if args.format == "json":
         print(json.dumps(_document(verdicts, alerts), indent=1))
@@ -140,6 +140,7 @@ def _document(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice]) 
                 "port": change.port,
                 "from": change.previous,
                 "to": change.verdict,
+                "expected": change.expected,
                 "at": _rfc3339(change.at),
             }
             for change in verdicts
@@ -201,7 +202,7 @@ def _of_verdicts(verdicts: Sequence[VerdictChange], terminal: Terminal) -> Itera
     arrow = terminal.symbol("→", "->")
     for number, change in enumerate(verdicts):
         paint, fancy, plain = Paint.BAD, "✗", "x"
-        if change.verdict is Verdict.OK:
+        if change.expected or change.verdict is Verdict.OK:
             paint, fancy, plain = Paint.GOOD, "✓", "+"
         elif change.verdict is Verdict.INCONCLUSIVE:
             paint, fancy, plain = Paint.UNSURE, "?", "?"

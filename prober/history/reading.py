@@ -29,16 +29,31 @@ class AlertNotice(NamedTuple):
     summary: str
 
 
+_WORDS = ", ".join(f"'{verdict}'" for verdict in Verdict)
+
+
 def changes(connection: sqlite3.Connection, target: str | None, limit: int, since: float = 0.0) -> list[VerdictChange]:
-    """The last ``limit`` changes of verdicts, of one target or of all, not older than ``since`` (Unix time)."""
+    """The last ``limit`` changes of verdicts, of one target or of all, not older than ``since`` (Unix time).
+
+    Words that are no verdicts (a newer prober's, before it was replaced by this one) are no reason to tell nothing at all.
+    """
     rows = connection.execute(
-        "SELECT target, address, port, previous, verdict, at FROM changes"
-        " WHERE at >= :since AND (:target IS NULL OR target = :target) ORDER BY id DESC LIMIT :limit",
+        "SELECT target, address, port, previous, verdict, at, expected FROM changes"  # noqa: S608 -- words of ours
+        " WHERE at >= :since AND (:target IS NULL OR target = :target)"
+        f" AND verdict IN ({_WORDS}) AND (previous IS NULL OR previous IN ({_WORDS})) ORDER BY id DESC LIMIT :limit",
         {"since": since, "target": target, "limit": limit},
     )
     return [
-        VerdictChange(name, address, port, None if previous is None else Verdict(previous), Verdict(verdict), at)
-        for name, address, port, previous, verdict, at in rows
+        VerdictChange(
+            name,
+            address,
+            port,
+            None if previous is None else Verdict(previous),
+            Verdict(verdict),
+            at,
+            None if expected is None else bool(expected),
+        )
+        for name, address, port, previous, verdict, at, expected in rows
     ]
 
 

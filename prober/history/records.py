@@ -97,8 +97,10 @@ def apply(connection: sqlite3.Connection, batch: Batch, *, lasting: bool = True)
     rest, more than half of what there is of an endpoint that fails, is there for `load`.
     """
     for _, change in batch.changes:
-        row = (change.target, change.address, change.port, change.previous, change.verdict, change.at)
-        connection.execute("INSERT INTO changes (target, address, port, previous, verdict, at) VALUES (?, ?, ?, ?, ?, ?)", row)
+        row = (change.target, change.address, change.port, change.previous, change.verdict, change.at, change.expected)
+        connection.execute(
+            "INSERT INTO changes (target, address, port, previous, verdict, at, expected) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+        )
     for failure in batch.failures:
         _keep_failure(connection, _packed(failure))
     if lasting:

@@ -46,8 +46,8 @@ def _move_verdicts(memory: sqlite3.Connection, file: sqlite3.Connection) -> None
     """To the process every first verdict was a change; to the file it may be what it was before."""
     known = {(target, address): (verdict, since) for target, address, verdict, since in file.execute("SELECT * FROM verdicts")}
     continued: dict[tuple[str, str], float] = {}
-    for target, address, port, previous, verdict, at in memory.execute(
-        "SELECT target, address, port, previous, verdict, at FROM changes ORDER BY id"
+    for target, address, port, previous, verdict, at, expected in memory.execute(
+        "SELECT target, address, port, previous, verdict, at, expected FROM changes ORDER BY id"
     ):
         key = (target, f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
         before = previous
@@ -57,8 +57,10 @@ def _move_verdicts(memory: sqlite3.Connection, file: sqlite3.Connection) -> None
                 continued[key] = since
                 continue
         continued.pop(key, None)
-        row = (target, address, port, before, verdict, at)
-        file.execute("INSERT INTO changes (target, address, port, previous, verdict, at) VALUES (?, ?, ?, ?, ?, ?)", row)
+        row = (target, address, port, before, verdict, at, expected)
+        file.execute(
+            "INSERT INTO changes (target, address, port, previous, verdict, at, expected) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+        )
     for target, address, verdict, since in memory.execute("SELECT target, address, verdict, since FROM verdicts"):
         began = continued.get((target, address), since)
         file.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", (target, address, verdict, began))

@@ -52,7 +52,12 @@ _THIRD = """
 -- No table is another one. From here on failures are packed with a dictionary, which a prober of the second step cannot unpack.
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+-- Whether the verdict was what the target's policy asks for. NULL: nobody knows any more.
+ALTER TABLE changes ADD COLUMN expected INTEGER;
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Step n makes version n + 1 of version n."""
 
 VERSION = len(STEPS)

@@ -286,7 +286,11 @@ def change_lines(changes: Sequence[VerdictChange], now: float) -> tuple[ChangeLi
     """Newest first, as they come."""
     return tuple(
         ChangeLine(
-            "ok" if change.verdict is Verdict.OK else "unsure" if change.verdict is Verdict.INCONCLUSIVE else "fault",
+            "ok"
+            if change.expected or change.verdict is Verdict.OK
+            else "unsure"
+            if change.verdict is Verdict.INCONCLUSIVE
+            else "fault",
             f"First judged: {VERDICT_TITLES[change.verdict]}"
             if change.previous is None
             else f"{VERDICT_TITLES[change.previous]} → {VERDICT_TITLES[change.verdict]}",

@@ -141,11 +141,19 @@ def test_what_cannot_be_read_is_a_usage_error(arguments: list[str], complaint: s
     assert capsys.readouterr().err.startswith(complaint)
 
 
-@pytest.mark.parametrize("damage", ["DROP TABLE notices", "UPDATE changes SET verdict = 'oj'"])
-def test_damage_that_opening_does_not_show_is_a_usage_error(damage: str, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A page that was never written, a bit that fell over: told in a line, as what cannot be opened is."""
+def test_a_verdict_that_the_policy_asked_for_is_no_failure(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever rejects clients without SNI, and is meant to, is well."""
+    with sqlite3.connect(state / FILE_NAME) as connection:
+        connection.execute("UPDATE changes SET verdict = 'non_sni_rejected', expected = 1 WHERE target = 'other'")
+    connection.close()
+    assert main(["history", "--state", str(state), "--target", "other"]) == 0
+    assert capsys.readouterr().out.splitlines()[1][10:] == "✓ non_sni_rejected  other [2001:db8::1]:443"
+
+
+def test_damage_that_opening_does_not_show_is_a_usage_error(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A page that was never written: told in a line, as what cannot be opened is."""
     connection = sqlite3.connect(state / FILE_NAME)
-    connection.execute(damage)
+    connection.execute("DROP TABLE notices")
     connection.commit()
     connection.close()
 

@@ -41,6 +41,17 @@ async def test_a_target_s_page_tells_everything_about_it() -> None:
     assert "First judged: OK" in changes[1]
 
 
+async def test_a_change_to_what_the_policy_asks_for_is_no_failure() -> None:
+    """Clients without SNI are rejected, as they are meant to be."""
+    service = FakeService()
+    of = target("closed", policy="rejected")
+    service.see(of, differential(of), at=NOW - 500)
+    service.see(of, differential(of, none=reset()))
+    tree = await page(service, "/targets/closed")
+    lines = tree.all("section", class_="history")[0].all("li")
+    assert [line.has("class_", "ok") for line in lines] == [True, False]
+
+
 async def test_a_target_that_is_not_watched_is_404() -> None:
     """Said so, with a way to look for it; of one that was watched, when it was last heard of."""
     service = fleet()
