@@ -9,6 +9,7 @@ https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,17 +43,40 @@ class Exposition(NamedTuple):
 
 
 def choose_exposition(accept: str) -> Exposition:
-    """The format for an ``Accept`` header, chosen exactly as prometheus_client chooses it; the plain one where it can make nothing of it.
+    """The format for an ``Accept`` header, chosen as prometheus_client chooses it; the plain one where it can make nothing of it.
 
+    Weights (RFC 9110 §12.4.2), which it does not look at, come first: by them Prometheus says in which order its ``scrape_protocols`` stand.
     All names of ours are valid in every escaping scheme, so that the scheme changes the content type and nothing else.
     """
     from prometheus_client.exposition import choose_encoder
 
     try:
-        _, content_type = choose_encoder(accept)
+        _, content_type = choose_encoder(_preferred(accept))
     except (TypeError, ValueError):  # a version that is none, such as version=x, is compared with (1, 0, 0)
         _, content_type = choose_encoder("")
-    return Exposition(content_type.startswith("application/openmetrics-text"), content_type)
+    return Exposition(content_type.startswith(_OPENMETRICS), content_type)
+
+
+def _preferred(accept: str) -> str:
+    """The media ranges without OpenMetrics where that is not accepted (q=0), or less so than the plain format."""
+    weighed = [(each, each.partition(";")[0].strip(), _weight(each)) for each in accept.split(",")]
+    plain = max((weight for _, kind, weight in weighed if kind == "text/plain"), default=0.0)
+    return ",".join(each for each, kind, weight in weighed if kind != _OPENMETRICS or (weight and weight >= plain))
+
+
+_OPENMETRICS = "application/openmetrics-text"
+
+
+def _weight(media_range: str) -> float:
+    """1 where there is none, or nonsense."""
+    for parameter in media_range.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q" and _QVALUE.fullmatch(value.strip()):
+            return float(value)
+    return 1.0
+
+
+_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def gzip_accepted(accept_encoding: str) -> bool:

@@ -93,6 +93,23 @@ def test_the_format_is_the_one_that_prometheus_client_chooses(accept: str) -> No
     assert chosen.openmetrics == ("openmetrics" in content_type)
 
 
+@pytest.mark.parametrize(
+    ("accept", "openmetrics"),
+    [
+        # Prometheus with scrape_protocols: [PrometheusText0.0.4, OpenMetricsText1.0.0]
+        ("text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.2", False),
+        ("application/openmetrics-text;version=1.0.0;q=0, */*", False),
+        ("application/openmetrics-text;version=1.0.0 ; Q=0.000", False),
+        ("text/plain;q=0.3, application/openmetrics-text;q=0.4", True),
+        ("text/plain, application/openmetrics-text", True),
+        ("text/plain;q=0.5, application/openmetrics-text;q=nonsense", True),
+    ],
+)
+def test_weights_come_first(accept: str, openmetrics: bool) -> None:
+    """RFC 9110: what weighs more is preferred, and 0 means no; among equals OpenMetrics is."""
+    assert choose_exposition(accept).openmetrics is openmetrics
+
+
 @pytest.mark.parametrize("accept", ["application/openmetrics-text;version=x", "text/plain;version=1.x, */*"])
 def test_a_version_that_is_none_gets_the_plain_format(accept: str) -> None:
     """Where prometheus_client ends in an exception, a client is still answered."""
