@@ -68,64 +68,86 @@ def _sorted(*names: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-_LIST = re.compile(r"^(\s*(?:-\s+)?additionalGateways\s*:\s*)\[(.*)\](\s*(?:#.*)?)$", re.DOTALL)
-_SCALAR = re.compile(r"^(\s*(?:-\s+)?additionalGateways\s*:\s*)([^\s\[\]{}#&*!|>][^#]*?)(\s*(?:#.*)?)$", re.DOTALL)
-_BLOCK = re.compile(r"^(\s*(?:-\s+)?)additionalGateways\s*:\s*(?:#.*)?$", re.DOTALL)
-_ITEM = re.compile(r"^(\s*)-(\s+)\S")
+_KEY = r"(additionalGateways[\"']?[ \t]*:[ \t]*)"
+_LIST = re.compile(rf"{_KEY}\[([^\[\]]*)\]")
+_SCALAR = re.compile(rf"^(\s*(?:-\s+)?[\"']?){_KEY}([^\s\[\]{{}}#&*!|>][^#]*?)(\s*(?:#.*)?)$", re.DOTALL)
+_OPEN = re.compile(rf"^(\s*(?:-\s+)?[\"']?){_KEY}(?:null|Null|NULL|~)?(\s*(?:#.*)?)$", re.DOTALL)
+_ITEM = re.compile(r"^(\s*)-(\s+)[^\s#]")
 
 
 def _edit(lines: list[str], host: VirtualHost, route: str) -> bool:
     if host.additional_gateways_line is not None:
         return _extend(lines, host.additional_gateways_line - 1, route)
     index = host.line - 1
-    match = _ITEM.match(lines[index]) if index < len(lines) else None
-    if match is None:
+    if index >= len(lines):
         return False
     line = lines[index]
-    if line[match.end() - 1] == "{":  # the whole virtual host on one line
+    match = _ITEM.match(line)
+    if match is not None and line[match.end() - 1] == "{":  # the whole virtual host on one line
         body, brace, rest = line.rpartition("}")
         if not brace:
             return False
-        lines[index] = f'{body.rstrip()}, additionalGateways: ["{route}"]}}{rest}'
+        lines[index] = f'{body.rstrip().removesuffix(",")}, additionalGateways: ["{route}"]}}{rest}'
         return True
-    # Behind the item's first key, where nothing can belong to a value that goes on: its own value may, so that is looked for.
-    indentation = len(match[1]) + 1 + len(match[2])
-    following = index + 1
-    while following < len(lines) and _goes_on(lines[following], indentation):
-        following += 1
+    # An item whose dash stands in a line of its own begins with its first key.
+    indentation = len(match[1]) + 1 + len(match[2]) if match is not None else _depth(line)
+    following = _behind_value(lines, index, indentation)
+    end = "\r\n" if line.endswith("\r\n") else "\n"
     if not lines[following - 1].endswith("\n"):
-        lines[following - 1] += "\n"
-    lines.insert(following, " " * indentation + f'additionalGateways: ["{route}"]\n')
+        lines[following - 1] += end
+    lines.insert(following, " " * indentation + f'additionalGateways: ["{route}"]{end}')
     return True
 
 
-def _goes_on(line: str, indentation: int) -> bool:
-    """Whether a line belongs to the value of the key before it: deeper, or blank, or a list at the key's own depth."""
-    bare = line.strip()
-    if not bare:
-        return False
-    depth = len(line) - len(line.lstrip(" "))
-    return depth > indentation or (depth == indentation and bare.startswith("- "))
+def _behind_value(lines: list[str], index: int, indentation: int) -> int:
+    """Behind an item's first key and all that belongs to its value: deeper lines, a list at the key's own depth, blanks among them."""
+    following = index + 1
+    for place in range(index + 1, len(lines)):
+        bare = lines[place].strip()
+        if not bare:
+            continue
+        depth = _depth(lines[place])
+        if depth < indentation or (depth == indentation and not bare.startswith("- ")):
+            break
+        following = place + 1
+    return following
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def _extend(lines: list[str], index: int, route: str) -> bool:
     if index >= len(lines):
         return False
-    line = lines[index].rstrip("\n")
-    end = "\n" if lines[index].endswith("\n") else ""
-    if match := _LIST.match(line):
-        inside = match[2].strip()
+    line = lines[index]
+    if match := _LIST.search(line):
+        inside = match[2].strip().removesuffix(",").rstrip()
         items = f'{inside}, "{route}"' if inside else f'"{route}"'
-        lines[index] = f"{match[1]}[{items}]{match[3]}{end}"
+        lines[index] = f"{line[: match.start()]}{match[1]}[{items}]{line[match.end() :]}"
         return True
-    if _BLOCK.match(line):
-        first = lines[index + 1] if index + 1 < len(lines) else ""
-        if not first.lstrip().startswith("- "):
-            return False
-        depth = len(first) - len(first.lstrip(" "))
-        lines.insert(index + 1, " " * depth + f'- "{route}"\n')
+    if match := _OPEN.match(line):
+        first = next((place for place in range(index + 1, len(lines)) if not _says_nothing(lines[place])), index)
+        if (
+            lines[first].lstrip().startswith("- ")
+            and _depth(lines[first]) >= _depth(line)
+            and not _is_next_item(line, lines[first])
+        ):
+            end = "\r\n" if line.endswith("\r\n") else "\n"
+            lines.insert(first, " " * _depth(lines[first]) + f'- "{route}"{end}')
+        else:
+            lines[index] = f'{match[1]}{match[2].rstrip()} ["{route}"]{" " * match[3].startswith("#")}{match[3]}'
         return True
     if match := _SCALAR.match(line):
-        lines[index] = f'{match[1]}[{match[2].strip()}, "{route}"]{match[3]}{end}'
+        lines[index] = f'{match[1]}{match[2]}[{match[3].strip()}, "{route}"]{match[4]}'
         return True
     return False
+
+
+def _is_next_item(line: str, other: str) -> bool:
+    """Whether the key that a line has is an item's first one, and another line begins the item behind it."""
+    return line.lstrip().startswith("- ") and _depth(line) == _depth(other)
+
+
+def _says_nothing(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("#")

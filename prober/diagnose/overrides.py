@@ -102,6 +102,7 @@ def read_overrides(manifest: Manifest) -> OverridesFacts:
 
 def _virtual_host(node: Node) -> VirtualHost:
     gateways = node.get("additionalGateways")
+    written = node.mapping().get("additionalGateways")  # also where nothing stands behind it
     listed = tuple(filter(None, node.texts("additionalGateways")))
     if gateways is not None and not listed and (single := node.text("additionalGateways")):
         listed = (single,)
@@ -115,7 +116,7 @@ def _virtual_host(node: Node) -> VirtualHost:
         ssl_cert_path=node.text("sslCertPath"),
         tls_mode=(node.text("tlsMode") or "SIMPLE").upper(),
         additional_gateways=listed,
-        additional_gateways_line=gateways.line if gateways is not None else None,
+        additional_gateways_line=written.line if written is not None else None,
     )
 
 

@@ -26,6 +26,15 @@ STYLES = {
     "another in the list": '- name: one\n  additionalGateways: ["other"]\n- name: two\n  additionalGateways: [other, third]\n',
     "a block list": "- name: one\n  additionalGateways:\n  - other\n- name: two\n  additionalGateways:\n    - other\n    - third\n",
     "a scalar": "- name: one\n  additionalGateways: other\n- name: two\n  additionalGateways: 'other'\n",
+    "an empty key": "- name: one\n  additionalGateways:\n- name: two\n  additionalGateways: # none yet\n",
+    "an empty key that is an item's first": "- additionalGateways:\n  name: one\n- additionalGateways:\n- name: two\n",
+    "null": "- name: one\n  additionalGateways: null\n- name: two\n  additionalGateways: ~ # none\n",
+    "a block list behind comments": "- name: one\n  additionalGateways:\n  # ours\n\n  - other\n- name: two\n",
+    "brackets in a comment, a comma at the end": "- name: one\n  additionalGateways: [a, ] # [b]\n- name: two\n",
+    "a key in quotes": "- name: one\n  \"additionalGateways\": ['a']\n- name: two\n",
+    "a list within an item on one line": "- {name: one, additionalGateways: [a], sslSecret: b}\n- {name: two, sslSecret: b,}\n",
+    "dashes in lines of their own": "-\n  name: one\n- # second\n  name: two\n",
+    "a block with blank lines": "- sslCert: |\n    a\n\n    b\n  name: one\n- name: two\n",
     "one that has it": '- name: one\n  additionalGateways: ["non-sni"]\n- name: two\n',
     "no newline at the end": "- name: one\n- name: two",
 }
@@ -46,6 +55,16 @@ def test_every_style_is_linked_without_touching_the_rest(items: str) -> None:
     assert all("non-sni" in host.additional_gateways for host in read(changed).virtual_hosts)
     gone = set(text.splitlines()) - set(changed.splitlines())
     assert all("additionalGateways" in line or line.startswith("- {") for line in gone)
+
+
+def test_line_ends_stay_as_they_are() -> None:
+    """A file of Windows has no line of another system in it afterwards."""
+    text = OVERRIDES.replace('  additionalGateways: ["fallback-no-sni"]\n', "").replace("\n", "\r\n")
+
+    changed = linked_text(read(text), text, "non-sni")
+
+    assert changed is not None
+    assert changed.count("non-sni") == changed.count('["non-sni"]\r\n') == 2
 
 
 def test_a_virtual_host_with_client_certificates_is_never_linked() -> None:
