@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from prober.addresses import is_ip, parse_address
@@ -83,6 +83,8 @@ class Config:
     """What the web configuration file says; None: there is none."""
     doubts: tuple[Problem, ...] = ()
     """What can be used, but hardly is what was meant."""
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    """Where the keys of the top level stand, for complaints that only the running configuration gives reason for."""
 
 
 def load(path: str | Path, web_config_file: Path | None = None, vantage: str | None = None) -> Config:
@@ -103,7 +105,8 @@ def load(path: str | Path, web_config_file: Path | None = None, vantage: str | N
         vantage = config.vantage
     receivers = replace(config.alerting.receivers, vantage=vantage or "")
     told = replace(config.alerting, receivers=receivers)
-    return replace(config, doubts=tuple(problems.doubts), web=web, vantage=vantage, alerting=told)
+    lines = {key: found.line for key in KEYS if (found := fields.value(key)) is not None}
+    return replace(config, doubts=tuple(problems.doubts), web=web, vantage=vantage, alerting=told, lines=lines)
 
 
 def parse_listen(text: str) -> Listen:

@@ -237,11 +237,17 @@ def _refusal(address: Address, endpoints: tuple[Endpoint, ...] = ()) -> str:
 
 
 def _refuse_what_needs_a_restart(old: Plan, new: Plan) -> None:
-    refuse_other_protocol(new.config.file, old.config.web, new.config.web)
-    if new.config.listen != old.config.listen:
-        change = f"changed from {old.config.listen} to {new.config.listen}, which needs a restart; restart, or change it back"
-        raise ConfigError([Problem(new.config.file, None, "listen", change)])
-    if new.config.state != old.config.state:
-        before, after = old.config.state or "memory", new.config.state or "memory"
-        change = f"changed from {before} to {after}, which needs a restart; restart, or change it back"
-        raise ConfigError([Problem(new.config.file, None, "state", change)])
+    problems: list[Problem] = []
+    try:
+        refuse_other_protocol(new.config.file, old.config.web, new.config.web)
+    except ConfigError as error:
+        problems += error.problems
+    for key, before, after in (
+        ("listen", old.config.listen, new.config.listen),
+        ("state", old.config.state or "memory", new.config.state or "memory"),
+    ):
+        if after != before:
+            change = f"changed from {before} to {after}, which needs a restart; restart, or change it back"
+            problems.append(Problem(new.config.file, new.config.lines.get(key), key, change))
+    if problems:
+        raise ConfigError(problems)

@@ -115,13 +115,17 @@ def test_a_bad_reload_changes_nothing_and_says_so(tmp_path: Path, resetting: str
         assert service.get("/-/reload").status == 405
 
 
-def test_a_changed_listener_needs_a_restart(tmp_path: Path) -> None:
-    """It is refused, not silently ignored."""
-    with serving(tmp_path, {"targets": []}) as service:
-        service.rewrite({"listen": "127.0.0.1:1", "targets": []})
+def test_what_needs_a_restart_is_refused_with_its_place(tmp_path: Path) -> None:
+    """It is refused, not silently ignored, all of it together; what was written before and is not any more has no line."""
+    with serving(tmp_path, {"targets": [], "state": str(tmp_path / "state")}) as service:
+        service.rewrite("targets: []\nlisten: 127.0.0.1:1\n")
         refused = service.get("/-/reload", "POST")
         assert refused.status == 400
-        assert "listen: changed from 127.0.0.1:0 to 127.0.0.1:1, which needs a restart" in refused.text
+        remedy = "which needs a restart; restart, or change it back"
+        assert refused.text.splitlines() == [
+            f"{service.config}:2: listen: changed from 127.0.0.1:0 to 127.0.0.1:1, {remedy}",
+            f"{service.config}: state: changed from {tmp_path}/state to memory, {remedy}",
+        ]
 
 
 def test_without_targets_it_is_ready_and_says_so(tmp_path: Path) -> None:
