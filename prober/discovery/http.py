@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -151,14 +153,19 @@ def _groups(document: Any) -> list[LabelSet]:
 
 
 def why(error: BaseException) -> str:
-    """What is wrong, in words: the HTTP client says nothing of a handshake that fails, but that it does."""
+    """What is wrong, in words: the HTTP client says of a handshake or a connection that fails only that it does."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the server's certificate is not accepted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
             return f"the TLS handshake failed: {cause.reason or cause}"
-        cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, socket.gaierror) and cause.strerror:
+            return cause.strerror
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno)  # Trio writes the address into the error's own text
+        # Trio: a group of what became of each address; the last one's error is as good as any.
+        cause = cause.exceptions[-1] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
     return str(error) or type(error).__name__
 
 

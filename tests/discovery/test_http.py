@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -125,6 +126,14 @@ async def test_a_server_that_hangs_is_given_up() -> None:
     async with lists() as server:
         server.silent = True
         assert "did not answer within 0.2 s" in await failure(server, seconds=0.2)
+
+
+async def test_why_there_is_no_connection_is_said() -> None:
+    """The HTTP client says that all attempts failed, and not of what."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert (await failure(Lists(url=f"http://127.0.0.1:{port}/list"))) == f"http://127.0.0.1:{port}/list: Connection refused"
+    assert (await failure(Lists(url=f"https://127.0.0.1:{port}/list"))).endswith(": Connection refused")
 
 
 async def test_secrets_are_read_for_each_request(tmp_path: Path) -> None:
