@@ -136,7 +136,7 @@ def _kubeconfig() -> str | None:
     """The file that kubectl would read first; None within a pod. Where there is none it is still named, so that its absence is told."""
     named = [file for file in os.environ.get("KUBECONFIG", "").split(os.pathsep) if file]
     # As client-go: of several files those that are not there are passed over, and without any a pod has its service account.
-    if found := next((file for file in named if Path(file).is_file()), None):
+    if found := next((file for file in named if os.path.isfile(file)), None):  # noqa: PTH113 - also where nobody lets us look
         return found
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return None

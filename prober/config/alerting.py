@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -13,7 +14,7 @@ import yaml
 from prober.config.http_access import ACCESS_KEYS, http_access
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
-from prober.config.readers import duration, each, readable_file, text, word
+from prober.config.readers import duration, each, mode_of, readable_file, text, word
 from prober.judge.alerting import Policy
 from prober.notices import Alertmanager, Receivers, Webhook
 from prober.sources import BARE_ACCESS, HttpAccess
@@ -64,10 +65,10 @@ def alerting(value: Value) -> Alerting:
 def state_directory(value: Value) -> str:
     """Reader of ``state``: a directory, made when the service starts. A relative path is relative to the configuration file."""
     path = Path(value.problems.file).parent / word(value)
-    if path.exists() and not path.is_dir():
-        raise Wrong(f"{path} is no directory; name one that exists or can be made")
-    there = path if path.exists() else next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
-    if not there.is_dir():
+    there, mode = next((each, mode) for each in (path, *path.absolute().parents) if (mode := mode_of(each)) is not None)
+    if not stat.S_ISDIR(mode):
+        if there == path:
+            raise Wrong(f"{path} is no directory; name one that exists or can be made")
         raise Wrong(f"{path} cannot be made, since {there} is no directory; name one that exists or can be made")
     if not os.access(there, os.W_OK | os.X_OK):
         raise Wrong(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,20 @@ from prober.config.durations import format_duration, parse_duration
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
 
-__all__ = ["choice", "duration", "each", "filled", "member", "no_repeats", "optional", "parsed", "readable_file", "text", "word"]
+__all__ = [
+    "choice",
+    "duration",
+    "each",
+    "filled",
+    "member",
+    "mode_of",
+    "no_repeats",
+    "optional",
+    "parsed",
+    "readable_file",
+    "text",
+    "word",
+]
 
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f]")
 
@@ -138,10 +152,21 @@ def no_repeats(results: Iterable[tuple[Value, T]], what: Callable[[T], str] = st
 def readable_file(value: Value) -> str:
     """The path of a file that exists and can be read; a relative one is relative to the configuration file."""
     path = Path(value.problems.file).parent / word(value)
-    if not path.exists():
+    mode = mode_of(path)
+    if mode is None:
         raise Wrong(f"there is no file {path}; relative paths are relative to the file that names them")
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         raise Wrong(f"{path} is no file; name a file")
     if not os.access(path, os.R_OK):
         raise Wrong(f"{path} cannot be read; check its permissions")
     return str(path)
+
+
+def mode_of(path: Path) -> int | None:
+    """What is there, as ``st_mode``; None where nothing is. Complains where that cannot be told, as behind another user's directory."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise Wrong(f"{path} cannot be looked at: {error.strerror}; check the path and its permissions") from None

@@ -80,8 +80,12 @@ def failures(connection: sqlite3.Connection, target: str | None, limit: int, sin
 def open_for_reading(directory: Path) -> sqlite3.Connection:
     """The state of a service that may be running; `StateError` says why it cannot be read."""
     path = directory / FILE_NAME
-    if not path.exists():
-        raise StateError(f"there is no {path}; name the directory that is written as `state` in the configuration")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise StateError(f"there is no {path}; name the directory that is written as `state` in the configuration") from None
+    except OSError as error:
+        raise StateError(f"{path} cannot be looked at: {error.strerror}; check the path and its permissions") from None
     failure: sqlite3.Error | None = None
     # Without write permission for the directory, a WAL database can only be read as one that nobody changes.
     for mode in ("mode=ro", "mode=ro&immutable=1"):
