@@ -169,8 +169,9 @@ class AlertmanagerSender:
         attempt = await post(through, f"{self.alertmanager.url}/api/v2/alerts", body, headers)
         if attempt.problem is not None and (not attempt.rejected or attempt.status in _NOT_LET_IN):
             return attempt
-        self._report(self.alertmanager.name, "delivered" if attempt.problem is None else "rejected", attempt.problem)
         for identity, alert in some.items():
             if self._untold.get(identity) is alert:  # else it changed while it was being sent
                 del self._untold[identity]
+        # Only now: what waits is counted when something is reported.
+        self._report(self.alertmanager.name, "delivered" if attempt.problem is None else "rejected", attempt.problem)
         return None

@@ -95,6 +95,7 @@ def test_an_alert_reaches_alertmanager_and_is_resolved(tmp_path: Path, ingress: 
             assert told["runbook_url"] == "https://prober.example.com/runbooks#ingressunreachable"
             assert ingress.address in told["summary"]
             assert told["since"].startswith("20")
+            eventually(lambda: service.value("prober_notification_queue_length") == 0, "nothing waits, since all is told")
             with ingress.accepting():
                 receiver.alerts_until(lambda alerts: names(alerts) == {"IngressTlsDown"})
             name = f"alertmanager:{receiver.endpoint}"
