@@ -5,7 +5,7 @@ Looked at every `WINDOW_SECONDS`; a look is a round of these alerts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from prober.judge.alert_rules import AlertName, Condition, Evidence
@@ -21,12 +21,22 @@ LATE_SECONDS = 0.25
 LATE_PART = 0.05
 """Of a window's handshakes. A single stall is no reason to wake somebody."""
 
+_CONFIGURATION = (
+    "The last reload found errors in the configuration, so the one before is still running; "
+    "see the log or `prober check-config`, correct the file, and reload."
+)
+_WEB_FILE = (
+    "The web configuration file, or a file that it names, cannot be used as it is now, so what it was before still counts; "
+    "see the log or `prober check-config --web.config.file FILE`, and correct it: no reload is needed."
+)
+
 
 class _Counts(NamedTuple):
     handshakes: int
     late: int
     missed: int
-    failed: int
+    failed: Mapping[str, int]
+    """By errno."""
 
     @classmethod
     def of(cls, statistics: Statistics) -> _Counts:
@@ -34,8 +44,7 @@ class _Counts(NamedTuple):
         late = sum(
             count for bound, count in zip((*lateness.bounds, float("inf")), lateness.counts, strict=True) if bound > LATE_SECONDS
         )
-        failed = sum(statistics.local_errors.values())
-        return cls(lateness.count, late, statistics.skipped["late"], failed)
+        return cls(lateness.count, late, statistics.skipped["late"], dict(statistics.local_errors))
 
 
 class SelfWatch:
@@ -56,8 +65,9 @@ class SelfWatch:
             f"{late} of {handshakes} handshakes began more than {LATE_SECONDS:g} s late in the last {WINDOW_SECONDS:g} s, and "
             f"{missed} rounds were skipped: the prober has too little CPU; give it more, or split the targets with --shard.",
         )
-        failed = now.failed - before.failed
-        worst = max(self._statistics.local_errors.items(), key=lambda entry: entry[1], default=("other", 0))[0]
+        more = {errno: count - before.failed.get(errno, 0) for errno, count in now.failed.items()}
+        failed = sum(more.values())
+        worst = max(more, key=more.__getitem__, default="other")
         yield self._told(
             AlertName.PROBER_LOCAL_ERRORS,
             failed > 0,
@@ -67,8 +77,7 @@ class SelfWatch:
         yield self._told(
             AlertName.PROBER_RELOAD_FAILED,
             not (self._statistics.reload_successful and self._statistics.web_file_usable),
-            "The last reload found errors in the configuration, so the one before is still running; "
-            "see the log or `prober check-config`, correct the file, and reload.",
+            _CONFIGURATION if not self._statistics.reload_successful else _WEB_FILE,
         )
 
     @staticmethod
