@@ -15,7 +15,7 @@ from prober.diagnose.fixes import Remedy
 from prober.diagnose.fixes_route import may_be_named
 from prober.diagnose.hostnames import covers
 from prober.diagnose.manifest import is_unresolved
-from prober.diagnose.route import ROUTE
+from prober.diagnose.route import ROUTE, Route
 from prober.diagnose.wording import listed, route_evidence
 from prober.model import Sni
 
@@ -149,6 +149,7 @@ def dangling(case: Case) -> Iterator[Finding]:
     names = {(route.namespace, route.name) for route in case.routes if route.kind == ROUTE}
     missing: dict[str, list[Evidence]] = {}
     elsewhere: dict[str, str] = {}  # by name: the namespace in which it is listed, and is not
+    others: dict[str, Route] = {}  # and the wildcard route of that name in another one
     for route in case.routes:
         for name in route.additional_gateways:
             if is_unresolved(name):
@@ -159,6 +160,7 @@ def dangling(case: Case) -> Iterator[Finding]:
             elif route.namespace and not {("", name), (route.namespace, name)} & names:
                 text = f"in namespace {route.namespace} lists {name}, which is in another namespace"
                 elsewhere[name] = route.namespace
+                others.update((name, each) for each in case.wildcards if each.name == name)
                 missing.setdefault(name, []).append(route_evidence(route, text, route.additional_gateways_line))
     for file, host in case.virtual_hosts:
         for name in host.additional_gateways:
@@ -167,7 +169,7 @@ def dangling(case: Case) -> Iterator[Finding]:
                 line = host.additional_gateways_line or host.line
                 missing.setdefault(name, []).append(Evidence(source="overrides", file=file, line=line, text=text))
     for name, evidence in missing.items():
-        near = listed(route.name for route in case.wildcards)
+        near = listed(route.name for route in case.wildcards if name not in others)
         guessed = unsure and name not in elsewhere
         remedy = Remedy(case)
         there = [each for each in case.wildcards if name not in elsewhere or each.namespace == elsewhere[name]]
@@ -177,7 +179,13 @@ def dangling(case: Case) -> Iterator[Finding]:
         yield found(
             "dangling",
             f"additionalGateways names {name}, and {absent if guessed else 'there is no such ApigeeRoute in its namespace'}"
-            + (f"; the wildcard route there is called {near}." if near else ".")
+            + (
+                f"; it is in namespace {others[name].namespace}."
+                if name in others
+                else f"; the wildcard route there is called {near}."
+                if near
+                else "."
+            )
             + whole,
             # Where there is a wildcard route of another name, a reset is not for want of this one.
             active=() if guessed else (*(() if case.wildcards else case.resets), *case.not_found),
@@ -186,7 +194,11 @@ def dangling(case: Case) -> Iterator[Finding]:
             against=() if case.resets or case.not_found else case.accepts,
             severity=Severity.INFO if guessed and not case.wildcards else None,
             # A second route with host '*' is what must never be: where one is, its name is what the link should say.
-            fix=remedy.rename_link(name) if there else remedy.enable(instead_of=None if may_be_named(name) else name),
+            fix=remedy.rename_link(name)
+            if there
+            else remedy.move(others[name])
+            if name in others
+            else remedy.enable(instead_of=None if may_be_named(name) else name),
         )
 
 

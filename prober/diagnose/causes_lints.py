@@ -56,6 +56,8 @@ def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:
     fix = _fix(source, places)
     if name == "partial-vhosts" and source == "overrides":
         fix = Remedy(case).link()
+    if name in {"selector", "different-certificates"} and source == "routes" and len(places) == 1:
+        fix = _corrected(case, first, fix)
     return Finding(
         id=name,
         severity=Severity.WARNING,
@@ -69,6 +71,16 @@ def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:
         ),
         fix=fix,
     )
+
+
+def _corrected(case: Case, place: Lint, fix: Fix) -> Fix:
+    """The wildcard route that a lint is about, with what is wrong in it corrected."""
+    remedy = Remedy(case)
+    for route in case.wildcards:
+        if route.file == place.file and place.line in {route.line, *dict(route.lines).values()}:
+            credential = remedy.credential if place.id == "different-certificates" else None
+            return remedy.repair_route(route, fix.explanation, credential=credential)
+    return fix
 
 
 def _fix(source: str, places: list[Lint]) -> Fix:

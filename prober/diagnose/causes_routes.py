@@ -5,7 +5,6 @@ Sources: "Enable non-SNI clients" and the ApigeeRoute CRD of Apigee hybrid; Isti
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -223,14 +222,7 @@ def _labels(route: Route) -> str:
 def _keep_one(case: Case, keep: Route, superfluous: list[Route]) -> Fix:
     remedy = Remedy(case)
     names = [route.name for route in superfluous]
-    commands = []
-    for route in superfluous:
-        there, name = shlex.quote(route.namespace or remedy.namespace), shlex.quote(route.name)
-        saved = shlex.quote(f"{route.name}.saved.yaml")
-        commands += [
-            f"kubectl -n {there} get apigeeroute {name} -o yaml > {saved}",
-            f"kubectl -n {there} delete apigeeroute {name}",
-        ]
+    commands = [command for route in superfluous for command in remedy.delete(route)]
     return Fix(
         explanation=f"Keep {keep.name} (linked: {'yes' if _is_linked(case, keep) else 'no'}) and delete {listed(names)}; "
         "a copy is saved first.",

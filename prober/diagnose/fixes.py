@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 
 from prober.diagnose.case import Case
 from prober.diagnose.findings import Fix
@@ -39,7 +40,8 @@ class Remedy:
     @property
     def credential(self) -> str:
         """The Secret that the environment groups' routes use most."""
-        return used_credential((*self._case.group_routes, *self._case.route_configs, *self._case.wildcards)) or UNKNOWN_CREDENTIAL
+        groups = (*self._case.group_routes, *self._case.route_configs)
+        return used_credential(groups) or used_credential(self._case.wildcards) or UNKNOWN_CREDENTIAL
 
     @property
     def selector(self) -> dict[str, str]:
@@ -131,6 +133,29 @@ class Remedy:
             explanation=f"Create the wildcard route {self.route} (save the manifest as {self.route}.yaml), {linking}, and apply both.{out}",
             yaml="".join(parts),
             commands=(*self.apply_route(), *self._patch(diff, f"{self.route}.yaml"), *self.apply_overrides(), self.prove()),
+        )
+
+    def move(self, route: Route) -> Fix:
+        """Create the wildcard route where it is linked, in the place of one of another namespace; there may not be two."""
+        fix = self.enable()
+        users = [
+            each.name
+            for each in self._case.routes
+            if each.namespace == route.namespace and route.name in each.additional_gateways
+        ]
+        if users:
+            stays = f" The one in {route.namespace} stays, since {', '.join(users)} there is linked to it."
+            return replace(fix, explanation=fix.explanation + stays)
+        gone = f" The one in {route.namespace}, which no route there is linked to, is deleted first; a copy is saved."
+        return replace(fix, explanation=fix.explanation + gone, commands=(*self.delete(route), *fix.commands))
+
+    def delete(self, route: Route) -> tuple[str, str]:
+        """Commands that save a copy of a route and delete it."""
+        namespace, name = shlex.quote(route.namespace or self.namespace), shlex.quote(route.name)
+        saved = shlex.quote(f"{route.name}.saved.yaml")
+        return (
+            f"kubectl -n {namespace} get apigeeroute {name} -o yaml > {saved}",
+            f"kubectl -n {namespace} delete apigeeroute {name}",
         )
 
     def _patch(self, diff: str | None, saved: str) -> tuple[str, ...]:

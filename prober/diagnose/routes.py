@@ -217,14 +217,16 @@ def _lints(facts: RouteFacts) -> Iterator[Lint]:
             if name not in names and facts.complete and not is_unresolved(name):
                 text = f"{route.kind} {route.name} lists {name} as additional gateway, and no ApigeeRoute has that name; create it or correct the name"
                 yield Lint("dangling", route.file, place, text)
-        elsewhere = {other.namespace for name in route.additional_gateways for other in facts.named(name)} - {route.namespace}
-        if route.additional_gateways and elsewhere and all(each and route.namespace for each in elsewhere):
-            text = f"{route.kind} {route.name} lists a route of the namespace {', '.join(sorted(elsewhere))}; it must be in {route.namespace}"
-            yield Lint("dangling", route.file, place, text)
+        for name in route.additional_gateways if route.namespace else ():
+            elsewhere = {other.namespace for other in facts.named(name)}
+            if elsewhere and elsewhere.isdisjoint({route.namespace, ""}):
+                where = ", ".join(sorted(elsewhere))
+                text = f"{route.kind} {route.name} lists {name}, which is in namespace {where}; it must be in {route.namespace}"
+                yield Lint("dangling", route.file, place, text)
         if route.is_mutual and not route.is_wildcard:
             yield from _mtls_lints(route, facts)
         if route.is_wildcard:
-            yield from _wildcard_lints(route)
+            yield from _wildcard_lints(route, facts)
             yield from _certificate_lints(route, facts)
         group = route.kind == ROUTE and route.name not in linked
         if group and not (route.is_wildcard or route.is_mutual or route.additional_gateways) and linked:
@@ -232,12 +234,14 @@ def _lints(facts: RouteFacts) -> Iterator[Lint]:
             yield Lint("partial-vhosts", route.file, place, text)
 
 
-def _wildcard_lints(route: Route) -> Iterator[Lint]:
+def _wildcard_lints(route: Route, facts: RouteFacts) -> Iterator[Lint]:
     if not any(port.terminates_tls for port in route.ports):
         yield Lint("port", route.file, route.line_of("ports"), f"the wildcard route {route.name} {_port_problem(route)}")
     selector = dict(route.selector)
     app = selector.get("app")
-    if app == "istio-ingressgateway":
+    # Up to hybrid 1.8 it was right, and then the environment groups' routes have it, too.
+    old = any(dict(each.selector).get("app") == app for each in facts.routes if not each.is_wildcard)
+    if app == "istio-ingressgateway" and not old:
         text = f"the wildcard route {route.name} selects app istio-ingressgateway, which hybrid 1.9 and later do not have; select app apigee-ingressgateway"
         yield Lint("selector", route.file, route.line_of("selector"), text)
     if not selector:

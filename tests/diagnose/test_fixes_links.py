@@ -83,6 +83,42 @@ def test_a_wildcard_route_of_another_namespace_is_made_where_it_is_linked() -> N
     assert {"name": "fallback-no-sni", "namespace": "apigee"} == yaml.safe_load(str(fix.yaml))["metadata"]
 
 
+@pytest.mark.parametrize("linked_there", [False, True])
+def test_a_wildcard_route_of_another_namespace_goes_if_nobody_there_is_linked_to_it(linked_there: bool) -> None:
+    """Two with host * may not be; but what another installation uses is not ours to delete."""
+    user = GROUP.replace("namespace: apigee", "namespace: other") if linked_there else ""
+    finding = told(routes=routes(GROUP, ELSEWHERE, user))["dangling"]
+
+    assert finding.fix is not None
+    assert "it is in namespace other" in finding.summary
+    deleted = "kubectl -n other delete apigeeroute fallback-no-sni"
+    assert linked_there is (deleted not in finding.fix.commands)
+    if not linked_there:
+        assert finding.fix.commands.index(deleted) < finding.fix.commands.index("kubectl -n apigee apply -f fallback-no-sni.yaml")
+
+
+def test_a_link_is_right_where_its_own_namespace_has_the_route_and_another_one_too() -> None:
+    """The one of the other namespace is one too many, and the link leads where it should."""
+    assert "dangling" not in told(routes=routes(GROUP, WILDCARD, ELSEWHERE))
+
+
+@pytest.mark.parametrize(
+    ("lint", "before", "after"),
+    [
+        ("selector", "  selector: {app: apigee-ingressgateway}\n", ""),
+        ("different-certificates", "acme-hyb-prod-grp", "another"),
+    ],
+)
+def test_what_a_lint_finds_in_the_wildcard_route_is_corrected_in_its_manifest(lint: str, before: str, after: str) -> None:
+    """Applied, the lint is gone; also where more wildcard routes than environment groups name the wrong Secret."""
+    wrong = WILDCARD.replace(before, after)
+    other = "---\n" + wrong.replace("fallback-no-sni", "third").replace("number: 443", "number: 80")
+    finding = told(routes=routes(GROUP, wrong, *([other] if lint != "selector" else [])))[lint]
+
+    assert finding.fix is not None
+    assert lint not in told(routes=routes(GROUP, str(finding.fix.yaml)))
+
+
 def test_where_its_namespace_has_a_wildcard_route_the_link_is_to_that_one() -> None:
     """Another one would be one too many."""
     fix = told(routes=routes(GROUP, ELSEWHERE, WILDCARD.replace("fallback-no-sni", "non-sni")))["dangling"].fix

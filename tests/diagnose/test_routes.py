@@ -316,3 +316,10 @@ def test_hundreds_of_environment_groups_take_no_cubic_time() -> None:
 def test_damage_anywhere_never_raises(start: int, length: int, patch: str) -> None:
     """Whatever was damaged, something is read, and judged."""
     told(probes=RESET, routes=read(BOTH[:start] + patch + BOTH[start + length :], LISTED))
+
+
+def test_the_old_gateway_is_right_where_the_environment_groups_have_it_too() -> None:
+    """Up to hybrid 1.8 every route selects app istio-ingressgateway."""
+    old = [text.replace("app: apigee-ingressgateway", "app: istio-ingressgateway") for text in (GROUP, WILDCARD)]
+
+    assert [] == [name for name, _, _ in lints(*old)]
