@@ -7,7 +7,8 @@ thread of Trio's; whoever waits owns the deadline, and a thread that is late is 
 from __future__ import annotations
 
 import socket
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import trio
 
@@ -25,6 +26,9 @@ _EAI_NAMES = {getattr(socket, name): name for name in dir(socket) if name.starts
 
 # The answer that there is no address is the name's. That this host cannot ask is not.
 _OURS = {"EAI_MEMORY", "EAI_SYSTEM", "EAI_BADFLAGS", "EAI_SOCKTYPE", "EAI_BADHINTS", "EAI_PROTOCOL"}
+
+# What a resolver that was asked for one family says of a name that has addresses of the other alone, too.
+_NO_ADDRESS = {"EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY"}
 
 
 class ResolveError(Exception):
@@ -66,7 +70,22 @@ async def resolve(address: Address, family: IpFamily | None = None) -> tuple[End
             raise ResolveError("EAI_ADDRFAMILY", f"{literal.ip} is no IPv{family} address")
         return (literal,)
     try:
-        answers = await trio.socket.getaddrinfo(
+        answers = await _ask(address, family)
+    except ResolveError as error:
+        if family is None or error.code not in _NO_ADDRESS:
+            raise
+        found = ", ".join(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in await _ask(address, None)))
+        raise ResolveError("EAI_ADDRFAMILY", f"{address.host} has no IPv{family} address, but {found}") from None
+    endpoints = dict.fromkeys(_endpoint(sockaddr, address.port) for *_, sockaddr in answers)
+    if not endpoints:
+        raise ResolveError("EAI_NODATA", f"{address.host} has no address")
+    return tuple(endpoints)
+
+
+async def _ask(address: Address, family: IpFamily | None) -> Sequence[tuple[Any, ...]]:
+    """The answers of the system's resolver, as getaddrinfo has them. Raises ResolveError."""
+    try:
+        return await trio.socket.getaddrinfo(
             address.host,
             address.port,
             family=_FAMILIES[family] if family is not None else socket.AF_UNSPEC,
@@ -81,10 +100,6 @@ async def resolve(address: Address, family: IpFamily | None = None) -> tuple[End
     except OSError as error:  # EMFILE: no descriptor is left to ask with
         code = errno_name(error.errno or 0)
         raise ResolveError(code, f"the resolver could not be asked: {error.strerror}", outcome=Outcome.LOCAL_ERROR) from None
-    endpoints = dict.fromkeys(_endpoint(sockaddr, address.port) for *_, sockaddr in answers)
-    if not endpoints:
-        raise ResolveError("EAI_NODATA", f"{address.host} has no address")
-    return tuple(endpoints)
 
 
 def _endpoint(sockaddr: tuple[object, ...], port: int) -> Endpoint:

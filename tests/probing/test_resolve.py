@@ -20,14 +20,17 @@ class Resolver(trio.abc.HostnameResolver):
 
     def __init__(self) -> None:
         self.answers: Answers | BaseException = []
+        self.missing: dict[int, BaseException] = {}
+        """What is raised where one family alone is asked for."""
         self.asked: list[tuple[bytes | str | None, int]] = []
 
     async def getaddrinfo(self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:  # noqa: A002
         """Answer."""
         await trio.lowlevel.checkpoint()
         self.asked.append((host, family))
-        if isinstance(self.answers, BaseException):
-            raise self.answers
+        if isinstance(failure := self.missing.get(family, self.answers), BaseException):
+            raise failure
+        assert not isinstance(self.answers, BaseException)
         return self.answers
 
     async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
@@ -108,6 +111,25 @@ async def test_a_literal_of_the_other_family_has_no_endpoint(host: str, family: 
     """It says so instead of connecting to what was not wanted."""
     with pytest.raises(ResolveError, match="EAI_ADDRFAMILY"):
         await resolve(Address(host), family)
+
+
+@pytest.mark.parametrize("answer", ["EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY"])
+async def test_a_name_of_the_other_family_alone_is_not_called_a_name_that_is_not_there(resolver: Resolver, answer: str) -> None:
+    """``--connect-ip 4`` at a name with AAAA alone: the DNS record is right, and the option is to be looked at."""
+    resolver.answers = [v6("2001:db8::1"), v6("2001:db8::2")]
+    resolver.missing[socket.AF_INET] = socket.gaierror(getattr(socket, answer), "No address")
+    with pytest.raises(ResolveError) as caught:
+        await resolve(Address("ingress.example.test"), 4)
+    assert caught.value.code == "EAI_ADDRFAMILY"
+    assert caught.value.detail == "ingress.example.test has no IPv4 address, but 2001:db8::1, 2001:db8::2"
+
+
+async def test_a_name_without_any_address_is_not_there_whatever_the_family(resolver: Resolver) -> None:
+    """The answer to the second question counts."""
+    resolver.answers = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    with pytest.raises(ResolveError) as caught:
+        await resolve(Address("ingress.example.test"), 6)
+    assert caught.value.code == "EAI_NONAME"
 
 
 @pytest.mark.parametrize(
