@@ -87,7 +87,7 @@ async def _probe(plan: ProbePlan, targets: list[Target], trust: TrustStore) -> t
 
 
 async def _facts(plan: ProbePlan, differential: Differential, trust: TrustStore) -> ProbeFacts:
-    judgement = judge(differential, NonSniPolicy.CERTIFICATE, trust, datetime.now(UTC))
+    judgement = judge(differential, NonSniPolicy.CERTIFICATE, trust, datetime.now(UTC), proxied=plan.proxy_protocol is not None)
     http: list[HttpAnswer] = []
     if plan.http is not None:
         for handshake in differential.handshakes:

@@ -86,6 +86,7 @@ class _Run:
     def __init__(self, plan: Plan, trust: TrustStore, format_: Format, engine: Engine, concurrency: int, bar: Bar | None) -> None:
         self._plan = plan
         self._trust = trust
+        self._proxied = plan.recipe.module.proxy_protocol is not None
         self._format = format_
         self._bar = bar
         self._engine = engine
@@ -269,7 +270,7 @@ class _Run:
         size = 0
         while self._arrived and size < _BATCH:
             number, differential = self._arrived.popleft()
-            judgement = judge(differential, self._plan.recipe.non_sni, self._trust, datetime.now(UTC))
+            judgement = judge(differential, self._plan.recipe.non_sni, self._trust, datetime.now(UTC), proxied=self._proxied)
             self._verdicts[judgement.verdict] += 1
             self._at_fault += judgement.at_fault
             self._inconclusive += judgement.inconclusive is not None

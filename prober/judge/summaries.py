@@ -10,6 +10,7 @@ from prober.judge.names import printable
 from prober.judge.problems import ProblemCode
 from prober.judge.signatures import Signature
 from prober.model import Address, Endpoint, NonSniPolicy, Outcome, Sni, Verdict
+from prober.tls.registry import AlertDescription
 
 __all__ = ["MAX_LENGTH", "Story", "subject_of", "summarise"]
 
@@ -34,6 +35,8 @@ class Story(NamedTuple):
     signatures: tuple[Signature, ...]
     policy: NonSniPolicy
     """What clients without SNI are to get: advice must not lead away from it."""
+    proxied: bool
+    """A PROXY header went first."""
 
     @property
     def serves(self) -> str:
@@ -144,9 +147,28 @@ _UNREACHABLE = {
 
 
 def _tls_failing(story: Story) -> str:
-    saw = ", ".join(dict.fromkeys(_saw(answer) for answer in story.answers if not answer.failed_here))
+    answers = [answer for answer in story.answers if not answer.failed_here]
+    saw = ", ".join(dict.fromkeys(map(_saw, answers)))
+    if story.proxied and all(map(_header_refused, answers)):
+        return f"{story.subject} answers no hello behind a PROXY header with a certificate ({saw}): unless it expects one, probe without it."
     advice = story.advice("check that it speaks TLS and has a certificate")
     return f"{story.subject} accepts connections, but no hello gets a certificate ({saw}){story.known_for}: {advice}."
+
+
+# What servers do with a PROXY header that they take for a TLS record: Apache, GnuTLS, nginx, Node.js, OpenSSL and Python were seen.
+_HEADER_REFUSED = {Outcome.RESET, Outcome.CLOSED, Outcome.TIMEOUT, Outcome.NOT_TLS, Outcome.PROTOCOL_ERROR}
+_HEADER_REFUSED_BY_ALERT = {
+    AlertDescription.unexpected_message,
+    AlertDescription.record_overflow,
+    AlertDescription.decode_error,
+    AlertDescription.protocol_version,
+}
+
+
+def _header_refused(answer: Answer) -> bool:
+    if answer.tls_alert is not None:
+        return answer.tls_alert.code in _HEADER_REFUSED_BY_ALERT
+    return answer.outcome in _HEADER_REFUSED
 
 
 def _sni_failing(story: Story) -> str:

@@ -148,18 +148,23 @@ EXCUSED: dict[NonSniPolicy, frozenset[Verdict]] = {
 _ALWAYS_WRONG = frozenset({ProblemCode.NAME_MISMATCH, ProblemCode.EXPIRED, ProblemCode.EMPTY})
 
 
-def judge(differential: Differential, policy: NonSniPolicy, trust: TrustStore, now: datetime) -> Judgement:
-    """Judge one differential. ``now`` is aware; certificates are judged at that time against ``trust``."""
+def judge(
+    differential: Differential, policy: NonSniPolicy, trust: TrustStore, now: datetime, *, proxied: bool = False
+) -> Judgement:
+    """Judge one differential. ``now`` is aware; certificates are judged at that time against ``trust``.
+
+    ``proxied``: a PROXY header went before each hello, which the summary counts with where nobody is served.
+    """
     handshakes = differential.handshakes
     known_names = tuple([handshake.server_name for handshake in handshakes if handshake.sni is _KNOWN and handshake.server_name])
     judged = _shared([_judge_handshake(handshake, known_names, trust, now) for handshake in handshakes])
     answers = tuple(map(_answer, handshakes, judged))
     # An address, where the name behind it does not resolve.
     subject = subject_of(differential.endpoint or differential.address)
-    key = (len(subject), policy, answers)
+    key = (len(subject), policy, proxied, answers)
     opinion = _opinions.get(key)
     if opinion is None:
-        opinion = _opinions.keep(key, _opinion(subject, policy, answers))
+        opinion = _opinions.keep(key, _opinion(subject, policy, answers, proxied=proxied))
     verdict, faults, expected, at_fault, predicate, inconclusive, supported, signatures = opinion
     return _new_tuple(
         Judgement, (verdict, faults, expected, at_fault, subject + predicate, inconclusive, supported, signatures, judged)
@@ -168,7 +173,7 @@ def judge(differential: Differential, policy: NonSniPolicy, trust: TrustStore, n
 
 _MAX_OPINIONS = 32_768
 """An opinion and its key take 1 KB."""
-_opinions: Remembered[tuple[int, NonSniPolicy, tuple[Answer, ...]], Opinion] = Remembered(_MAX_OPINIONS)
+_opinions: Remembered[tuple[int, NonSniPolicy, bool, tuple[Answer, ...]], Opinion] = Remembered(_MAX_OPINIONS)
 """By the answers and not by the address: of an address, an opinion has only the length, which its sentence must fit."""
 
 _NOTHING_PRESENTED = HandshakeJudgement()
@@ -214,13 +219,13 @@ def _answer(handshake: Handshake, judged: HandshakeJudgement) -> Answer:
     )
 
 
-def _opinion(subject: str, policy: NonSniPolicy, answers: tuple[Answer, ...]) -> Opinion:
+def _opinion(subject: str, policy: NonSniPolicy, answers: tuple[Answer, ...], *, proxied: bool) -> Opinion:
     case = _case(answers, policy)
     faults = tuple(verdict for verdict, holds in RULES if holds(case))
     verdict = Verdict.INCONCLUSIVE if case.undecided else faults[0] if faults else Verdict.OK
     at_fault = any(not _excused(fault, case) for fault in faults)
     signatures = recognise(*(_behaviour(answers, sni) for sni in (Sni.KNOWN, Sni.NONE, Sni.UNKNOWN)))
-    summary = summarise(Story(subject, answers, verdict, faults, at_fault, case.undecided, signatures, policy))
+    summary = summarise(Story(subject, answers, verdict, faults, at_fault, case.undecided, signatures, policy, proxied))
     return Opinion(
         verdict=verdict,
         faults=faults,

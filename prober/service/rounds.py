@@ -299,7 +299,7 @@ class Rounds:
         # A discovered target keeps a module that a reload has removed until what was found is read by the new configuration.
         trust = self._trust.get(target.module.ca_file, self._trust[None])
         moment = datetime.fromtimestamp(now, UTC)
-        judgement = judge(differential, target.non_sni, trust, moment)
+        judgement = judge(differential, target.non_sni, trust, moment, proxied=target.module.proxy_protocol is not None)
         until = holds_until(differential, trust, moment)
         self._recorder.record(target, shared(differential), judgement, now, key=key, holds_until=until)
 

@@ -203,7 +203,7 @@ class RunningService:
         return ProbeAnswer(
             target=target,
             differential=differential,
-            judgement=judge(differential, target.non_sni, trust, now),
+            judgement=judge(differential, target.non_sni, trust, now, proxied=request.module.proxy_protocol is not None),
             verified_until=tuple(
                 assess(handshake.observation.facts.certificates, trust).verified_until(now)
                 for handshake in differential.handshakes

@@ -243,7 +243,8 @@ class Workers:
         worker.slots[slot] = key, state
         self._hold(key, state)
         trust = self._trust.get(watched.target.module.ca_file, self._trust[None])
-        judgement = judge(differential, watched.target.non_sni, trust, datetime.fromtimestamp(now, UTC))
+        proxied = watched.target.module.proxy_protocol is not None
+        judgement = judge(differential, watched.target.non_sni, trust, datetime.fromtimestamp(now, UTC), proxied=proxied)
         self._recorder.record(watched.target, differential, judgement, now)
 
     def _judged_again(

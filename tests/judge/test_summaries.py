@@ -158,6 +158,18 @@ def test_an_address_of_the_other_family_is_no_matter_of_dns() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "looked_for"), [(("closed",) * 3, True), (("alert 10",) * 3, True), (("alert 40",) * 3, False)]
+)
+def test_a_proxy_header_is_the_first_suspect_where_no_hello_can_have_been_read(
+    words: tuple[str, ...], *, looked_for: bool
+) -> None:
+    """Alert 40 answers a hello: whoever sends it has taken the header."""
+    sentence = judge(differential(*words), C, TRUST, NOW, proxied=True).summary
+    assert sentence.endswith(": unless it expects one, probe without it.") is looked_for
+    assert "unless it expects one" not in said(differential(*words))
+
+
 def test_a_long_name_is_cut_and_the_next_step_is_kept() -> None:
     """Names have up to 253 characters, and an IPv6 address 39."""
     case = differential("certificate", "reset", "reset", endpoint=Endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 8443))

@@ -93,6 +93,16 @@ def test_a_proxy_header_goes_first(version: str, fleets: Fleets) -> None:
     assert without["verdict"] == Verdict.TLS_FAILING
 
 
+@pytest.mark.parametrize(("fleet", "listener"), [("nginx", "default-covers"), ("envoy", "default-chain"), ("openssl", "alpn")])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_header_that_is_not_expected_is_looked_for_first(version: str, fleet: str, listener: str, fleets: Fleets) -> None:
+    """Each of them takes it for broken TLS in its own way, and its port has TLS and backends all the same."""
+    place = str(fleets[fleet].endpoints[listener])
+    (result,) = results(once(fleets, "--json", "--proxy-protocol", version, place))
+    assert result["verdict"] == Verdict.TLS_FAILING
+    assert result["summary"].endswith("unless it expects one, probe without it.")
+
+
 @pytest.mark.parametrize(("tls", "version"), [("1.2", "TLSv1.2"), ("1.3", "TLSv1.3"), ("auto", "TLSv1.3")])
 def test_a_whole_handshake_in_the_version_asked_for(tls: str, version: str, fleets: Fleets) -> None:
     """``--depth finished`` ends at stage ``finished`` in every version."""
