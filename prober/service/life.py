@@ -139,7 +139,8 @@ async def _run(path: Path, plan: Plan, listeners: tuple[socket.socket, ...], his
                     if begins:
                         manager.reloading()
                     else:
-                        manager.ready(f"watching {len(service.targets)} targets; {', '.join(urls)}")
+                        count = len(service.targets)
+                        manager.ready(f"watching {count} {'target' if count == 1 else 'targets'}; {', '.join(urls)}")
 
                 service.on_reload = on_reload
                 on_reload(False)

@@ -53,7 +53,7 @@ def test_the_service_says_when_it_is_ready_reloads_and_stops(tmp_path: Path, man
         begun = manager.hear()
         assert begun["RELOADING"] == "1"
         assert before <= int(begun["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
-        assert manager.hear() == {"READY": "1", "STATUS": f"watching 1 targets; {service.url}"}
+        assert manager.hear() == {"READY": "1", "STATUS": f"watching 1 target; {service.url}"}
         service.rewrite("targets: 3")
         assert service.get("/-/reload", "POST").status == 400
         assert manager.hear()["RELOADING"] == "1"
