@@ -12,7 +12,7 @@ from prober.diagnose.capture import Follower
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.capture_files import CaptureError, read_frames
 from prober.diagnose.cluster import ClusterError, read_cluster
-from prober.diagnose.collect_files import Input, InputError, Kind, recognise
+from prober.diagnose.collect_files import Input, InputError, Kind, printed_for_people, recognise
 from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
 from prober.diagnose.evidence_capture import flow_groups
 from prober.diagnose.findings import Lint, SourceReport
@@ -90,9 +90,10 @@ class Gathered:
                         raise InputError(f"{name}: is empty")
                     kind = kind or recognise(source)
                     if kind is None:
-                        hint = "say what it is with --logs, --capture, --routes or --overrides"
+                        head = source.head.decode("utf-8-sig", "replace")
+                        hint = printed_for_people(head) or "; say what it is with --logs, --capture, --routes or --overrides"
                         raise InputError(
-                            f"{name}: is no access log, capture, ApigeeRoute or overrides.yaml that is recognised; {hint}"
+                            f"{name}: is no access log, capture, ApigeeRoute or overrides.yaml that is recognised{hint}"
                         )
                     self._readers()[kind](source)
                 finally:
@@ -151,12 +152,13 @@ class Gathered:
         self.reports.append(SourceReport(kind="capture", name=name, error=error, summary=summary))
 
     def _routes(self, source: Input) -> None:
-        manifest = read_manifests(source.name, _written(source))
-        if not manifest.documents and manifest.flaws:
+        text = _written(source)
+        manifest = read_manifests(source.name, text)
+        if not manifest.documents and manifest.flaws and not printed_for_people(text):
             self._damaged("routes", manifest)
             return
         if not has_routes(manifest):
-            hint = "; it is an overrides.yaml: give it with --overrides" if is_overrides(manifest) else ""
+            hint = "; it is an overrides.yaml: give it with --overrides" if is_overrides(manifest) else printed_for_people(text)
             self.failed("routes", source.name, f"{source.name}: has no ApigeeRoute and no ApigeeRouteConfig{hint}")
             return
         self.manifests.append(manifest)

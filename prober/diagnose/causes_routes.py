@@ -5,7 +5,7 @@ Sources: "Enable non-SNI clients" and the ApigeeRoute CRD of Apigee hybrid; Isti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from prober.diagnose.case import Case, conflict, found
@@ -178,7 +178,7 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
         return
     overlapping = [pair for pair in pairs if not conflict(pair[0].selector, pair[1].selector)]
     concerned = tuple(dict.fromkeys(route for pair in overlapping or pairs for route in pair))
-    names = listed(route.name for route in concerned)
+    names = listed(_called(route, concerned) for route in concerned)
     certificates = listed(dict.fromkeys(_credential(route) for route in concerned))
     against = [] if overlapping else [route_evidence(concerned[-1], f"selects {_labels(concerned[-1])}: no pod has both")]
     # By the CRD's own words the flag decides whether '*' comes into the gateway.
@@ -187,6 +187,15 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
         against += [
             route_evidence(route, "does not have enableNonSniClient true: its '*' is in no gateway", route.flag_line)
             for route in off
+        ]
+    if len({route.namespace for route in concerned}) > 1:
+        against += [
+            route_evidence(
+                route,
+                f"is in namespace {route.namespace}, and linked there: it may be of an installation with an ingress of its own",
+            )
+            for route in concerned[1:]
+            if _users(case, route)
         ]
     wrong = case.wrong_certificates
     # A client that is served well, by one of the two, does not say that the other is in nobody's way.
@@ -200,13 +209,27 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
         f"{len(concerned)} ApigeeRoutes have host '*' on port 443 ({names}); Apigee allows one, though their selectors share no pod.",
         active=(*wrong, *case.resets) if overlapping else (),
         config=[
-            route_evidence(route, f"has host '*', port 443, credentialName {_credential(route)}", route.line_of("hostnames"))
+            route_evidence(
+                route,
+                f"{f'of namespace {route.namespace} ' if '/' in _called(route, concerned) else ''}has host '*', port 443, credentialName {_credential(route)}",
+                route.line_of("hostnames"),
+            )
             for route in concerned
         ],
         against=against,
         severity=None if overlapping else Severity.WARNING,
         fix=_keep_one(case, keep, superfluous),
     )  # fmt: skip
+
+
+def _called(route: Route, among: Iterable[Route]) -> str:
+    """Its name, with its namespace where others have the same name or stand elsewhere."""
+    return f"{route.namespace}/{route.name}" if route.namespace and len({each.namespace for each in among}) > 1 else route.name
+
+
+def _users(case: Case, route: Route) -> list[str]:
+    """The routes of its own namespace that are linked to it."""
+    return [each.name for each in case.routes if each.namespace == route.namespace and route.name in each.additional_gateways]
 
 
 def _is_linked(case: Case, route: Route) -> bool:
@@ -221,11 +244,19 @@ def _labels(route: Route) -> str:
 
 def _keep_one(case: Case, keep: Route, superfluous: list[Route]) -> Fix:
     remedy = Remedy(case)
-    names = [route.name for route in superfluous]
+    names = [_called(route, (keep, *superfluous)) for route in superfluous]
+    used = [
+        f"{name} (by {listed(users)})" for route, name in zip(superfluous, names, strict=True) if (users := _users(case, route))
+    ]
+    careful = (
+        f" Before that, look who uses {listed(used)}: link them to {keep.name}, or leave it where it has an ingress of its own."
+        if used
+        else ""
+    )
     commands = [command for route in superfluous for command in remedy.delete(route)]
     return Fix(
-        explanation=f"Keep {keep.name} (linked: {'yes' if _is_linked(case, keep) else 'no'}) and delete {listed(names)}; "
-        "a copy is saved first.",
+        explanation=f"Keep {_called(keep, (keep, *superfluous))} (linked: {'yes' if _is_linked(case, keep) else 'no'}) and delete {listed(names)}; "
+        f"a copy is saved first.{careful}",
         commands=(*commands, remedy.prove()),
     )
 

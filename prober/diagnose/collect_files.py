@@ -19,7 +19,7 @@ from prober.diagnose.manifest import read_manifests
 from prober.diagnose.overrides import is_overrides
 from prober.diagnose.routes import has_routes
 
-__all__ = ["Input", "InputError", "Kind", "recognise"]
+__all__ = ["Input", "InputError", "Kind", "printed_for_people", "recognise"]
 
 Kind = Literal["logs", "capture", "routes", "overrides"]
 
@@ -33,6 +33,20 @@ _CONTROLS = frozenset({*range(1, 9), *range(14, 27)})
 
 
 _MEANT = re.compile(r"^(?P<overrides>virtualhosts|ingressGateways):|^\W*kind\W+ApigeeRoute", re.MULTILINE)
+
+
+_FOR_PEOPLE = (
+    (re.compile(r"\AName:[ \t]+\S.*?^Kind:[ \t]+ApigeeRoute", re.MULTILINE | re.DOTALL), "it is what kubectl describe prints"),
+    (re.compile(r"\A(?:NAMESPACE +)?NAME +(?:\S+ +)*(?:STATE|AGE|CREATED AT)\b"), "it is the table that kubectl get prints"),
+    (re.compile(r"\A(?:No resources found\b|error: |Error from server\b)"), "it is a message of kubectl's"),
+    (re.compile(r'\A\[(?:"[^"\n]*",? ?)*\]\s*\Z'), "it is one field, as kubectl's jsonpath prints it"),
+)
+
+
+def printed_for_people(text: str) -> str:
+    """What to say of text that kubectl prints and that is no object; empty where it is something else."""
+    said = next((what for shape, what in _FOR_PEOPLE if shape.search(text.lstrip())), None)
+    return f"; {said}: kubectl -n NAMESPACE get apigeeroutes -o yaml has what is needed" if said else ""
 
 
 class InputError(Exception):
@@ -204,6 +218,8 @@ def recognise(source: Input) -> Kind | None:
     # Of a file that is damaged as a whole its words still say what it was meant to be: then the damage is named, with its line.
     if manifest.flaws and (meant := _MEANT.search(text)) is not None:
         return "overrides" if meant["overrides"] else "routes"
+    if printed_for_people(text) and "apigeeroute" in text.lower():
+        return "routes"
     # Messages of an agent or of Envoy itself, with the access log turned off or further down.
     if any(mark in text for mark in ("][warning][", "][info][", "\tinfo\t", "filter_chain_not_found", "xdsproxy")):
         return "logs"

@@ -14,6 +14,7 @@ from prober.diagnose.case import Case
 from prober.diagnose.findings import Fix
 from prober.diagnose.fixes_overrides import link_diff
 from prober.diagnose.fixes_route import common_labels, may_be_named, scalar, used_credential, wildcard_manifest
+from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.route import Route
 
 __all__ = ["Remedy"]
@@ -168,6 +169,10 @@ class Remedy:
         self, route: Route, explanation: str, *, merge_patch: str | None = None, credential: str | None = None
     ) -> Fix:
         """Correct an existing wildcard route; ``credential``: the Secret that it should name, where its own is not right."""
+        if is_unresolved(route.name):
+            return Fix(
+                explanation=f"{explanation} {route.file}:{route.line} is a template: change it there.", commands=(self.prove(),)
+            )
         namespace = shlex.quote(route.namespace or self.namespace)
         own = next((port.credential_name for port in route.ports if port.number == 443), None)
         first = self.apply_route(route)

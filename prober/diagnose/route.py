@@ -62,6 +62,8 @@ class Route:
     generation: int | None
     applied_generation: int | None
     errors: tuple[str, ...]
+    open_selector: bool = False
+    """Whether a template's placeholder stands for its selector, or for a part of it."""
     lines: tuple[tuple[str, int], ...] = ()
     """Lines of ``spec.hostnames``, ``spec.ports``, ``spec.selector`` and ``status``, by field."""
 

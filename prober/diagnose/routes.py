@@ -142,6 +142,11 @@ def _route(node: Node, file: str) -> Route:
     flag = node.get("spec", "enableNonSniClient")
     gateways = node.get("spec", "additionalGateways")
     fields = ("hostnames", "ports", "selector")
+    selector = node.mapping("spec", "selector")
+    open_parts = (
+        node.text("spec", "selector") or "",
+        *(part for key, value in selector.items() for part in (key, value.text() or "")),
+    )
     return Route(
         kind=kind,
         name=node.text("metadata", "name") or NO_NAME,
@@ -153,9 +158,10 @@ def _route(node: Node, file: str) -> Route:
         # What a placeholder will become is unknown, and so it is in nobody's way.
         selector=tuple(
             (key, text)
-            for key, value in node.mapping("spec", "selector").items()
-            if not is_unresolved(text := value.text() or "")
+            for key, value in selector.items()
+            if not is_unresolved(text := value.text() or "") and not is_unresolved(key)
         ),
+        open_selector=any(map(is_unresolved, open_parts)),
         enable_non_sni_client=None if flag is None else str(flag.value).lower() == "true" or is_unresolved(str(flag.value)),
         flag_line=flag.line if flag is not None else None,
         additional_gateways=tuple(filter(None, node.texts("spec", "additionalGateways"))),
@@ -244,7 +250,7 @@ def _wildcard_lints(route: Route, facts: RouteFacts) -> Iterator[Lint]:
     if app == "istio-ingressgateway" and not old:
         text = f"the wildcard route {route.name} selects app istio-ingressgateway, which hybrid 1.9 and later do not have; select app apigee-ingressgateway"
         yield Lint("selector", route.file, route.line_of("selector"), text)
-    if not selector:
+    if not selector and not route.open_selector:
         text = f"the wildcard route {route.name} has no selector; select app apigee-ingressgateway"
         yield Lint("selector", route.file, route.line, text)
 

@@ -104,6 +104,22 @@ def test_what_is_certainly_no_log_is_not_read_as_an_empty_one(
     assert {each["id"] for each in document["findings"]} == {"inconclusive"}
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ("Name:         non-sni\nNamespace:    apigee\nKind:         ApigeeRoute\nSpec:\n  Hostnames:\n    *\n", "what kubectl describe prints"),
+    ("NAME      STATE     AGE\nnon-sni   running   17s\n", "the table that kubectl get prints"),
+    ("No resources found in apigee namespace.\n", "a message of kubectl's"),
+    ('["*"]\n', "one field, as kubectl's jsonpath prints it"),
+])  # fmt: skip
+def test_what_kubectl_prints_for_people_is_told(text: str, said: str, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the command that prints what can be judged; the playbook has people collect such texts."""
+    (here / "text").write_text(text)
+    for status, document in (run(capfd, "routes", "text"), run(capfd, "all", "text")):
+        assert (
+            f"; it is {said}: kubectl -n NAMESPACE get apigeeroutes -o yaml has what is needed" in document["sources"][0]["error"]
+        )
+        assert status == 2
+
+
 def test_a_controllers_messages_stay_a_log(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """They may speak of Apigee's objects."""
     (here / "controller").write_text("2026-01-01T00:00:00Z info reconciled apigeeroutes.apigee.cloud.google.com non-sni\n")

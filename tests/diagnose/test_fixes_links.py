@@ -67,11 +67,36 @@ def test_a_line_that_is_taken_out_leads_no_other_edit_astray(tmp_path: Path) -> 
 
 def test_of_two_wildcard_routes_of_one_name_the_one_that_is_linked_stays() -> None:
     """A link is to a route of its own namespace: the other one may go."""
-    fix = told(routes=routes(ELSEWHERE, GROUP, WILDCARD), overrides=overrides())["dup-wildcard"].fix
+    finding = told(routes=routes(ELSEWHERE, GROUP, WILDCARD), overrides=overrides())["dup-wildcard"]
 
+    fix = finding.fix
     assert fix is not None
+    assert "(other/fallback-no-sni, apigee/fallback-no-sni)" in finding.summary
+    assert fix.explanation.startswith("Keep apigee/fallback-no-sni (linked: yes) and delete other/fallback-no-sni;")
     assert "kubectl -n other delete apigeeroute fallback-no-sni" in fix.commands
     assert not any("-n apigee delete" in command for command in fix.commands)
+
+
+def test_who_uses_the_second_wildcard_route_is_named_before_it_is_deleted() -> None:
+    """In a namespace of its own it may be another installation's, whose clients would be turned away."""
+    finding = told(routes=routes(GROUP, WILDCARD, ELSEWHERE, GROUP.replace("namespace: apigee", "namespace: other")))[
+        "dup-wildcard"
+    ]
+
+    assert finding.fix is not None
+    assert "look who uses other/fallback-no-sni (by acme-hyb-prod-grp-000-1a2b3c4)" in finding.fix.explanation
+    assert any("installation with an ingress of its own" in each.text for each in finding.against)
+
+
+def test_a_template_is_to_be_changed_where_it_stands() -> None:
+    """Its name is a placeholder: a manifest of it, and commands with it, would be of no use."""
+    text = WILDCARD.replace("name: fallback-no-sni", "name: {{ .Values.name }}").replace("Client: true", "Client: false")
+    fix = told(routes=routes(GROUP, text))["flag-off"].fix
+
+    assert fix is not None
+    assert "is a template: change it there" in fix.explanation
+    assert fix.yaml is None
+    assert not any("<<<" in command for command in fix.commands)
 
 
 def test_a_wildcard_route_of_another_namespace_is_made_where_it_is_linked() -> None:

@@ -12,6 +12,7 @@ from prober.diagnose.manifest import read_manifests
 from prober.diagnose.overrides import read_overrides
 from prober.diagnose.routes import read_routes
 from prober.diagnose.templates import without_templates
+from tests.diagnose.evidence_samples import WILDCARD
 
 CHART = """\
 {{- /* Rendered
@@ -125,3 +126,20 @@ def test_a_long_template_takes_linear_time(piece: str) -> None:
     without_templates("}} {{" + piece * 100_000)
 
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "selector:\n    {{- toYaml .selector | nindent 4 }}",
+        "selector: {{ toJson .selector }}",
+        "selector:\n    {{ .key }}: {{ .value }}",
+    ],
+)
+def test_a_selector_that_a_template_fills_in_is_not_missing(selector: str) -> None:
+    """What comes there nobody knows; none at all is told."""
+    text = WILDCARD.replace("selector: {app: apigee-ingressgateway}", selector)
+    assert "selector" not in {lint.id for lint in read_routes([read_manifests("route.yaml", text)]).lints}
+
+    text = WILDCARD.replace("selector: {app: apigee-ingressgateway}", "selector: {}")
+    assert "selector" in {lint.id for lint in read_routes([read_manifests("route.yaml", text)]).lints}
