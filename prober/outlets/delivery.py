@@ -6,7 +6,9 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from email.utils import parsedate_to_datetime
 from functools import cache, partial
+from time import time
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
@@ -108,8 +110,21 @@ async def post(through: httpx.AsyncClient, url: str, body: bytes, headers: Mappi
             return Attempt(None, _reason(error))
         if 200 <= status < 300:
             return Attempt(status)
-        return Attempt(status, f"HTTP {status}", float(after) if after.isascii() and after.isdigit() else 0.0)
+        # A POST that is sent elsewhere on somebody's word may become a GET without the alerts, and shows its secrets there.
+        hint = ", a redirect, which is not followed: configure where it leads to" if 300 <= status < 400 else ""
+        return Attempt(status, f"HTTP {status}{hint}", _retry_after(after, time()))
     return Attempt(None, f"no answer within {ATTEMPT_SECONDS:g} s")
+
+
+# RFC 9110 §10.2.3
+def _retry_after(value: str, now: float) -> float:
+    """Seconds: a number of them, or a date; 0.0 for nonsense."""
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _reason(error: BaseException) -> str:

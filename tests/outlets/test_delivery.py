@@ -5,11 +5,45 @@ from __future__ import annotations
 import gc
 import socket
 import struct
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 import trio
 
-from prober.outlets.delivery import post
+from prober.outlets.delivery import Attempt, post
+
+
+async def answered(answer: bytes) -> Attempt:
+    """What comes of one request that is answered like this."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    async def receiver() -> None:
+        async with await listener.accept() as stream:
+            await stream.receive_some(65_536)
+            await stream.send_all(answer + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+
+    async with listener, httpx.AsyncClient(trust_env=False) as through, trio.open_nursery() as nursery:
+        nursery.start_soon(receiver)
+        return await post(through, f"http://127.0.0.1:{listener.socket.getsockname()[1]}/", b"{}", {})
+    raise AssertionError
+
+
+async def test_a_receiver_may_name_seconds_or_a_date_to_come_again() -> None:
+    """RFC 9110 allows both; nonsense is no reason to wait."""
+    busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %b\r\n"
+    assert (await answered(busy % b"7")).retry_after == 7.0
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True).encode()
+    assert 20 < (await answered(busy % date)).retry_after <= 30
+    for nonsense in (b"soon", b"-5", b"Mon, 99 Foo 2026 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:00 GMT"):
+        assert (await answered(busy % nonsense)).retry_after == 0.0
+
+
+async def test_a_redirect_is_told_as_one() -> None:
+    """HTTP 301 alone tells an operator who has moved the receiver to https:// little."""
+    attempt = await answered(b"HTTP/1.1 301 Moved Permanently\r\nLocation: https://hooks.example.test/secret\r\n")
+    assert attempt.problem == "HTTP 301, a redirect, which is not followed: configure where it leads to"
+
 
 BODY = b"x" * (8 << 20)
 """More than the buffers of two sockets on loopback hold, so that the server is gone before all of it is sent."""
