@@ -37,7 +37,10 @@ def pack(document: Mapping[str, Json]) -> bytes:
 
 
 def unpack(packed: bytes) -> dict[str, Any]:
-    """The document; also of one that a prober of the second schema wrote, without a dictionary."""
+    """The document; also of one that a prober of the second schema wrote, without a dictionary. ``ValueError``: it is damaged."""
     unpacker = zlib.decompressobj(zdict=_dictionary())
-    document: dict[str, Any] = json.loads(unpacker.decompress(packed) + unpacker.flush())
+    try:
+        document: dict[str, Any] = json.loads(unpacker.decompress(packed) + unpacker.flush())
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
     return document

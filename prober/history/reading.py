@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,13 +69,20 @@ def notices(connection: sqlite3.Connection, target: str | None, limit: int, sinc
 
 
 def failures(connection: sqlite3.Connection, target: str | None, limit: int, since: float = 0.0) -> list[KeptFailure]:
-    """The last ``limit`` failures that are kept, of one target's addresses or of all."""
+    """The last ``limit`` failures that are kept, of one target's addresses or of all. One that is damaged is left out.
+
+    A disk that flips a bit in the middle of a row is seen by nobody but who unpacks it: SQLite checks its structure alone.
+    """
     rows = connection.execute(
         "SELECT target, address, at, result FROM failures"
         " WHERE at >= :since AND (:target IS NULL OR target = :target) ORDER BY id DESC LIMIT :limit",
         {"since": since, "target": target, "limit": limit},
     )
-    return [KeptFailure(name, address, at, unpack(result)) for name, address, at, result in rows]
+    kept = []
+    for name, address, at, result in rows:
+        with suppress(ValueError):
+            kept.append(KeptFailure(name, address, at, unpack(result)))
+    return kept
 
 
 def open_for_reading(directory: Path) -> sqlite3.Connection:

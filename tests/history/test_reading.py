@@ -12,6 +12,7 @@ from prober.history.history import History
 from prober.history.records import Batch
 from prober.model import Verdict
 from prober.snapshot import StateKey
+from tests.outlets.fleet import FakeService, differential, reset, target
 
 NOW = float(round(time()))
 """What is old is pruned, so times are of today."""
@@ -49,4 +50,24 @@ async def test_what_the_policy_asked_for_is_known_after_a_restart(tmp_path: Path
     history = History.open(tmp_path)
     async with history.running():
         assert [one.expected for one in await history.changes()] == [None, False, True]
+    history.close()
+
+
+async def test_a_damaged_failure_hides_no_other(tmp_path: Path) -> None:
+    """A bit that fell over in a row is seen by no check of the file: the target's page and the API have the others."""
+    of = target()
+    history = History.open(tmp_path)
+    async with history.running():
+        service = FakeService()
+        for number in range(3):
+            service.see(of, differential(of, none=reset()), at=NOW + number)
+            (state,) = service.store
+            done = trio.Event()
+            history.commit(Batch(failures=(state,)), done.set)
+            await done.wait()
+        assert len(await history.failures()) == 3
+        flipped = "UPDATE failures SET result = CAST(substr(result, 1, 40) || x'ff' || substr(result, 42) AS BLOB) WHERE id = 2"
+        await history.ask(lambda connection: connection.execute(flipped))
+        await history.ask(lambda connection: connection.execute("UPDATE failures SET result = x'00' WHERE id = 1"))
+        assert len(await history.failures()) == 1
     history.close()
