@@ -15,21 +15,20 @@ __all__ = ["DecodeError", "NotTLS", "PeerMisbehaved", "ProtocolError", "Unexpect
 class ProtocolError(Exception):
     """The peer sent something that TLS, or our offer, does not allow.
 
-    ``message`` is the handshake message or layer it happened in (``ServerHello``, ``record``), ``offset`` the byte offset
-    within it (None where an offset has no meaning), ``implies`` the alert that RFC 8446 prescribes for it.
+    ``message`` is the handshake message or layer it happened in (``ServerHello``, ``record``), ``offset`` where in it, in bytes
+    and with its header, the field begins that is wrong (0: it is wrong as a whole), ``implies`` the alert that RFC 8446 prescribes.
     """
 
     implies: AlertDescription = AlertDescription.illegal_parameter
 
-    def __init__(self, reason: str, *, message: str = "record", offset: int | None = None) -> None:
+    def __init__(self, reason: str, *, message: str = "record", offset: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.message = message
         self.offset = offset
 
     def __str__(self) -> str:
-        place = self.message if self.offset is None else f"{self.message} at offset {self.offset}"
-        return f"{place}: {self.reason}"
+        return f"{self.message} at offset {self.offset}: {self.reason}"
 
 
 class DecodeError(ProtocolError):
@@ -43,7 +42,7 @@ class UnexpectedMessage(ProtocolError):
 
     implies = AlertDescription.unexpected_message
 
-    def __init__(self, *, expected: str, got: str, message: str = "handshake", offset: int | None = None) -> None:
+    def __init__(self, *, expected: str, got: str, message: str = "handshake", offset: int = 0) -> None:
         super().__init__(f"expected {expected}, got {got}", message=message, offset=offset)
         self.expected = expected
         self.got = got
@@ -58,7 +57,7 @@ class PeerMisbehaved(ProtocolError):
         *,
         message: str,
         implies: AlertDescription = AlertDescription.illegal_parameter,
-        offset: int | None = None,
+        offset: int = 0,
     ) -> None:
         super().__init__(reason, message=message, offset=offset)
         self.implies = implies

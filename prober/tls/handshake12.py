@@ -86,7 +86,7 @@ def _suite(n: Negotiation) -> Suite:
 def server_hello(n: Negotiation, message: bytes) -> None:
     """Take the server's choices."""
     hello = accept_server_hello(n)
-    accept_alpn(n, hello.extensions, "ServerHello")
+    accept_alpn(n, hello.extensions)
     n.exchange12 = Exchange12(
         hello.random,
         extended_master_secret=_EXTENDED_MASTER_SECRET in hello.extensions,
@@ -127,9 +127,8 @@ def server_key_exchange(n: Negotiation, message: bytes) -> None:
         offered = n.offer.factory.groups
         # RFC 8422 §5.1: without supported_groups the server may choose any.
         if offered and exchange.group not in offered:
-            raise PeerMisbehaved(
-                f"the server chose {NamedGroup(exchange.group).name}, which was not offered", message="ServerKeyExchange"
-            )
+            reason = f"the server chose {NamedGroup(exchange.group).name}, which was not offered"
+            raise PeerMisbehaved(reason, message="ServerKeyExchange", offset=5)
         n.group = exchange.group
     elif suite.key_exchange == "DHE" and suite.authentication != "PSK":
         exchange = DheServerKeyExchange.parse(message, n.version)
@@ -311,5 +310,5 @@ def finished(n: Negotiation, message: bytes) -> None:
     if len(message) != 16:
         raise DecodeError(f"verify_data has {len(message) - 4} bytes, not 12", message="Finished", offset=4)
     if not hmac.compare_digest(message[4:], _verify_data(n, b"server")):
-        raise PeerMisbehaved("verify_data is wrong", message="Finished", implies=AlertDescription.decrypt_error)
+        raise PeerMisbehaved("verify_data is wrong", message="Finished", offset=4, implies=AlertDescription.decrypt_error)
     n.handshake_finished()

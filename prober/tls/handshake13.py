@@ -83,12 +83,17 @@ def server_hello(n: Negotiation, message: bytes) -> None:
         if share.group == group:
             break
     else:
-        raise PeerMisbehaved(f"a key_share of {NamedGroup(group).name}, of which we sent none", message="ServerHello")
+        reason = f"a key_share of {NamedGroup(group).name}, of which we sent none"
+        raise PeerMisbehaved(reason, message="ServerHello", offset=hello.extension_at(_KEY_SHARE))
     n.group = group
     suite = n.suite
     assert suite is not None
     if suite.bulk is None:
-        raise ProtocolError(f"the server chose {suite.name}, which prober offers without knowing it", message="ServerHello")
+        raise ProtocolError(
+            f"the server chose {suite.name}, which prober offers without knowing it",
+            message="ServerHello",
+            offset=hello.cipher_suite_at,
+        )
     schedule = KeySchedule(suite.prf_hash, share.exchange(public))
     hellos = n.start_transcript(suite.prf_hash, message).digest()
     secrets = n.secrets13 = Secrets13(suite, schedule, schedule.handshake_traffic(b"s", hellos))
@@ -101,8 +106,8 @@ def server_hello(n: Negotiation, message: bytes) -> None:
 def encrypted_extensions(n: Negotiation, message: bytes) -> None:
     """Check the extensions and take the application protocol."""
     extensions = EncryptedExtensions.parse(message).extensions
-    check_extensions(n, extensions, "EncryptedExtensions")
-    accept_alpn(n, extensions, "EncryptedExtensions")
+    check_extensions(n, extensions, "EncryptedExtensions", 6)
+    accept_alpn(n, extensions)
     n.absorb(message)
 
 
@@ -119,7 +124,7 @@ def certificate(n: Negotiation, message: bytes) -> None:
     """Keep the chain. An empty one is a fact about the server, not an error here."""
     chain = presented_chain13(message)
     if chain.context:
-        raise PeerMisbehaved("the server's certificate_request_context is not empty", message="Certificate")
+        raise PeerMisbehaved("the server's certificate_request_context is not empty", message="Certificate", offset=4)
     n.certificate_received(chain.certificates)
     if n.to_finish:
         n.absorb(message)
@@ -154,7 +159,7 @@ def finished(n: Negotiation, message: bytes) -> None:
     if len(message) != 4 + len(expected):
         raise DecodeError(f"verify_data has {len(message) - 4} bytes, not {len(expected)}", message="Finished", offset=4)
     if not hmac.compare_digest(message[4:], expected):
-        raise PeerMisbehaved("verify_data is wrong", message="Finished", implies=AlertDescription.decrypt_error)
+        raise PeerMisbehaved("verify_data is wrong", message="Finished", offset=4, implies=AlertDescription.decrypt_error)
     n.absorb(message)
     to_server_finished = transcript.digest()
     secrets.server_traffic = secrets.schedule.application_traffic(b"s", to_server_finished)

@@ -111,8 +111,28 @@ class ServerHello(NamedTuple):
         if selected is None:
             return self.legacy_version
         if len(selected) != 2:
-            raise DecodeError(f"supported_versions has {len(selected)} bytes, not 2", message=self.name)
+            at = self.extension_at(_SUPPORTED_VERSIONS)
+            raise DecodeError(f"supported_versions has {len(selected)} bytes, not 2", message=self.name, offset=at)
         return int.from_bytes(selected)
+
+    @property
+    def cipher_suite_at(self) -> int:
+        """Where in the message it stands; compression_method is two bytes behind."""
+        return _SESSION_ID_AT + len(self.session_id)
+
+    @property
+    def extensions_at(self) -> int:
+        """Where in the message the first extension begins."""
+        return self.cipher_suite_at + 5
+
+    def extension_at(self, kind: int) -> int:
+        """Where in the message the body of an extension that is there begins."""
+        at = self.extensions_at
+        for each, data in self.extensions.items():
+            if each == kind:
+                break
+            at += 4 + len(data)
+        return at + 4
 
     @classmethod
     def parse(cls, message: bytes) -> Self:

@@ -76,7 +76,9 @@ def supports(cipher: BulkCipher) -> bool:
 
 
 def _bad_record() -> PeerMisbehaved:
-    return PeerMisbehaved("a protected record does not decrypt", message="record", implies=AlertDescription.bad_record_mac)
+    return PeerMisbehaved(
+        "a protected record does not decrypt", message="record", offset=5, implies=AlertDescription.bad_record_mac
+    )
 
 
 def _check_size(plaintext: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import takewhile
 from typing import Final
 
 from prober.tls.errors import DecodeError, PeerMisbehaved, ProtocolError
@@ -25,6 +26,10 @@ _TLS_1_2: Final = ProtocolVersion.TLSv1_2.value
 _TLS_1_3: Final = ProtocolVersion.TLSv1_3.value
 _SUPPORTED_VERSIONS: Final = ExtensionType.supported_versions.value
 _ALPN: Final = ExtensionType.application_layer_protocol_negotiation.value
+
+# Of a ServerHello, header included.
+_VERSION_AT: Final = 4
+_SESSION_ID_SIZE_AT: Final = 38
 
 # What a server may not send unasked. OpenSSL takes these two all the same, and Go does not look.
 _REFUSED: Final = frozenset(ExtensionType) - {ExtensionType.renegotiation_info, ExtensionType.signed_certificate_timestamp}
@@ -59,51 +64,60 @@ def _accept_choices(n: Negotiation, hello: ServerHello) -> int:
         raise PeerMisbehaved(
             f"the server chose {_version_name(version)}, offered were {offered}",
             message=hello.name,
+            offset=hello.extension_at(_SUPPORTED_VERSIONS) if _SUPPORTED_VERSIONS in hello.extensions else _VERSION_AT,
             implies=AlertDescription.protocol_version,
         )
     code = hello.cipher_suite
     if code not in factory.cipher_suites:
-        raise PeerMisbehaved(f"the server chose {CipherSuite(code).name}, which was not offered", message=hello.name)
+        raise _refused(hello, hello.cipher_suite_at, f"the server chose {CipherSuite(code).name}, which was not offered")
     if not _is_choice(code, version):
-        raise PeerMisbehaved(f"the server chose {CipherSuite(code).name} for {_version_name(version)}", message=hello.name)
+        raise _refused(hello, hello.cipher_suite_at, f"the server chose {CipherSuite(code).name} for {_version_name(version)}")
     if hello.compression_method:
-        raise PeerMisbehaved(f"the server chose compression method {hello.compression_method}", message=hello.name)
+        raise _refused(hello, hello.cipher_suite_at + 2, f"the server chose compression method {hello.compression_method}")
     # RFC 8446 §4.1.3. In TLS <= 1.2 an echo would mean resumption, and some servers echo without meaning it.
     if version == _TLS_1_3 and hello.session_id != n.offer.session_id:
-        raise PeerMisbehaved("the server does not echo our session_id", message=hello.name)
+        raise _refused(hello, _SESSION_ID_SIZE_AT, "the server does not echo our session_id")
     if n.hello_retry_request and (version != n.version or code != n.cipher_suite):
-        raise PeerMisbehaved(
-            f"{_version_name(version)} with {CipherSuite(code).name} contradicts the HelloRetryRequest", message=hello.name
-        )
+        choice = f"{_version_name(version)} with {CipherSuite(code).name}"
+        raise _refused(hello, hello.cipher_suite_at, f"{choice} contradicts the HelloRetryRequest")
     return version
 
 
-def check_extensions(n: Negotiation, extensions: Mapping[int, bytes], message: str) -> None:
-    """PeerMisbehaved (unsupported_extension) for an answer to an extension that was not sent.
+def _refused(hello: ServerHello, offset: int, reason: str) -> PeerMisbehaved:
+    return PeerMisbehaved(reason, message=hello.name, offset=offset)
 
-    An unregistered extension is tolerated, as OpenSSL and Go do.
+
+def check_extensions(
+    n: Negotiation, extensions: Mapping[int, bytes], message: str, first: int, allowed: frozenset[int] = frozenset()
+) -> None:
+    """PeerMisbehaved (unsupported_extension) for an answer to an extension that was not sent and is not ``allowed`` anyhow.
+
+    ``first`` is where in the message the first extension begins. An unregistered one is tolerated, as OpenSSL and Go do.
     """
     offered = n.offer.extensions
     if offered.issuperset(extensions):
         return
-    if unsolicited := (extensions.keys() - offered) & _REFUSED:
+    if unsolicited := (extensions.keys() - offered - allowed) & _REFUSED:
         names = ", ".join(ExtensionType(kind).name for kind in sorted(unsolicited))
+        before = takewhile(lambda extension: extension[0] not in unsolicited, extensions.items())
         raise PeerMisbehaved(
             f"the server answers {names}, which was not offered",
             message=message,
+            offset=first + sum(4 + len(body) for _, body in before),
             implies=AlertDescription.unsupported_extension,
         )
 
 
 # RFC 7301 §3.1
-def accept_alpn(n: Negotiation, extensions: Mapping[int, bytes], message: str) -> None:
+def accept_alpn(n: Negotiation, extensions: Mapping[int, bytes]) -> None:
     """Take the server's choice of application protocol, if it made one."""
     data = extensions.get(_ALPN)
     if data is None:
         return
     protocol = parse_alpn(data).decode("ascii", "backslashreplace")
     if protocol not in n.offer.factory.alpn:
-        raise PeerMisbehaved(f"the server chose the protocol {protocol}, which was not offered", message=message)
+        reason = f"the server chose the protocol {protocol}, which was not offered"
+        raise PeerMisbehaved(reason, message=ExtensionType(_ALPN).name, offset=3)
     n.alpn = protocol
 
 
@@ -112,7 +126,7 @@ def accept_server_hello(n: Negotiation) -> ServerHello:
     hello = n.server_hello
     assert hello is not None
     version = _accept_choices(n, hello)
-    check_extensions(n, hello.extensions, "ServerHello")
+    check_extensions(n, hello.extensions, "ServerHello", hello.extensions_at)
     n.version = version
     n.cipher_suite = hello.cipher_suite
     n.suite = suite_of(hello.cipher_suite)
@@ -131,8 +145,8 @@ def hello_retry_request(n: Negotiation, message: bytes) -> None:
     name = hello.name
     if _accept_choices(n, hello) != _TLS_1_3:
         raise PeerMisbehaved("a HelloRetryRequest without TLS 1.3", message=name, implies=AlertDescription.missing_extension)
-    allowed = {ExtensionType.supported_versions, ExtensionType.key_share, ExtensionType.cookie}
-    check_extensions(n, {kind: data for kind, data in hello.extensions.items() if kind not in allowed}, name)
+    allowed = frozenset({ExtensionType.supported_versions, ExtensionType.key_share, ExtensionType.cookie})
+    check_extensions(n, hello.extensions, name, hello.extensions_at, allowed)
     group = _requested_group(hello)
     try:
         second = n.offer.retry(group, _cookie(hello))  # refuses what RFC 8446 §4.1.4 forbids to ask for
@@ -159,7 +173,8 @@ def _requested_group(hello: ServerHello) -> int | None:
     if data is None:
         return None
     if len(data) != 2:
-        raise DecodeError(f"key_share has {len(data)} bytes, not 2", message=hello.name)
+        at = hello.extension_at(ExtensionType.key_share)
+        raise DecodeError(f"key_share has {len(data)} bytes, not 2", message=hello.name, offset=at)
     return int.from_bytes(data)
 
 
