@@ -213,6 +213,7 @@ class Case:
             if each.virtual_hosts and not each.linked:
                 text = f"none of {len(each.virtual_hosts)} virtualhosts lists additionalGateways"
                 said.append(Evidence(source="overrides", file=each.file, line=each.virtual_hosts[0].line, text=text))
+                said += [Evidence(source="overrides", file=each.file, line=line, text=what) for line, what in each.astray]
         return tuple(said)
 
     @cached_property

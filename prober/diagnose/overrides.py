@@ -6,6 +6,7 @@ documentation. Keys that are not looked at are left alone; a value that still is
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Callable, Iterator
@@ -57,6 +58,8 @@ class OverridesFacts:
     gateways: tuple[IngressGateway, ...]
     access_log_off: int | None
     """The line that turns the access log off, where one does."""
+    astray: tuple[tuple[int, str], ...] = ()
+    """Lines in which a link was written where nobody reads it, with what is wrong there."""
     lints: tuple[Lint, ...]
 
     @property
@@ -92,6 +95,7 @@ def read_overrides(manifest: Manifest) -> OverridesFacts:
         virtual_hosts=hosts,
         gateways=gateways,
         access_log_off=access_log.line if access_log is not None and access_log.value == "" else None,
+        astray=tuple(_astray(root)),
         lints=(),
     )
     lints = [Lint(flaw.kind, manifest.name, flaw.line, flaw.text) for flaw in manifest.flaws]
@@ -105,7 +109,7 @@ def _virtual_host(node: Node) -> VirtualHost:
     written = node.mapping().get("additionalGateways")  # also where nothing stands behind it
     listed = tuple(filter(None, node.texts("additionalGateways")))
     if gateways is not None and not listed and (single := node.text("additionalGateways")):
-        listed = (single,)
+        listed = _split(single)
     if gateways is None:
         listed = _unknown_keys(node)  # what a template puts there may be the links
     return VirtualHost(
@@ -118,6 +122,11 @@ def _virtual_host(node: Node) -> VirtualHost:
         additional_gateways=listed,
         additional_gateways_line=written.line if written is not None else None,
     )
+
+
+def _split(names: str) -> tuple[str, ...]:
+    """Names that stand where a list should, one or several with commas between them."""
+    return tuple(filter(None, map(str.strip, names.split(",")))) if not is_unresolved(names) else (names,)
 
 
 def _unknown_keys(node: Node) -> tuple[str, ...]:
@@ -161,6 +170,8 @@ def _written(node: Node, key: str) -> Node | None:
 
 def _selectors(root: Node, facts: OverridesFacts) -> Iterator[_Found]:
     names = {gateway.name for gateway in facts.gateways if gateway.name}
+    if names and root.text("enhanceProxyLimits") != "false" and root.get("enhanceProxyLimits") is not None:
+        names.add("internal-chaining")  # hybrid 1.14 and later makes it by itself
     for name, node in _hosts(root):
         app, ingress = node.get("selector", "app"), node.get("selector", "ingress_name")
         if app is not None and not is_unresolved(str(app.value)) and app.value != INGRESS_APP and facts.gateways:
@@ -218,7 +229,8 @@ def _additional_gateways(root: Node, facts: OverridesFacts) -> Iterator[_Found]:
     for name, node in _hosts(root):
         gateways = node.get("additionalGateways")
         if gateways is not None and not isinstance(gateways.value, tuple) and not is_unresolved(gateways.text() or ""):
-            text = f'additionalGateways of virtualhost {name} is no list; write ["{gateways.text() or "ROUTE_NAME"}"]'
+            wanted = json.dumps(_split(gateways.text() or "") or ["ROUTE_NAME"], ensure_ascii=False)
+            text = f"additionalGateways of virtualhost {name} is no list; write {wanted}"
             yield "additional-gateways-not-list", gateways.line, text
         for each in node.items("additionalGateways"):
             if each.value is not None and each.text() is None:
@@ -263,6 +275,41 @@ def _mtls_bypass(_root: Node, facts: OverridesFacts) -> Iterator[_Found]:
             yield "mtls-bypass", host.additional_gateways_line or host.line, text
 
 
+def _no_lists(root: Node, _facts: OverridesFacts) -> Iterator[_Found]:
+    for key in ("virtualhosts", "ingressGateways"):
+        node = root.get(key)
+        if node is not None and not isinstance(node.value, tuple) and not is_unresolved(node.text() or ""):
+            unknown = [each for each in node.mapping() if not is_unresolved(each)]
+            if unknown or not node.mapping():
+                yield "yaml-error", node.line, f"{key} is no list, so that nothing of it is read; begin each entry with `- name:`"
+
+
+def _astray(root: Node) -> Iterator[tuple[int, str]]:
+    """``additionalGateways`` with another spelling, or in another place than in a virtual host."""
+    for key, node in root.mapping().items():
+        if _is_like_links(key):
+            yield node.line, f"{key} stands outside of virtualhosts, where nobody reads it"
+    for name, host in _hosts(root):
+        for key, node in host.mapping().items():
+            if _is_like_links(key) and key != "additionalGateways":
+                yield node.line, f"{key} of virtualhost {name} is a key that nobody reads; write additionalGateways"
+            for inner, value in node.mapping().items():
+                if _is_like_links(inner):
+                    yield (
+                        value.line,
+                        f"{inner} stands in {key} of virtualhost {name}, where nobody reads it; indent it as {key} is",
+                    )
+
+
+def _is_like_links(key: str) -> bool:
+    return re.sub(r"[^a-z]", "", key.lower()) in {
+        "additionalgateways",
+        "additionalgateway",
+        "aditionalgateways",
+        "additonalgateways",
+    }
+
+
 _RULES: tuple[Callable[[Node, OverridesFacts], Iterator[_Found]], ...] = (
     _certificate_sources,
     _selectors,
@@ -271,4 +318,5 @@ _RULES: tuple[Callable[[Node, OverridesFacts], Iterator[_Found]], ...] = (
     _additional_gateways,
     _one_pair,
     _mtls_bypass,
+    _no_lists,
 )

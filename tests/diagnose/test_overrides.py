@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from prober.diagnose.manifest import read_manifests
 from prober.diagnose.overrides import OverridesFacts, is_overrides, read_overrides
+from tests.diagnose.evidence_samples import overrides, told
 
 GOOD = """\
 namespace: apigee
@@ -179,3 +180,48 @@ def test_the_version_to_write_is_the_one_that_was_meant() -> None:
     texts = [lint.text for word in ("TLSV1_3", "1.3") for lint in read(GOOD.replace('"1.2"', word)).lints]
 
     assert ['write the string "1.3"'] * 2 == [text.partition("; ")[2] for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("additionalGateways: [a]\nvirtualhosts:\n- name: one\n", 1, "stands outside of virtualhosts"),
+        ("virtualhosts:\n- name: one\n  additionalGateway: [a]\n", 3, "write additionalGateways"),
+        ("virtualhosts:\n- name: one\n  AdditionalGateways: [a]\n", 3, "write additionalGateways"),
+        (
+            "virtualhosts:\n- name: one\n  selector:\n    app: x\n    additionalGateways: [a]\n",
+            5,
+            "stands in selector of virtualhost one",
+        ),
+    ],
+)
+def test_a_link_that_nobody_reads_is_evidence_of_the_missing_one(text: str, line: int, said: str) -> None:
+    """Misspelt, or indented too little or too much: people swear that they have written it."""
+    assert () == read(GOOD).astray
+
+    evidence = told(overrides=overrides(text))["no-wildcard"].evidence
+
+    assert [line] == [each.line for each in evidence if said in each.text]
+
+
+@pytest.mark.parametrize("key", ["virtualhosts", "ingressGateways"])
+def test_what_should_be_a_list_and_is_none_is_told(key: str) -> None:
+    """Nothing of it is read, and so nothing else would be said about it."""
+    assert [("yaml-error", 2)] == lints(f"org: acme\n{key}:\n  one: {{name: one, sslSecret: a}}\n")
+    assert [] == lints(f"org: acme\n{key}:\n")
+
+
+def test_the_ingress_for_chained_proxies_need_not_be_listed() -> None:
+    """``enhanceProxyLimits`` makes it (hybrid 1.14)."""
+    text = GOOD.replace("ingress_name: edge-a", "ingress_name: internal-chaining", 1)
+
+    assert ["unknown-ingress"] == [name for name, _ in lints(text)]
+    assert [] == lints(f"enhanceProxyLimits: true\n{text}")
+
+
+def test_names_with_commas_between_them_are_several() -> None:
+    """As a string of them is meant; the lint says how it is written."""
+    facts = read('virtualhosts:\n- name: one\n  sslSecret: a\n  additionalGateways: "a, b"\n')
+
+    assert ("a", "b") == facts.virtual_hosts[0].additional_gateways
+    assert facts.lints[0].text.endswith('write ["a", "b"]')
