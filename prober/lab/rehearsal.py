@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import trio
 import yaml
@@ -145,8 +146,8 @@ def _announcement(listeners: dict[str, Listener], ca_file: Path, configuration: 
     return f"""{describe(listeners)}
 All listeners serve {" and ".join(SERVER_NAMES)} properly, unless the behaviour concerns everyone.
 
-Try one:   prober once {address(listeners.get("envoy-reset", first))} --server-name {SERVER_NAMES[0]} --ca-file {ca_file}
-Watch all: prober serve --config {configuration}
+Try one:   prober once {address(listeners.get("envoy-reset", first))} --server-name {SERVER_NAMES[0]} --ca-file {quote(str(ca_file))}
+Watch all: prober serve --config {quote(str(configuration))}
 Flip one:  prober lab flip {flipped} envoy-reset{option}
            curl -X PUT --data envoy-reset 127.0.0.1:{control_port}/{flipped}
 List:      curl 127.0.0.1:{control_port}/   (behaviours: curl 127.0.0.1:{control_port}/behaviours)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import shlex
 import signal
 import socket
 import ssl
@@ -88,6 +89,22 @@ async def test_what_is_announced_listens(tmp_path: Path, nursery: trio.Nursery) 
     nursery.start_soon(run_lab, options, announce)
     await announced.wait()
     assert refusing == ["refuse"]
+
+
+async def test_what_is_announced_can_be_pasted(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Into a shell, wherever the lab writes its files."""
+    told: list[str] = []
+    announced = trio.Event()
+
+    def announce(text: str) -> None:
+        told.extend(text.splitlines())
+        announced.set()
+
+    options = LabOptions(listeners=default_listeners(0), directory=tmp_path / "my lab", port=0, control_port=0)
+    nursery.start_soon(run_lab, options, announce)
+    await announced.wait()
+    (watch,) = [line.removeprefix("Watch all: ") for line in told if line.startswith("Watch all: ")]
+    assert shlex.split(watch) == ["prober", "serve", "--config", str(tmp_path / "my lab" / "prober.yml")]
 
 
 def handshake(lab: RunningLab, listener: str, server_name: str | None) -> str:
