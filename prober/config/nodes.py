@@ -14,6 +14,7 @@ from typing import TypeVar
 import yaml
 
 from prober.config.problems import ConfigError, Problem, Problems, Wrong, near_miss
+from prober.yaml_text import compose
 
 __all__ = ["Fields", "Value", "document", "read_text"]
 
@@ -216,7 +217,7 @@ def read_text(path: Path) -> str:
 def document(text: str, problems: Problems, least: str = "write at least 'targets: []'") -> Value:
     """The one document of a YAML text as a value; `ConfigError` when the text is not YAML. ``least`` is the way out of nothing."""
     try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        node = compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problems.add(mark.line + 1 if mark else None, "", _syntax(error, mark))

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import yaml
 
 from prober.diagnose.templates import without_templates
+from prober.yaml_text import compose
 
 __all__ = ["Flaw", "Manifest", "Node", "is_unresolved", "read_manifests"]
 
@@ -199,7 +200,7 @@ def _by_sections(text: str, first_line: int, flaws: list[Flaw]) -> Node | None:
 
 def _compose(text: str, first_line: int, flaws: list[Flaw]) -> Node | None:
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        root = compose(text)
         return None if root is None else _Converter(first_line - 1, flaws).convert(root)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
@@ -219,8 +220,6 @@ def _compose(text: str, first_line: int, flaws: list[Flaw]) -> Node | None:
     return None
 
 
-# libyaml's, where PyYAML was built with it, reads a cluster's routes ten times as fast; the nodes are the same.
-_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?\d+")
 
 
