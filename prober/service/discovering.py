@@ -79,7 +79,7 @@ class Discovering:
         for source, problems in made.problems.items():
             for problem in problems:
                 if problem not in self._told.get(source, ()):
-                    event(_log, logging.WARNING, "a discovered target is left out", source=source, problem=problem)
+                    event(_log, logging.WARNING, "not all that was discovered can be used", source=source, problem=problem)
         self._told = dict(made.problems)
         counts = self._statistics.targets
         for source in counts.keys() - made.counts.keys() - {"config"}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.servers.scripted import read_hello, reset, scripted
 from tests.service.process import eventually, serving
@@ -15,7 +16,10 @@ def test_discovered_targets_are_watched_and_survive_a_bad_file(tmp_path: Path) -
     """Beside the configured ones; the metrics say how many, since when, and that something is wrong."""
     with scripted(read_hello(), reset()) as peer:
         found = tmp_path / "sd.json"
-        group = {"targets": [str(peer.endpoint)], "labels": {"target": "found", "__server_names": "a.example", "team": "blue"}}
+        group: dict[str, Any] = {
+            "targets": [str(peer.endpoint)],
+            "labels": {"target": "found", "__server_names": "a.example", "team": "blue"},
+        }
         found.write_text(json.dumps([group]))
         configured = {"name": "edge", "addresses": [str(peer.endpoint)], "server_names": ["a.example"]}
         document = {**ROUND, "targets": [configured], "discovery": [{"files": ["*.json"]}]}
@@ -40,3 +44,7 @@ def test_discovered_targets_are_watched_and_survive_a_bad_file(tmp_path: Path) -
             eventually(lambda: set(service.verdicts()) == {f"edge {peer.endpoint}"}, "the target is gone")
             assert service.value("prober_targets", source="files") == 0
             assert "level=error" not in service.program.log()
+            found.write_text(json.dumps([{**group, "labels": {**group["labels"], "cost-centre": "7"}}]))
+            eventually(lambda: service.value("prober_targets", source="files") == 1, "only the label is left out")
+            assert "target is left out" not in service.program.log()
+            assert "the label is left out" in service.program.log()
