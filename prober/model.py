@@ -81,6 +81,11 @@ class Close(StrEnum):
     RST = "rst"
     TIMEOUT = "timeout"
 
+    @property
+    def goodbye(self) -> str:
+        """How the server of a `closed` handshake took its leave: where no FIN was seen, within TLS, whatever TCP did then."""
+        return "FIN" if self is Close.FIN else "close_notify"
+
 
 class Verdict(StrEnum):
     """The judgement of one differential, in order of precedence."""

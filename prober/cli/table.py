@@ -233,8 +233,7 @@ def _what_happened(handshake: Result) -> str:
         case Outcome.RESET:
             return f"{errno or 'RST'} {amount}"
         case Outcome.CLOSED:
-            # Told goodbye within TLS; what TCP did then, if anything, may have been a RST.
-            return f"{'FIN' if handshake['close'] == Close.FIN else 'close_notify'} {amount}"
+            return f"{Close(handshake['close']).goodbye} {amount}"
         case Outcome.TIMEOUT:
             # Bytes that came too slowly are no silence.
             return f"only {received:,} bytes came" if received else "silence"

@@ -75,10 +75,8 @@ def _after(observation: Observation) -> Iterator[str]:
             yield f"{done}{since} ({received})"
         case Outcome.RESET:
             yield f"RST received ({observation.errno or 'ECONNRESET'}){since} ({received})"
-        case Outcome.CLOSED if observation.close is Close.FIN:
-            yield f"FIN received{since} ({received})"
-        case Outcome.CLOSED:  # told goodbye within TLS: no FIN was seen, perhaps a RST
-            yield f"close_notify received{since} ({received})"
+        case Outcome.CLOSED:
+            yield f"{observation.close.goodbye} received{since} ({received})"
         case Outcome.TIMEOUT:
             yield f"nothing more came until the deadline{since} ({received})"
         case _:

@@ -8,7 +8,7 @@ from prober.diagnose.evidence import ProbeFacts
 from prober.diagnose.findings import Evidence
 from prober.diagnose.logs import Tally, kind_of
 from prober.diagnose.route import Route
-from prober.model import Close, Handshake, Outcome, Sni
+from prober.model import Handshake, Outcome, Sni
 
 __all__ = ["default_problems", "hello_text", "known_problems", "listed", "probe_evidence", "route_evidence", "source_evidence"]
 
@@ -22,7 +22,6 @@ def listed(names: Iterable[str], most: int = 4) -> str:
 
 _ENDINGS = {
     Outcome.RESET: "RST",
-    Outcome.CLOSED: "FIN",
     Outcome.TIMEOUT: "no answer in time",
     Outcome.REFUSED: "connection refused",
     Outcome.CONNECT_TIMEOUT: "no TCP connection in time",
@@ -38,9 +37,7 @@ def hello_text(handshake: Handshake) -> str:
         return "certificate"
     if seen.outcome is Outcome.TLS_ALERT and seen.facts.tls_alert is not None:
         return f"TLS alert {seen.facts.tls_alert.code} ({seen.facts.tls_alert.description})"
-    ending = _ENDINGS.get(seen.outcome, seen.outcome.value)
-    if seen.outcome is Outcome.CLOSED and seen.close is not Close.FIN:
-        ending = "close_notify"  # a goodbye within TLS, which no FIN followed
+    ending = seen.close.goodbye if seen.outcome is Outcome.CLOSED else _ENDINGS.get(seen.outcome, seen.outcome.value)
     counted = seen.outcome in {Outcome.RESET, Outcome.CLOSED}
     return f"{ending} after {seen.bytes_received} bytes" if counted else ending
 
