@@ -266,7 +266,7 @@ def _undecided(answers: tuple[Answer, ...]) -> str | None:
         if answer.failed_here and answer.sni is not Sni.UNKNOWN:
             return f"this host could not send the hello with {answer.name or 'no server name'} ({answer.errno or 'local error'})"
     if not any(answer.sni is Sni.KNOWN for answer in answers):
-        return "no known server name to compare with; give one (--server-name, server_names, hostname=)"
+        return "no known server name was sent to compare with; give one (--server-name, server_names, hostname=)"
     return None
 
 

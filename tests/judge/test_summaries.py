@@ -133,8 +133,8 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             (None, "reset", "reset"),
             C,
             (
-                f"{AT} cannot be judged: no known server name to compare with; give one (--server-name, server_names, hostname=); "
-                "without SNI: reset. Also tls_failing."
+                f"{AT} cannot be judged: no known server name was sent to compare with; "
+                "give one (--server-name, server_names, hostname=); without SNI: reset. Also tls_failing."
             ),
         ),
         (

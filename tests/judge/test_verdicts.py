@@ -180,7 +180,7 @@ def test_the_reason_of_an_undecided_judgement_names_the_hello() -> None:
     ]
     assert reasons == [
         None,
-        "no known server name to compare with; give one (--server-name, server_names, hostname=)",
+        "no known server name was sent to compare with; give one (--server-name, server_names, hostname=)",
         f"this host could not send the hello with {KNOWN} (EMFILE)",
         "this host could not send the hello with no server name (EMFILE)",
     ]
