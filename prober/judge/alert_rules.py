@@ -16,7 +16,7 @@ from prober.judge.answers import NOT_CONNECTED
 from prober.judge.verdicts import EXCUSED, Judgement
 from prober.model import Differential, NonSniPolicy, Outcome, Sni, Target, Verdict
 
-__all__ = ["RULES", "AlertName", "AlertRule", "Condition", "Evidence", "Round", "assess", "expiring"]
+__all__ = ["RULES", "AlertName", "AlertRule", "Condition", "Evidence", "Round", "assess", "expiring", "soonest_end"]
 
 
 class AlertName(StrEnum):
@@ -170,17 +170,26 @@ def _speaks(name: AlertName, outcome: Outcome) -> bool:
             return True
 
 
-def expiring(judged: Round, within: float) -> tuple[Condition, Evidence | None, float]:
-    """Does a certificate that clients rely on expire within so many seconds? Silent where none was read.
+class End(NamedTuple):
+    """The end of a certificate that clients rely on."""
 
-    Last comes the Unix time until which the same handshakes say the same; what fails says at each moment how much is left.
+    at: float
+    """Unix time in seconds."""
+    subject: str
+    client: str
+    """Who relies on it: those that ask for this name, or those without SNI."""
+
+
+def soonest_end(differential: Differential, judgement: Judgement, policy: NonSniPolicy, now: float) -> End | None:
+    """Which certificate that clients rely on ends first? None where none was read.
+
     Certificates for known names count, and the one for clients without SNI where they are to get one. Of a chain that holds,
     what has expired already is not needed (a cross-signed root, say), and a trust anchor's own date is not the ingress's.
     """
-    soonest: tuple[float, str, str] | None = None
-    for handshake, answer in zip(judged.differential.handshakes, judged.judgement.handshakes, strict=True):
+    soonest: End | None = None
+    for handshake, answer in zip(differential.handshakes, judgement.handshakes, strict=True):
         relied_on = handshake.sni is Sni.KNOWN or (
-            handshake.sni is Sni.NONE and answer.certificate_valid and judged.target.non_sni is NonSniPolicy.CERTIFICATE
+            handshake.sni is Sni.NONE and answer.certificate_valid and policy is NonSniPolicy.CERTIFICATE
         )
         if not relied_on or not answer.certificates:
             continue
@@ -188,10 +197,19 @@ def expiring(judged: Round, within: float) -> tuple[Condition, Evidence | None, 
             if facts.not_after is None or (place and facts.subject == facts.issuer):
                 continue
             ends = facts.not_after.timestamp()
-            if place and ends <= judged.at:
+            if place and ends <= now:
                 continue
-            if soonest is None or ends < soonest[0]:
-                soonest = (ends, facts.subject, handshake.server_name or "clients without SNI")
+            if soonest is None or ends < soonest.at:
+                soonest = End(ends, facts.subject, handshake.server_name or "clients without SNI")
+    return soonest
+
+
+def expiring(judged: Round, within: float) -> tuple[Condition, Evidence | None, float]:
+    """Does a certificate that clients rely on expire within so many seconds? Silent where none was read.
+
+    Last comes the Unix time until which the same handshakes say the same; what fails says at each moment how much is left.
+    """
+    soonest = soonest_end(judged.differential, judged.judgement, judged.target.non_sni, judged.at)
     if soonest is None:
         return Condition.SILENT, None, inf
     ends, subject, name = soonest

@@ -123,6 +123,12 @@ TARGET_METRICS: tuple[Metric, ...] = (
         _HELLO,
         "Whether chain, name and dates of the presented certificate hold (1) or not (0); absent without a certificate to judge.",
     ),
+    Metric(
+        "probe_certificate_expiry_timestamp_seconds",
+        "gauge",
+        (),
+        "Unix time in seconds at which the first certificate ends that clients rely on, as IngressCertificateExpiring counts it.",
+    ),
 )
 
 PROBE_METRICS: tuple[Metric, ...] = (

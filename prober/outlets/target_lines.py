@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from prober.judge.alert_rules import soonest_end
 from prober.judge.certificates import CertificateFacts
 from prober.judge.verdicts import EXCUSED
 from prober.model import Outcome
@@ -177,6 +178,19 @@ def _valid(views: Iterable[View]) -> list[str]:
     ]
 
 
+def _relied_on(views: Iterable[View]) -> list[str]:
+    return [
+        f"probe_certificate_expiry_timestamp_seconds{{{labels}}} {end.at}\n"
+        for state, labels, _ in views
+        if state.differential.handshakes
+        and (
+            end := soonest_end(
+                state.differential, state.judgement, state.target.non_sni, state.differential.handshakes[-1].started
+            )
+        )
+    ]
+
+
 LINES: Mapping[str, Lines] = {
     "probe_success": _success,
     "probe_handshakes_total": _handshakes,
@@ -195,6 +209,7 @@ LINES: Mapping[str, Lines] = {
     "probe_tls_cipher_info": _cipher,
     "probe_ssl_last_chain_info": _chain,
     "probe_certificate_valid": _valid,
+    "probe_certificate_expiry_timestamp_seconds": _relied_on,
 }
 """How the lines of each of `TARGET_METRICS` are written."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 import trio
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
@@ -33,6 +34,7 @@ from tests.outlets.fleet import (
     reset,
     target,
 )
+from tests.pki import Authority
 from tests.servers.requirements import require_program
 
 
@@ -163,6 +165,18 @@ async def test_certificates_are_told_with_blackbox_exporter_s_labels() -> None:
         values(_only(seen["probe_ssl_earliest_cert_expiry"], "shop"), "sni")[("known",)] == leaf.not_valid_after_utc.timestamp()
     )
     assert values(_only(seen["probe_certificate_valid"], "shop"), "sni") == {("known",): 1, ("none",): 0, ("unknown",): 0}
+
+
+async def test_an_expired_root_beside_a_chain_that_holds_is_no_end_of_what_clients_rely_on() -> None:
+    """AddTrust, May 2020: blackbox_exporter's metric tells it, the one that the alert looks at does not."""
+    service, of = FakeService(), target()
+    root = Authority.root("Old Root").cross_sign(Authority.root("New Root"), expired=True)
+    chain = (*issued().ders, root.public_bytes(Encoding.DER))
+    service.see(of, differential(of, known=certificate(chain), none=reset()))
+    seen = await families(service)
+    assert values(seen["probe_ssl_earliest_cert_expiry"], "sni") == {("known",): root.not_valid_after_utc.timestamp()}
+    ends = issued().certificate.not_valid_after_utc.timestamp()
+    assert values(seen["probe_certificate_expiry_timestamp_seconds"]) == {(): ends}
 
 
 async def test_an_expected_rejection_is_no_fault_and_a_tls_alert_is_named() -> None:
