@@ -274,8 +274,11 @@ def target_facts(target: Target) -> Details:
 
 
 class ChangeLine(NamedTuple):
-    """One line of a target's history."""
+    """One line of the history."""
 
+    target: str
+    url: str
+    """Of the target's page."""
     tone: Tone
     text: str
     address: str
@@ -286,6 +289,8 @@ def change_lines(changes: Sequence[VerdictChange], now: float) -> tuple[ChangeLi
     """Newest first, as they come."""
     return tuple(
         ChangeLine(
+            change.target,
+            target_url(change.target),
             "ok"
             if change.expected or change.verdict is Verdict.OK
             else "unsure"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
+import trio
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from prober.changelog import ChangeLog
+from prober.changelog import ChangeLog, VerdictChange
 from prober.operations import Operations
 from prober.outlets.causes import cause_link, cause_view
 from prober.outlets.failures import failure_views
@@ -36,8 +39,12 @@ _TILES: tuple[tuple[Tone, str], ...] = (("fault", "at fault"), ("unsure", "incon
 
 QUERY_LIMIT = 200
 CHANGES_SHOWN = 30
+LATEST_SHOWN = 10
+"""Changes of all targets, on the status page."""
 FAILURES_SHOWN = 6
 ENDPOINTS_SHOWN = 50
+HISTORY_SECONDS = 1.0
+"""For which the status page waits for the history: a disk that hangs must not hide the verdicts."""
 
 
 class StatusPages:
@@ -55,6 +62,7 @@ class StatusPages:
         wish = _Wish.of(request.query_params, total=len(self._operations.store))
         states = self._operations.store.states()
         listing = await list_endpoints(states, self._operations.targets, Shown(_SHOW[wish.show], wish.query, wish.page))
+        latest = await self._latest()
         now = time()
         return await _page(
             self._status,
@@ -83,7 +91,14 @@ class StatusPages:
             pages=_pages(listing, wish),
             hidden=_hidden(listing, wish),
             empty=_empty(wish),
+            changes=None if latest is None else change_lines(latest, now),
         )
+
+    async def _latest(self) -> Sequence[VerdictChange] | None:
+        """None where the history cannot be read."""
+        with trio.move_on_after(HISTORY_SECONDS), suppress(sqlite3.Error):
+            return await self._changes.changes(limit=LATEST_SHOWN)
+        return None
 
     async def target(self, request: Request) -> Response:
         """One target with everything that is known about it."""
@@ -124,6 +139,10 @@ class StatusPages:
         if not self._operations.statistics.reload_successful:
             notices.append(
                 "The last reload found errors in the configuration; the one before is still running. The log has them."
+            )
+        if not self._operations.statistics.web_file_usable:
+            notices.append(
+                "The web configuration file cannot be used as it is now; what it was before still counts. The log says why."
             )
         if not self._operations.ready and len(self._operations.store):
             notices.append("The first round is under way: some addresses have not been judged yet.")

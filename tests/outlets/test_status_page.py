@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
+import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prober.changelog import RecentChanges, VerdictChange
 from prober.model import Outcome, Verdict
 from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO
 from prober.outlets.wording import OUTCOME_WORDS, VERDICT_TITLES
 from tests.outlets.client import client
 from tests.outlets.fleet import (
+    NOW,
     FakeService,
     certificate,
     default_certificate,
@@ -194,6 +200,46 @@ async def test_a_failed_reload_is_said_on_the_page() -> None:
     service.statistics.reload_successful = False
 
     assert "last reload found errors" in (await page(service)).all("p", class_="notice")[0].text
+    service.statistics.reload_successful = True
+    service.statistics.web_file_read(usable=False)
+    assert "web configuration file cannot be used" in (await page(service)).all("p", class_="notice")[0].text
+
+
+async def test_the_latest_changes_are_below_the_list() -> None:
+    """Of all targets, newest first, each with a link to its page."""
+    service = FakeService()
+    for name in ("one", "two/three"):
+        service.see(target(name), differential(target(name)), at=NOW - 500)
+    service.see(target("two/three"), differential(target("two/three"), none=reset()))
+    history = (await page(service)).all("section", class_="history")[0]
+    lines = history.all("li")
+    assert [line.all("a")[0].attributes["href"] for line in lines] == [
+        "/targets/two%2Fthree",
+        "/targets/two%2Fthree",
+        "/targets/one",
+    ]
+    assert "two/three: OK → Resets clients without SNI" in lines[0].text
+    assert "two/three: First judged: OK" in lines[1].text
+
+
+async def test_a_history_that_does_not_answer_hides_no_verdict(autojump_clock: trio.testing.MockClock) -> None:
+    """A disk that hangs, or that is damaged."""
+
+    class Hanging(RecentChanges):
+        async def changes(self, target: str | None = None, *, limit: int = 1000) -> list[VerdictChange]:
+            await trio.sleep_forever()
+            raise AssertionError
+
+    class Damaged(RecentChanges):
+        async def changes(self, target: str | None = None, *, limit: int = 1000) -> list[VerdictChange]:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    for history in (Hanging(), Damaged()):
+        service = fleet()
+        service.changes = history
+        tree = await page(service)
+        assert len(rows(tree)) == 5
+        assert "cannot be read now" in tree.all("section", class_="history")[0].text
 
 
 async def test_pages_are_built_for_everybody() -> None:

@@ -4,7 +4,7 @@
 
 const REFRESH_MS = 10000;
 const TYPING_MS = 200;
-const PARTS = ["summary", "list"];
+const PARTS = ["summary", "list", "changes"];
 
 let running = null;
 
