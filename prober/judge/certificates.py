@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from prober.judge import der, x509
+from prober.judge.general_names import Kind
 from prober.judge.names import COMMON_NAME
 from prober.tls.remembered import Remembered
 
@@ -64,7 +65,7 @@ def _read(data: bytes, sha256: str) -> CertificateFacts:
         subject=str(parsed.subject),
         issuer=str(parsed.issuer),
         subject_alternative_names=tuple(map(str, names)),
-        dns_names=tuple(str(name) for name in names if name.kind is x509.Kind.DNS),
+        dns_names=tuple(str(name) for name in names if name.kind is Kind.DNS),
         common_name=parsed.subject.first(COMMON_NAME),
         serial_number="" if parsed.serial_number is None else _hexadecimal(parsed.serial_number),
         not_before=parsed.not_before,

@@ -6,6 +6,7 @@ A prober must say what is wrong and still show the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
@@ -27,6 +28,7 @@ __all__ = [
     "dotted",
     "first",
     "integer",
+    "is_whole_time",
     "only",
     "time",
 ]
@@ -182,6 +184,15 @@ def time(element: Element) -> datetime:
     except (ValueError, OverflowError) as error:
         shown = text.encode("unicode_escape").decode()[:40]
         raise DerError(f"no date: {shown!r} ({error})") from error
+
+
+# RFC 5280 §4.1.2.5.1, §4.1.2.5.2: with seconds, in UTC, and without fractions.
+_WHOLE_TIMES = {UTC_TIME: re.compile(rb"[0-9]{12}Z"), GENERALIZED_TIME: re.compile(rb"[0-9]{14}Z")}
+
+
+def is_whole_time(element: Element) -> bool:
+    """Whether a time that `time` reads has the one form that certificates may have it in."""
+    return _WHOLE_TIMES[element.tag].fullmatch(element.value) is not None
 
 
 def _offset(text: str) -> timezone:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 
 from prober.judge.certificates import CertificateFacts
+from prober.judge.general_names import Kind
 from prober.judge.problems import Problem, ProblemCode
-from prober.judge.x509 import Kind
 from prober.tls.server_name import BadServerName, ascii_name
 
 __all__ = ["covers", "name_problem", "reference"]

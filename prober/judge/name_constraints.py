@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from prober.judge import der
+from prober.judge.general_names import GeneralName, Kind
 from prober.judge.names import canonical, parse_name
-from prober.judge.x509 import Certificate, GeneralName, Kind
+from prober.judge.x509 import Certificate
 
 __all__ = ["names_of", "permits"]
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
 from typing import NamedTuple, TypeVar
 
 from prober.judge import der
-from prober.judge.names import Rdn, canonical, parse_name, printable, rfc4514
+from prober.judge.general_names import GeneralName, general_name
+from prober.judge.names import Rdn, canonical, parse_name, rfc4514
 
 __all__ = [
     "ANY_USAGE",
     "SERVER_AUTH",
     "BasicConstraints",
     "Certificate",
-    "GeneralName",
-    "Kind",
     "Name",
     "NameConstraints",
     "parse",
@@ -47,49 +44,6 @@ class Name(NamedTuple):
 
 
 NAMELESS = Name()
-
-
-class Kind(IntEnum):
-    """The alternatives of GeneralName by their context tag (RFC 5280 §4.2.1.6)."""
-
-    OTHER_NAME = 0
-    EMAIL = 1
-    DNS = 2
-    X400_ADDRESS = 3
-    DIRECTORY_NAME = 4
-    EDI_PARTY_NAME = 5
-    URI = 6
-    IP_ADDRESS = 7
-    REGISTERED_ID = 8
-
-
-class GeneralName(NamedTuple):
-    """One name of an alternative-name extension; ``value`` is the contents octets."""
-
-    kind: Kind
-    value: bytes
-
-    def __str__(self) -> str:
-        match self.kind:
-            case Kind.DNS | Kind.EMAIL | Kind.URI:
-                return printable(self.value.decode("ascii", "backslashreplace"))
-            case Kind.IP_ADDRESS:
-                return str(ipaddress.ip_address(self.value)) if len(self.value) in {4, 16} else f"IP:#{self.value.hex()}"
-            case Kind.DIRECTORY_NAME:
-                return _or_hex("dirName", self.value, lambda: rfc4514(parse_name(der.only(self.value))))
-            case Kind.REGISTERED_ID:
-                return _or_hex("RID", self.value, lambda: der.dotted(self.value))
-            case Kind.OTHER_NAME:
-                return _or_hex("otherName", self.value, lambda: der.dotted(der.first(self.value).value))
-            case Kind.X400_ADDRESS | Kind.EDI_PARTY_NAME:
-                return f"{'x400Address' if self.kind is Kind.X400_ADDRESS else 'ediPartyName'}:#{self.value.hex()}"
-
-
-def _or_hex(prefix: str, value: bytes, text: Callable[[], str]) -> str:
-    try:
-        return f"{prefix}:{text()}"
-    except der.DerError:
-        return f"{prefix}:#{value.hex()}"
 
 
 class BasicConstraints(NamedTuple):
@@ -178,7 +132,7 @@ def parse(data: bytes) -> Certificate:
     if inner.encoding != algorithm.encoding:  # RFC 5280 §4.1.1.2; OpenSSL and Go refuse it, whether or not the signature is right
         reading.flaws.append("the signature algorithms inside and outside of what is signed differ")
     undated: tuple[datetime | None, datetime | None] = (None, None)
-    not_before, not_after = reading.of("validity", lambda: _validity(validity), undated)
+    not_before, not_after = reading.of("validity", lambda: _validity(validity, reading.flaws), undated)
     extensions = next((field for field in optional if field.tag == _EXTENSIONS), None)
     if extensions is not None:
         reading.read_extensions(extensions)
@@ -258,11 +212,15 @@ class _Reading:
             self.flaws.append(f"malformed extension {_EXTENSION_NAMES[oid]}: {error}")
 
 
-def _validity(element: der.Element) -> tuple[datetime | None, datetime | None]:
+def _validity(element: der.Element, flaws: list[str]) -> tuple[datetime | None, datetime | None]:
     times = list(der.children(element.expect(der.SEQUENCE, "validity")))
     if len(times) != 2:
         raise der.DerError(f"{len(times)} times")
-    return der.time(times[0]), der.time(times[1])
+    not_before, not_after = map(der.time, times)
+    # Told all the same, as its authority meant it.
+    odd = [time.value.decode("latin-1") for time in times if not der.is_whole_time(time)]
+    flaws += [f"malformed validity: OpenSSL takes no date like {text!r}" for text in odd]
+    return not_before, not_after
 
 
 def _basic_constraints(element: der.Element) -> BasicConstraints:
@@ -286,15 +244,8 @@ def _extended_key_usage(element: der.Element) -> tuple[bytes, ...]:
     return tuple(purpose.expect(der.OBJECT_IDENTIFIER, "key purpose").value for purpose in purposes)
 
 
-def _general_name(element: der.Element) -> GeneralName:
-    number = element.tag & 0x1F
-    if not element.tag & der.CONTEXT or number > Kind.REGISTERED_ID:
-        raise der.DerError(f"no GeneralName: tag 0x{element.tag:02x} at offset {element.start}")
-    return GeneralName(Kind(number), element.value)
-
-
 def _alternative_names(element: der.Element) -> tuple[GeneralName, ...]:
-    return tuple(map(_general_name, der.children(element.expect(der.SEQUENCE, "subjectAltName"))))
+    return tuple(map(general_name, der.children(element.expect(der.SEQUENCE, "subjectAltName"))))
 
 
 def _name_constraints(element: der.Element) -> NameConstraints:
@@ -305,7 +256,7 @@ def _name_constraints(element: der.Element) -> NameConstraints:
             base = next(der.children(subtree.expect(der.SEQUENCE, "GeneralSubtree")), None)
             if base is None:
                 raise der.DerError(f"an empty subtree at offset {subtree.start}")
-            subtrees.append(_general_name(base))
+            subtrees.append(general_name(base))
         trees[part.tag & 0x1F] = tuple(subtrees)
     return NameConstraints(trees.get(0, ()), trees.get(1, ()))
 

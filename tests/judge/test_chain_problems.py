@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prober.judge.certificates import certificate_facts, rfc3339
 from prober.judge.chains import judge_chain
 from prober.judge.problems import ProblemCode
 from prober.judge.trust import TrustStore
@@ -89,6 +91,20 @@ def test_two_different_signature_algorithms_make_a_certificate_unacceptable(open
     leaf = inside + sha256 + signature  # which is what it was signed with
     assert not witness.accepts(openssl, tmp_path, (leaf,), [root.der], NOW)
     assert codes((leaf,), [root.der]) == ["unparseable"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"), [(0x17, "440101000000+0000"), (0x17, "4401010000Z"), (0x18, "20440101000000.5Z"), (0x18, "20440101000000")]
+)
+def test_a_date_that_openssl_does_not_take_is_told_as_that_and_shown(tag: int, text: str, openssl: str, tmp_path: Path) -> None:
+    """RFC 5280 §4.1.2.5: seconds, UTC, no fractions. With any other form clients refuse the certificate, whatever the date is."""
+    root = Authority.root()
+    after = forge.tlv(tag, text.encode())
+    leaf = forge.forge(issuer=root.certificate.subject.public_bytes(), issuer_key=root.key, not_after=after)
+    assert not witness.accepts(openssl, tmp_path, (leaf,), [root.der], NOW)
+    (problem,) = judge_chain((leaf,), (), TrustStore(root.pem), NOW)
+    assert problem == (ProblemCode.UNPARSEABLE, f"CN=forged: malformed validity: OpenSSL takes no date like {text!r}")
+    assert rfc3339(certificate_facts(leaf).not_after) == "2044-01-01T00:00:00Z"
 
 
 def test_no_certificate_at_all_is_a_problem_of_its_own() -> None:
