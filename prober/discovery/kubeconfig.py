@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from prober.discovery.exec_plugin import run_plugin
-from prober.http_access import authorization, read_secret
+from prober.http_access import authorization, read_secret, verifying
 from prober.sources import SourceError
 
 __all__ = ["Access", "access"]
@@ -158,7 +158,7 @@ def _headers(path: Path, user: Mapping[str, Any]) -> dict[str, str]:
 
 def _trust(authorities: bytes | None, where: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cadata=authorities.decode("ascii") if authorities else None)
+        return verifying(cadata=authorities.decode("ascii") if authorities else None)
     except (ssl.SSLError, UnicodeDecodeError, ValueError):
         raise SourceError(f"{where}: the certificate authority is no PEM") from None
 

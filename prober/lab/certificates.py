@@ -19,6 +19,17 @@ __all__ = ["LabCertificates"]
 
 # Beyond the 21 days from which on a certificate counts as expiring: a rehearsal must not raise an alert of its own.
 _LIFETIME = datetime.timedelta(days=90)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,8 @@ def _authority(now: datetime.datetime) -> _Issued:
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "prober lab authority")]))
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     return _Issued(certificate, key)
@@ -83,6 +96,8 @@ def _issue(authority: _Issued, names: tuple[str, ...], not_before: datetime.date
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        # RFC 5280 §4.2.1.1 wants it, and so does the default of Python 3.13.
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
         .sign(authority.key, hashes.SHA256())
     )
     return _Issued(certificate, key)

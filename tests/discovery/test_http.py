@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h11
 import pytest
@@ -176,6 +177,28 @@ async def test_the_server_proves_itself_by_the_authority_that_is_written(tmp_pat
             assert "the server's certificate is not accepted: " in said
         assert server.requests == []
         assert "answered 404" in await failure(server, HttpAccess(ca_file=str(tmp_path / "ca.pem")))
+
+
+async def test_certificates_of_private_authorities_need_no_key_identifiers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for curl, Go and kubectl, and also where Python is 3.13, whose default demands them. An intermediate may be trusted by itself."""
+    default = ssl.create_default_context
+
+    def strict(*args: Any, **options: Any) -> ssl.SSLContext:
+        context = default(*args, **options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        context.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    intermediate = Authority.root().intermediate()
+    files = intermediate.issue("127.0.0.1").write(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(files.certificate, files.key)
+    async with lists(tls) as server:
+        server.status = 404
+        assert "answered 404" in await failure(server, HttpAccess(ca_file=str(intermediate.write(tmp_path))))
 
 
 async def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
