@@ -43,8 +43,9 @@ examples:
 """
 _LOGS = """\
 FILE is an ingress's access log: typed JSON, JSON of strings or Istio's text
-format, as it is or as kubectl (--prefix, --timestamps), CRI, docker or Cloud
-Logging wrap it; gzip is unpacked; `-` is standard input.
+format, as it is or as kubectl (--prefix, --timestamps), CRI, docker, Stern,
+syslog, Fluent Bit, Loki, Elasticsearch, Splunk or Cloud Logging (--format=json)
+wrap it; gzip is unpacked; `-` is standard input.
 
 examples:
   kubectl -n apigee logs POD --all-containers | prober diagnose logs -

@@ -12,7 +12,7 @@ from prober.diagnose.capture import Follower
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.capture_files import CaptureError, read_frames
 from prober.diagnose.cluster import ClusterError, read_cluster
-from prober.diagnose.collect_files import Input, InputError, Kind, printed_for_people, recognise
+from prober.diagnose.collect_files import CLOUD_LOGGING_YAML, Input, InputError, Kind, printed_for_people, recognise
 from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
 from prober.diagnose.evidence_capture import flow_groups
 from prober.diagnose.findings import Lint, SourceReport
@@ -108,6 +108,8 @@ class Gathered:
         if source.is_binary:
             hint = "; it is a capture: give it with --capture" if recognise(source) == "capture" else ""
             raise InputError(f"{source.name}: is binary, so it is no access log{hint}")
+        if CLOUD_LOGGING_YAML.match(source.head.decode("utf-8", "replace").replace("\r\n", "\n")):
+            raise InputError(f"{source.name}: is YAML of Cloud Logging; print it with gcloud logging read --format=json")
         if (other := _manifest_kind(source)) is not None:
             # Read as a log it would have no entry, and the advice would be to turn the access log on.
             raise InputError(f"{source.name}: is YAML or JSON of another kind; give it with --{other}")

@@ -62,13 +62,18 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "status": ("status", "response_code"),
     "details": ("status_details", "response_code_details"),
     "flags": ("upstream_response_flags", "response_flags"),
-    "host": ("host", "authority"),
+    "host": ("host", "authority", ":authority"),
     "tls": ("tls_protocol", "downstream_tls_version"),
-    "path": ("request_path", "path"),
+    "path": ("request_path", "path", "x-envoy-origin-path"),
     "agent": ("user_agent",),
 }
 
 
+def _plain(key: str) -> str:
+    return key.lower().replace("_", "").replace("-", "")
+
+
+_SPELT = {_plain(key): key for keys in _KEYS.values() for key in keys}
 _TYPED = Dialect.TYPED_JSON
 # Apigee's names of the fields of an entry, in their order, but for the status; `remote_address` stands for two of them.
 _APIGEE = (
@@ -93,7 +98,10 @@ def from_object(value: Mapping[str, object]) -> AccessLogEntry | None:
         number = None if status is None else _status(str(status))
         return AccessLogEntry(dialect, start, ip, port, sni, number, details, flags, host, tls, path, agent)
     if _TELLING.isdisjoint(value):
-        return None
+        # Under the same words in another spelling, as people write formats of their own: responseCodeDetails.
+        value = {_SPELT.get(_plain(key), key): each for key, each in value.items()}
+        if _TELLING.isdisjoint(value):
+            return None
     dialect = Dialect.STRING_JSON if value.get("status", value.get("response_code")).__class__ is str else Dialect.TYPED_JSON
 
     def text(field: str) -> str | None:

@@ -19,7 +19,7 @@ from prober.diagnose.manifest import read_manifests
 from prober.diagnose.overrides import is_overrides
 from prober.diagnose.routes import has_routes
 
-__all__ = ["Input", "InputError", "Kind", "printed_for_people", "recognise"]
+__all__ = ["CLOUD_LOGGING_YAML", "Input", "InputError", "Kind", "printed_for_people", "recognise"]
 
 Kind = Literal["logs", "capture", "routes", "overrides"]
 
@@ -47,6 +47,10 @@ def printed_for_people(text: str) -> str:
     """What to say of text that kubectl prints and that is no object; empty where it is something else."""
     said = next((what for shape, what in _FOR_PEOPLE if shape.search(text.lstrip())), None)
     return f"; {said}: kubectl -n NAMESPACE get apigeeroutes -o yaml has what is needed" if said else ""
+
+
+# What `gcloud logging read` prints unless it is told otherwise.
+CLOUD_LOGGING_YAML = re.compile(r"\A(?:---\n)?(?:[a-zA-Z]+:.*\n|  .*\n)*?(?:insertId|jsonPayload|textPayload|logName):", re.ASCII)
 
 
 class InputError(Exception):
@@ -208,6 +212,8 @@ def recognise(source: Input) -> Kind | None:
         return "logs"
     if b"\x00" in head:
         return None
+    if CLOUD_LOGGING_YAML.match(text.replace("\r\n", "\n")):
+        return "logs"  # which says how it is to be printed
     manifest = read_manifests(source.name, text)
     if has_routes(manifest):
         return "routes"

@@ -2,7 +2,7 @@
 
 Wrappings, in any combination that occurs: ``kubectl logs --prefix`` (``[pod/NAME/CONTAINER] ``), ``--timestamps``, CRI files
 (``TIME stdout F line``; ``P`` lines are parts to be joined), docker's json-file (``{"log": ...}``), Cloud Logging entries
-(``jsonPayload``, ``textPayload``) one a line or as an array, and objects printed over several lines.
+(``jsonPayload``, ``textPayload``) one a line or as an array, objects printed over several lines; and what `log_wrappings` knows.
 
 One pass, bounded memory: what is kept is the unfinished object or part, at most `MAX_PENDING` characters of it.
 """
@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from prober.diagnose.access_log import AccessLogEntry, from_broken_json, from_istio_text, from_object
+from prober.diagnose.log_wrappings import behind_prefix, carries, unwrapped
 
 __all__ = ["MAX_PENDING", "LineReader", "LogLine", "is_wrapped", "read_lines"]
 
@@ -89,7 +90,9 @@ class LineReader:
             except (ValueError, StopIteration, RecursionError):
                 end = -1
             if end == len(line) and not is_wrapped(value):
-                return (LogLine(number, from_object(value), None),)
+                entry = from_object(value)
+                if entry is not None or not carries(value):
+                    return (LogLine(number, entry, None),)
         return self._feed(number, line)
 
     def _feed(self, number: int, line: str) -> Iterator[LogLine]:
@@ -145,7 +148,8 @@ class LineReader:
             # An array of entries, as `gcloud logging read --format=json` prints: its objects are read one by one.
             yield from self._continue_object(text[1:])
         else:
-            yield LogLine(self._number, None, pod)
+            entry, named = behind_prefix(text)
+            yield LogLine(self._number, entry, pod or named)
 
     def _json(self, text: str, pod: str | None) -> Iterator[LogLine]:
         try:
@@ -239,7 +243,12 @@ class LineReader:
                 yield from self._payload(payload, pod)
                 return
             value = payload if isinstance(payload, dict) else {}
-        yield LogLine(self._number, from_object(value), pod)
+        entry = from_object(value)
+        if entry is not None or not carries(value):
+            yield LogLine(self._number, entry, pod)
+            return
+        for inner, named in unwrapped(value):
+            yield LogLine(self._number, inner, pod or named)
 
     def _broken(self, text: str, pod: str | None) -> LogLine:
         entry = from_broken_json(text)
