@@ -276,14 +276,21 @@ class Alerts:
 
     # -- what is there no more -----------------------------------------------------------------------------------------
 
-    def absent(self, target: str, address: str, until: float) -> None:
-        """The address is gone (its name resolves to others): its alerts end at ``until`` unless it comes back before."""
+    def absent(self, target: str, address: str, until: float, found_at: float | None = None) -> list[AlertChange]:
+        """The address is gone (its name resolves to others): its alerts end at ``until`` unless it comes back before.
+
+        ``found_at``: it is a name that had no address, and has one since then: a healthy round, which ends a row of failing ones.
+        """
         self._disagreement.absent(target, address)
         self._told.pop((target, address), None)
+        changes: list[AlertChange] = []
         for name in self._addresses.get((target, address), ()):
             state = self._states[AlertKey(name, target, address)]
-            if state.gone_until is None:
-                state.gone_until = until
+            gone_until = until if state.gone_until is None else state.gone_until
+            if found_at is not None:
+                changes += self.observe(state.alert.key, Condition.HEALTHY, found_at, None, state.alert.labels)
+            state.gone_until = gone_until
+        return changes
 
     def expire(self, at: float) -> list[AlertChange]:
         """End what stayed away for too long. To be called now and then."""

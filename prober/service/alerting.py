@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import trio
 
-from prober.addresses import is_ip
+from prober.addresses import is_ip, parse_address
 from prober.changelog import VerdictChange
 from prober.config.alerting import Alerting as Settings
 from prober.history.database import Trouble
@@ -131,8 +131,11 @@ class Alerting:
     def gone(self, keys: Collection[StateKey]) -> None:
         """A name resolves to other addresses, or a reload took them away."""
         now = self._clock()
+        changes: list[AlertChange] = []
         for key in keys:
-            self._alerts.absent(key.target, key.address, now + self._grace(key.target))
+            found_at = None if is_ip(parse_address(key.address).host) else now
+            changes += self._alerts.absent(key.target, key.address, now + self._grace(key.target), found_at)
+        self._keep(changes)
         self._history.commit(Batch(gone=tuple(keys)))
 
     def watching(self, targets: Collection[Target]) -> None:

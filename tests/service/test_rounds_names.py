@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 import trio
 from trio.testing import MockClock
 
+from prober.config.alerting import DEFAULT_ALERTING
+from prober.history.history import History
 from prober.model import Endpoint, Outcome, Verdict
 from prober.schedule import SLOT
+from prober.service.alerting import Alerting
 from prober.service.rounds import Rounds
 from prober.snapshot import Change
 from tests.outlets.fleet import certificate
@@ -123,3 +129,25 @@ async def test_a_bug_with_one_address_of_a_name_is_no_end_of_the_name(
     watching.runner.started.clear()
     await trio.sleep(INTERVAL + SLOT)
     assert {endpoint.ip for _, _, endpoint in watching.runner.started} == {"203.0.113.1", "203.0.113.2"}
+
+
+async def test_a_name_that_fails_to_resolve_every_other_time_raises_no_alert(
+    watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two failing rounds in a row are two in a row; a round in which its addresses are well lies between these."""
+    caplog.set_level(logging.INFO, "prober.service")
+    history = History.open(None)
+    alerting = Alerting(history, DEFAULT_ALERTING, watching.store, watching.statistics, watching.clock)
+    watching.rounds = Rounds(
+        watching.runner, watching.store, watching.statistics, watching.changes.append, watching.clock, witness=alerting
+    )
+    await watching.start(nursery, target("a", "ingress.example.com"))
+    for number in range(8):
+        watching.names.answers = {"ingress.example.com": ["203.0.113.1"]} if number % 2 else {}
+        await trio.sleep(INTERVAL)
+    assert len(watching.changes) == 8
+    assert "alert firing" not in caplog.text
+    watching.names.answers = {}
+    await trio.sleep(2 * INTERVAL)
+    assert "alert firing" in caplog.text
+    history.close()
