@@ -158,6 +158,10 @@ def capture_lines(name: str, facts: CaptureFacts, terminal: Terminal) -> Iterato
             (sum(facts.sslv2.values()), "hello{s} in the format of SSL 2.0, which has no place for a name"),
             (facts.truncated, "hello{s} {were} cut by the snaplen: capture with -s 0"),
             (facts.incomplete, "hello{s} {are} incomplete"),
+            (
+                facts.one_sided,
+                "connection{s} {were} captured in one direction only: how {they} ended is not known; capture both ways",
+            ),
             (sum(facts.refused.values()), "connection{s} {were} refused"),
             (sum(facts.unanswered_syn.values()), "SYN{s} {were} never answered"),
         ),
@@ -228,7 +232,11 @@ def _spoken(facts: CaptureFacts) -> str:
 def _rest(rows: Iterable[tuple[int, str]], terminal: Terminal) -> Iterator[str]:
     for count, text in rows:
         if count:
-            words = {"s": "", "were": "was", "are": "is"} if count == 1 else {"s": "s", "were": "were", "are": "are"}
+            words = (
+                {"s": "", "were": "was", "are": "is", "they": "it"}
+                if count == 1
+                else {"s": "s", "were": "were", "are": "are", "they": "they"}
+            )
             yield from wrap(f"{count:,} {text.format(**words)}", terminal)
 
 

@@ -53,11 +53,12 @@ class Gathered:
         groups = tuple(group for name, facts in self.captures.items() for group in flow_groups(name, facts))
         not_read = sum(facts.not_read for facts in self.captures.values())
         cut = sum(facts.truncated for facts in self.captures.values())
+        one_sided = sum(facts.one_sided for facts in self.captures.values())
         return EvidenceSet(
             probes=tuple(self.probes),
             logs=self.logs,
             log_names=tuple(self.log_names),
-            capture=CaptureEvidence(groups=groups, files=tuple(self.captures), not_read=not_read, cut=cut)
+            capture=CaptureEvidence(groups=groups, files=tuple(self.captures), not_read=not_read, cut=cut, one_sided=one_sided)
             if self.captures
             else None,
             routes=self._all_routes(),

@@ -173,7 +173,11 @@ class Follower:
         facts = self.facts
         server = f"{address_text(flow.server[0])}:{flow.server[1]}"
         data = flow.to_server.data
+        if flow.one_sided:
+            facts.one_sided += 1
         if not data:
+            if flow.one_sided:
+                return
             if flow.syn_refused:
                 _bump(facts.refused, server, _OTHERS)
             elif flow.server_rst:
@@ -311,6 +315,8 @@ def _bump(table: Counter[_Key], key: _Key, others: _Key, by: int = 1) -> None:
 
 
 def _ending(flow: Flow, waited: bool) -> tuple[Ending, str | None]:
+    if flow.one_sided:
+        return Ending.UNKNOWN, None
     kind, tls_alert = flow.answer()
     if tls_alert is not None:
         return Ending.TLS_ALERT, AlertDescription(tls_alert[1]).name

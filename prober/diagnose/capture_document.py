@@ -54,6 +54,7 @@ def capture_object(name: str, facts: CaptureFacts) -> dict[str, object]:
         "unanswered_syn": dict(facts.unanswered_syn.most_common(_MOST)),
         "truncated_hellos": facts.truncated,
         "incomplete_hellos": facts.incomplete,
+        "one_sided_connections": facts.one_sided,
         "tunnels": dict(facts.tunnels),
         "not_read": {
             **facts.unread,

@@ -32,7 +32,7 @@ class Ending(StrEnum):
     OTHER = "other"
     """Bytes that are no TLS."""
     UNKNOWN = "unknown"
-    """The capture ends too early to tell."""
+    """The capture ends too early to tell, or has one direction only."""
 
 
 class CapturedHello(NamedTuple):
@@ -95,6 +95,8 @@ class CaptureFacts:
     """Hellos that the snaplen cut: say ``-s 0``."""
     incomplete: int = 0
     """Flows whose hello began before the capture did, or never ended."""
+    one_sided: int = 0
+    """Connections of which one direction alone was captured: how they ended is not known, or what they asked for."""
     refused: Counter[str] = field(default_factory=Counter)
     """By server: connections that were refused."""
     unanswered_syn: Counter[str] = field(default_factory=Counter)

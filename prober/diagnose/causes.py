@@ -174,6 +174,10 @@ def _inconclusive(case: Case) -> Finding:
     capture = case.evidence.capture
     if capture is not None and capture.cut:
         missing.append(f"whole ClientHellos: the capture cut {capture.cut:,} of them (tcpdump -s 0)")
+    elif capture is not None and capture.one_sided:
+        missing.append(
+            f"the other direction of {capture.one_sided:,} captured connection{'s' * (capture.one_sided > 1)} (tcpdump -i any)"
+        )
     elif capture is not None and not any(each.tls and each.sni is None for each in case.flows):
         named = any(each.tls for each in case.flows)
         missing.append(f"a ClientHello without a name: the capture has none{'' if named else ', and none with one either'}")

@@ -164,6 +164,8 @@ class CaptureEvidence:
     files: tuple[str, ...] = ()
     cut: int = 0
     """ClientHellos that the snaplen cut, so that nobody can say whether they had a name."""
+    one_sided: int = 0
+    """Connections of which one direction alone was captured."""
     not_read: int = 0
     """Packets about which nothing can be said: of another tunnel, encrypted, in parts that are missing."""
 

@@ -117,6 +117,7 @@ class Flow:
         "client_ended_first",
         "client_fin",
         "client_rst",
+        "client_seen",
         "first_answer_time",
         "hello_acknowledged",
         "hello_time",
@@ -158,6 +159,8 @@ class Flow:
         self.hello_acknowledged = False
         self.first_answer_time: float | None = None
         self.client_fin = self.client_rst = self.server_fin = self.server_rst = False
+        self.client_seen = False
+        """Whether any segment of the client's was captured; of the server, `server_ttls` says as much."""
         self.client_ended_first = False
         """The client's FIN or RST was seen before the server's FIN: who was first ended the connection, the other one answered."""
         self.rst_time: float | None = None
@@ -183,6 +186,7 @@ class Flow:
 
     def _from_client(self, segment: TcpSegment, time: float) -> None:
         flags, sequence = segment.flags, segment.sequence
+        self.client_seen = True
         if flags & SYN:
             # With TCP Fast Open (RFC 7413) the hello comes with it.
             sequence = segment.sequence + 1 & 0xFFFFFFFF
@@ -261,6 +265,13 @@ class Flow:
                 break
             offset += 5 + length
         return found, None
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether bytes of one side were captured, which are sent to nobody who does not answer, and nothing of the other side."""
+        if self.to_server.data:
+            return self.server_ttls is None and not self.server_rst
+        return not self.client_seen and (bool(self.to_client.data) or self.server_rst)
 
     @property
     def rst_ttl_differs(self) -> bool:

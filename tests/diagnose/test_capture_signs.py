@@ -54,6 +54,24 @@ def test_copies_on_both_sides_of_a_router_widen_what_is_the_servers_own() -> Non
     assert not found.rst_ttl_differs
 
 
+@pytest.mark.parametrize("ending", ["rst", "fin", "none"])
+@pytest.mark.parametrize("answer", [b"", SERVER_HELLO], ids=["none", "ServerHello"])
+def test_of_one_direction_alone_nobody_knows_how_it_ended(ending: str, answer: bytes) -> None:
+    """The client's side: its hello, which is not unanswered; the server's: what it says, to whom nobody knows. Both: as it was."""
+    segments = handshake(hello(), ending, answer=answer)
+    goodbye = Segment(CLIENT, SERVER, RST | ACK, segments[-1].sequence, 5001)
+    later = [Segment("192.0.2.77", SERVER, SYN, number, source_port=50000 + number) for number in range(120)]
+
+    clients = facts([*(each for each in segments if each.source == CLIENT), goodbye, *later])
+    servers = facts([each for each in segments if each.source == SERVER])
+
+    assert ([Ending.UNKNOWN], 1) == ([each.ending for each in clients.hellos], clients.one_sided)
+    assert ([], 0) == (servers.hellos, servers.incomplete)
+    assert servers.one_sided == (bool(answer) or ending == "rst")
+    assert 0 == facts(segments).one_sided
+    assert 1 == capture_object("in.pcap", clients)["one_sided_connections"]
+
+
 def told_of(segments: list[Segment], link: str = "EN10MB") -> dict[str, tuple[Confidence, Severity]]:
     evidence = CaptureEvidence(groups=flow_groups("in.pcap", facts(segments, link)), files=("in.pcap",))
     return {name: (finding.confidence, finding.severity) for name, finding in told(capture=evidence).items()}

@@ -297,6 +297,7 @@ def test_a_404_for_a_host_that_no_group_has_is_no_missing_link(host: str) -> Non
 
 def test_hellos_that_the_snaplen_cut_are_what_is_missing() -> None:
     """There were some: to say that the capture has none would send people to the wrong place."""
+    assert "the other direction of 2 captured connections" in told(capture=CaptureEvidence(one_sided=2))["inconclusive"].summary
     summary = told(capture=CaptureEvidence(files=("in.pcap",), cut=3))["inconclusive"].summary
 
     assert "cut 3 of them (tcpdump -s 0)" in summary
