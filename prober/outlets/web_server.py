@@ -34,7 +34,8 @@ GRACE_SECONDS = 1.0
 """How long requests may go on after a shutdown began."""
 
 MAX_CONNECTIONS = 256
-"""More than a handful of scrapers, balancers and people need; each may hold a descriptor and a response."""
+"""More than a handful of scrapers, balancers and people need; each may hold a descriptor and a response. Beyond it, the connection on
+which nothing has been asked for longest makes room: whoever opens many and says nothing must not keep the others out."""
 
 _BACKLOG = 128
 _UNSENT_BYTES = 256 * 1024
@@ -172,13 +173,13 @@ class _Connections:
         self._config.ssl_handshake_timeout = HEADER_SECONDS
 
     async def receive(self, stream: trio.SocketStream) -> None:
-        """Serve one connection to its end; one above the limit is closed."""
+        """Serve one connection to its end; one above the limit is closed where none of the others can be."""
         from hypercorn.typing import ConnectionState
         from hypercorn.utils import wrap_app
 
         from prober.outlets.http2 import Connection, within
 
-        if len(self._open) >= MAX_CONNECTIONS:
+        if len(self._open) >= MAX_CONNECTIONS and not self._make_room():
             return
         bounded = _BoundedStream(stream)
         self._open.add(bounded)
@@ -188,7 +189,7 @@ class _Connections:
                 served = await _handshaken(bounded, self._tls)
                 if served is None:
                     return
-            app = wrap_app(within(SEND_SECONDS, self._app, bounded.socket.close), 0, "asgi")
+            app = wrap_app(within(SEND_SECONDS, bounded.counting(self._app), bounded.socket.close), 0, "asgi")
             server = Connection(app, self._config, self._context, ConnectionState({}), served)
             bounded.at_end = server.idle_task.stop
             await server.run()
@@ -202,6 +203,16 @@ class _Connections:
         finally:
             self._open.discard(bounded)
             self._left.set()
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been quiet for longest; False where each is being answered."""
+        quiet = [stream for stream in self._open if not stream.requests]
+        if not quiet:
+            return False
+        longest = min(quiet, key=lambda stream: stream.quiet_since)
+        self._open.discard(longest)
+        longest.socket.close()
+        return True
 
     async def empty(self) -> None:
         """Wait until the last connection is closed."""
@@ -241,8 +252,25 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
         self.socket = stream.socket
         self.at_end: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         """Called when the client has closed. hypercorn would keep the connection until its idle time is over."""
+        self.requests = 0
+        """That are being answered."""
+        self.quiet_since = trio.current_time()
+        """When there was last any, or when it was opened."""
         if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
             stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+    def counting(self, app: Callable[..., Any]) -> Callable[..., Any]:
+        """The application, whose requests on this connection are counted."""
+
+        async def counted(scope: Any, receive: Any, send: Any) -> None:
+            self.requests += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.requests -= 1
+                self.quiet_since = trio.current_time()
+
+        return counted
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything, or fail when the client does not read for `SEND_SECONDS`."""

@@ -221,34 +221,57 @@ async def test_a_request_under_way_is_answered_after_the_shutdown_began() -> Non
     assert answer.endswith(b"hello")
 
 
-async def test_connections_above_the_limit_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the next one is served when one has ended."""
+async def test_quiet_connections_make_room_for_one_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quietest is closed, and the next one is served; one that has lately been answered stays."""
     monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 2)
     request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     async with served(hello) as (host, port, _):
-        first, second = [await trio.open_tcp_stream(host, port) for _ in range(2)]
-        for stream in (first, second):
+
+        async def ask(stream: trio.SocketStream) -> None:
             await stream.send_all(request)
-            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+            answer = b""
+            while not answer.endswith(b"hello"):
+                more = await stream.receive_some()
+                assert more
+                answer += more
+
+        quiet, used = [await trio.open_tcp_stream(host, port) for _ in range(2)]
+        await ask(used)
+        third = await trio.open_tcp_stream(host, port)
+        await ask(third)
+        assert await read_to_end(quiet) == b""
+        await ask(used)
+        for stream in (quiet, used, third):
+            await stream.aclose()
+
+
+async def test_connections_above_the_limit_are_closed_while_all_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the next one is served when one has ended."""
+    monkeypatch.setattr(web_server, "MAX_CONNECTIONS", 2)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    release = trio.Event()
+    begun = trio.Semaphore(0)
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        begun.release()
+        await release.wait()
+        await hello(scope, receive, send)
+
+    async with served(slow) as (host, port, _):
+        answered = [await trio.open_tcp_stream(host, port) for _ in range(2)]
+        for stream in answered:
+            await stream.send_all(request)
+            await begun.acquire()
         third = await trio.open_tcp_stream(host, port)
         assert await read_to_end(third) == b""
-        await first.aclose()
-        with trio.fail_after(10):
-            while True:
-                fourth = await trio.open_tcp_stream(host, port)
-                try:
-                    await fourth.send_all(request)
-                    answer = await fourth.receive_some()
-                except trio.BrokenResourceError:
-                    answer = b""
-                await fourth.aclose()
-                if answer:
-                    break
-                await trio.sleep(0.01)
-        await second.aclose()
-        await third.aclose()
-
-    assert answer.startswith(b"HTTP/1.1 200")
+        release.set()
+        for stream in answered:
+            assert (await read_to_end(stream)).endswith(b"hello")
+        fourth = await trio.open_tcp_stream(host, port)
+        await fourth.send_all(request)
+        assert (await read_to_end(fourth)).endswith(b"hello")
+        for stream in (*answered, third, fourth):
+            await stream.aclose()
 
 
 @pytest.mark.parametrize(
