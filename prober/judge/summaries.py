@@ -132,6 +132,12 @@ def _unreachable(story: Story) -> str:
     errno = next((answer.errno for answer in answers if answer.errno), "no answer")
     if errno == "EAI_ADDRFAMILY":
         return f"{story.subject} has no address of the family that was asked for ({errno}): check --connect-ip."
+    if len(outcomes) == 1 and errno == "ENETUNREACH":
+        # Most often it is this host that has no IPv6, beside a name that has both kinds of addresses.
+        return (
+            f"{story.subject} cannot be reached (ENETUNREACH): there is no route from here; "
+            "check routes, and that this host has IPv6 if the address is one."
+        )
     if len(outcomes) == 1:
         return _UNREACHABLE[outcomes.pop()].format(subject=story.subject, errno=errno)
     words = ", ".join(sorted(_WORDS[outcome] for outcome in outcomes))

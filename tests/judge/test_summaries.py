@@ -170,6 +170,15 @@ def test_a_proxy_header_is_the_first_suspect_where_no_hello_can_have_been_read(
     assert "unless it expects one" not in said(differential(*words))
 
 
+def test_a_host_without_ipv6_is_not_sent_to_the_network_policies_of_the_ingress() -> None:
+    """The kernel says so at once of every IPv6 address; the name's others are reached."""
+    case = differential(*("unreachable",) * 3, endpoint=Endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 8443))
+    hellos = tuple(each._replace(observation=each.observation._replace(errno="ENETUNREACH")) for each in case.handshakes)
+    assert said(case._replace(handshakes=hellos)).endswith(
+        " (ENETUNREACH): there is no route from here; check routes, and that this host has IPv6 if the address is one."
+    )
+
+
 def test_a_long_name_is_cut_and_the_next_step_is_kept() -> None:
     """Names have up to 253 characters, and an IPv6 address 39."""
     case = differential("certificate", "reset", "reset", endpoint=Endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 8443))
