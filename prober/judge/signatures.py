@@ -41,9 +41,16 @@ class Signature:
 
     def matches(self, known: str | None, none: str | None, unknown: str | None) -> bool:
         """Does the row describe these behaviours? None is a hello that was not sent."""
+        if none is None and self.serves_nobody:
+            none = self.none
         return all(
             row in {ANY, seen} for row, seen in ((self.known, known), (self.none, none), (self.unknown, unknown or self.unknown))
         )
+
+    @property
+    def serves_nobody(self) -> bool:
+        """Of a row that is no matter of SNI: a known name tells as much as both hellos do."""
+        return self.known == self.none != _CERTIFICATE
 
 
 _CERTIFICATE = Outcome.CERTIFICATE.value
