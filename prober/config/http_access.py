@@ -9,8 +9,9 @@ import re
 from typing import Any
 
 from prober.config.nodes import Fields, Value
-from prober.config.problems import Wrong
+from prober.config.problems import Problem, Wrong
 from prober.config.readers import readable_file, text, word
+from prober.http_access import AccessError, request_headers, tls_context
 from prober.sources import HttpAccess
 
 __all__ = ["ACCESS_KEYS", "http_access", "show_access"]
@@ -29,11 +30,11 @@ def http_access(fields: Fields) -> HttpAccess:
         tls.of.complain("has one of cert_file and key_file; a client certificate needs both")
     username, password_file, credentials_file = None, None, None
     if "basic_auth" in fields:
-        username = basic.require("username", text, "", "write the name of the user")
+        username = basic.require("username", _username, "", "write the name of the user")
         password_file = basic.require("password_file", readable_file, "", "name the file that holds the password")
     if "authorization" in fields:
         credentials_file = bearer.require("credentials_file", readable_file, "", "name the file that holds the token")
-    return HttpAccess(
+    access = HttpAccess(
         username=username,
         password_file=password_file,
         authorization_type=bearer.read("type", _scheme, "Bearer"),
@@ -42,6 +43,28 @@ def http_access(fields: Fields) -> HttpAccess:
         cert_file=tls.read("cert_file", readable_file, None),
         key_file=tls.read("key_file", readable_file, None),
     )
+    if not (basic.failed or bearer.failed or tls.failed) and ("cert_file" in tls) == ("key_file" in tls):
+        _doubt_files(fields.of, access)
+    return access
+
+
+def _doubt_files(where: Value, access: HttpAccess) -> None:
+    """What the first request would say of the files. It is no error: they are read again for each request, and may be renewed just now."""
+    try:
+        request_headers(access)
+        if access.has_certificates:
+            tls_context(access)
+    except AccessError as error:
+        doubt = f"{error}; put it right, it is read again for each request"
+        where.problems.doubts.append(Problem(where.problems.file, where.line, where.path, doubt))
+
+
+def _username(value: Value) -> str:
+    name = text(value)
+    if ":" in name:
+        # RFC 7617 §2: the first colon ends the name.
+        raise Wrong("has a colon, where the password would begin for the server; write a name without one")
+    return name
 
 
 def show_access(access: HttpAccess) -> dict[str, Any]:

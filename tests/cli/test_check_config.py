@@ -81,6 +81,24 @@ def test_warns_of_what_can_never_be_judged(text: str, doubt: str, tmp_path: Path
     assert capsys.readouterr().err == f"{file}:{doubt}\n"
 
 
+def test_warns_of_secrets_and_certificates_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The service runs and reads them for each request, so the status is 0; but nobody is asked or told until they are put right."""
+    (tmp_path / "token").write_text("two\nlines\n")
+    (tmp_path / "ca.pem").write_text("no certificate\n")
+    file = tmp_path / "prober.yml"
+    file.write_text(
+        "discovery:\n"
+        "- http: {url: https://sd.example.com, authorization: {credentials_file: token}}\n"
+        "alerting:\n"
+        "  alertmanagers:\n"
+        "  - {url: https://am.example.com, tls_config: {ca_file: ca.pem}}\n"
+    )
+    assert main(["check-config", str(file)]) == 0
+    token, authority = capsys.readouterr().err.splitlines()
+    assert token.startswith(f"{file}:2: discovery[0].http: {tmp_path}/token: holds no secret on one line; ")
+    assert authority.startswith(f"{file}:5: alerting.alertmanagers[0]: {tmp_path}/ca.pem: cannot be used: ")
+
+
 def test_checks_the_files_of_targets_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What the service would leave out is told before it is deployed; what is not there yet, or is dropped by a rule, is not.
 
