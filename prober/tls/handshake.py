@@ -46,7 +46,7 @@ class ClientHandshake:
     ``transcript`` every message is decoded for people. With ``close_when_finished`` a close_notify follows our Finished.
     """
 
-    __slots__ = ("_half_alert", "_idle_records", "_negotiation", "_state")
+    __slots__ = ("_half_alert", "_handed_out", "_idle_records", "_negotiation", "_state")
 
     def __init__(
         self,
@@ -64,6 +64,8 @@ class ClientHandshake:
         self._state = State.CLIENT_HELLO
         self._idle_records = 0
         self._half_alert = b""
+        self._handed_out = 1
+        """Entries of the transcript when data was handed out last: what was to be sent since then was not."""
         n = self._negotiation = Negotiation(
             offer,
             to_finish=depth == "finished",
@@ -84,6 +86,8 @@ class ClientHandshake:
             return b""
         data = b"".join(n.outgoing)
         n.outgoing.clear()
+        if n.log is not None:
+            self._handed_out = len(n.log)
         return data
 
     def receive_data(self, data: bytes) -> list[Event]:
@@ -161,8 +165,9 @@ class ClientHandshake:
 
     @property
     def transcript_entries(self) -> tuple[TranscriptEntry, ...]:
-        """All messages so far, decoded; empty unless ``transcript`` was asked for."""
-        return tuple(self._negotiation.log or ())
+        """All messages so far, decoded; empty unless ``transcript`` was asked for. What nobody took to send it is no part of it."""
+        log, sent = self._negotiation.log or (), self._handed_out
+        return tuple(entry for number, entry in enumerate(log) if entry.direction == "<" or number < sent)
 
     def facts(self) -> HandshakeFacts:
         """All that is known by now."""

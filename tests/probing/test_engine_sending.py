@@ -12,7 +12,7 @@ from prober.probing.engine import Engine
 from prober.tls.client_hello import HelloFactory
 from tests.probing.conftest import AttemptMaker
 from tests.probing.outcomes import ALERT_112, IPS, HookedFactory
-from tests.servers.scripted import pause, read, scripted, send
+from tests.servers.scripted import pause, read, read_hello, scripted, see_end, send
 
 
 async def test_a_hello_that_the_kernel_takes_in_parts_arrives_whole(
@@ -55,3 +55,14 @@ async def test_the_proxy_header_comes_before_the_hello_in_one_piece(
         header += address + address + port.to_bytes(2) + peer.endpoint.port.to_bytes(2)
     assert chunks[0].startswith(header)
     assert chunks[0][len(header)] == 0x16
+
+
+async def test_a_transcript_has_nothing_that_was_not_sent(engine: Engine, attempt: AttemptMaker) -> None:
+    """The alert that broken TLS is owed stays unsent, and the server sees no more than our hello: so does whoever reads the transcript."""
+    out_of_order = bytes.fromhex("160303000414000000")
+    with scripted(read_hello(), send(out_of_order), see_end()) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, transcript=True))
+        received = peer.next_received()
+    assert observation.outcome is Outcome.PROTOCOL_ERROR
+    assert len(received) == 5 + int.from_bytes(received[3:5])
+    assert [entry.name for entry in observation.transcript if entry.direction == ">"] == ["ClientHello"]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prober.tls.describe import describe_received, describe_record, describe_sent
+from prober.tls.errors import ProtocolError
 from prober.tls.messages import handshake_message
 from prober.tls.messages12 import CertificateRequest12, CertificateStatus, DheServerKeyExchange, NewSessionTicket12
 from prober.tls.registry import HandshakeType
@@ -28,6 +29,7 @@ def test_a_tls_1_3_handshake_is_told_message_by_message() -> None:
     handshake.receive_data(script.hello_retry_request(cookie=b"cookie"))
     script.answer(handshake)
     handshake.receive_data(b"\x14\x03\x03\x00\x01\x01" + script.flight())
+    handshake.data_to_send()
 
     assert entries(handshake) == [
         (">", "ClientHello"),
@@ -52,6 +54,7 @@ def test_a_tls_1_2_handshake_is_told_message_by_message() -> None:
     handshake.receive_data(script.flight())
     script.answer(handshake)
     handshake.receive_data(script.change_cipher_spec() + script.finished())
+    handshake.data_to_send()
 
     names = [name for _, name in entries(handshake)]
     assert names == [
@@ -67,6 +70,20 @@ def test_a_tls_1_2_handshake_is_told_message_by_message() -> None:
         "Finished",
         "Alert",
     ]
+
+
+def test_what_was_not_taken_to_be_sent_is_not_told_as_sent() -> None:
+    """The second hello, and the alert that a message out of order is owed, are told once they are handed out."""
+    handshake = client(transcript=True)
+    handshake.receive_data(Script13(offer_of(handshake)).hello_retry_request(cookie=b"cookie"))
+    assert entries(handshake)[1:] == [("<", "HelloRetryRequest")]
+    handshake.data_to_send()
+    assert entries(handshake)[2:] == [(">", "ChangeCipherSpec"), (">", "ClientHello")]
+    with pytest.raises(ProtocolError):
+        handshake.receive_data(bytes.fromhex("160303000414000000"))
+    assert len(entries(handshake)) == 4
+    handshake.data_to_send()
+    assert entries(handshake)[4:] == [(">", "Alert")]
 
 
 def test_no_transcript_is_kept_unless_it_was_asked_for() -> None:
