@@ -46,8 +46,8 @@ def compared(probes: Iterable[ProbeFacts], *, apigee: bool) -> Requests:
 
 
 def _by_envoy(answer: HttpAnswer) -> bool:
-    """Whether Envoy signed it, or Istio; or nobody, since that can be turned off."""
-    return answer.server.lower() in {"", "envoy", "istio-envoy"}
+    """Whether Envoy signed it, or Istio, or the lab, which rehearses them; or nobody, since that can be turned off."""
+    return answer.server.lower() in {"", "envoy", "istio-envoy", "prober-lab"}
 
 
 def _evidence(probe: ProbeFacts, answer: HttpAnswer, control: HttpAnswer) -> Evidence:

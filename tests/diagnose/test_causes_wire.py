@@ -136,6 +136,14 @@ def test_a_404_without_a_name_is_the_missing_link_whatever_signs_it_where_a_wild
     assert "ok" not in findings
 
 
+@pytest.mark.parametrize("server", ["", "istio-envoy", "prober-lab"])
+def test_a_404_of_an_envoy_or_of_the_lab_that_rehearses_one_is_the_missing_link_by_itself(server: str) -> None:
+    """Without a configuration the header says whose it is; who rehearses the incident is told its cause."""
+    findings = told(probes=probe("certificate", "certificate", None, *answers(404, 200, server)))
+
+    assert ("not-linked", Confidence.LIKELY) == (next(iter(findings)), findings["not-linked"].confidence)
+
+
 @pytest.mark.parametrize(("without", "server"), [(404, "nginx"), (421, "Apache"), (403, "Apache"), (503, "envoy"), (None, "")])
 def test_a_request_that_fails_without_a_name_alone_is_never_well(without: int | None, server: str) -> None:
     """The handshake stands, and the client is not served: another server's default host, or what nobody has explained yet."""
