@@ -15,6 +15,7 @@ from prober.diagnose.findings import Fix
 from prober.diagnose.fixes_overrides import link_diff
 from prober.diagnose.fixes_route import common_labels, may_be_named, scalar, used_credential, wildcard_manifest
 from prober.diagnose.manifest import is_unresolved
+from prober.diagnose.overrides import OverridesFacts
 from prober.diagnose.route import Route
 
 __all__ = ["Remedy"]
@@ -33,7 +34,7 @@ class Remedy:
         self._case = case
         self.namespace = case.namespace
         self.route = case.wildcards[0].name if case.wildcards else next(filter(may_be_named, case.links), DEFAULT_ROUTE)
-        files = [each.file for each in case.overrides if each.file != STANDARD_INPUT]
+        files = [each.file for each in case.overrides if each.file != STANDARD_INPUT and each.virtual_hosts]
         self.overrides_file = files[0] if files else "overrides.yaml"
 
     # -- parts ---------------------------------------------------------------------------------------------------------
@@ -89,20 +90,40 @@ class Remedy:
         )
 
     def apply_overrides(self, *, only: Iterable[str] | None = None) -> tuple[str, ...]:
-        """Commands that bring the virtual hosts of overrides.yaml into the cluster: helm's, and apigeectl's for old versions."""
-        file = shlex.quote(self.overrides_file)
+        """Commands that bring the virtual hosts of overrides.yaml into the cluster: helm's, and apigeectl's for old versions.
+
+        Of several files each group's own is applied, in its own namespace; where one alone has virtual hosts, they are layers of one.
+        """
+        wanted = dict.fromkeys(only or self.groups)
+        homes = {
+            host.name: facts for facts in reversed(self._case.overrides) for host in facts.virtual_hosts if host.name in wanted
+        }
+        layered = sum(bool(facts.virtual_hosts) for facts in self._case.overrides) == 1
         commands: list[str] = []
-        for group in only or self.groups:
+        files: dict[str, None] = {}
+        for group in wanted:
             name = group if group == "ENV_GROUP" else shlex.quote(group)
+            home = homes.get(group)
+            file = self._file_options(self._case.overrides if layered or home is None else (home,))
+            files[file] = None
+            # Of one installation the cluster's own word counts; of several each file has its own.
+            several = len({facts.namespace for facts in self._case.overrides}) > 1
+            namespace = home.namespace if home is not None and several and not layered else self.namespace
             upgrade = (
-                f"helm upgrade {name} apigee-virtualhost/ --install --namespace {shlex.quote(self.namespace)} --atomic "
-                f"--set envgroup={name} -f {file}"
+                f"helm upgrade {name} apigee-virtualhost/ --install --namespace {shlex.quote(namespace)} --atomic "
+                f"--set envgroup={name} {file}"
             )
             commands += (f"{upgrade} --dry-run", upgrade)
-        commands.append(
-            f"apigeectl apply -f {file} --settings virtualhosts --env $ENV  # hybrid 1.11 and earlier, instead of helm"
+        commands += (
+            f"apigeectl apply {file} --settings virtualhosts --env $ENV  # hybrid 1.11 and earlier, instead of helm"
+            for file in files
+            if file.count("-f ") == 1  # several files are helm's way
         )
         return tuple(commands)
+
+    def _file_options(self, overrides: Iterable[OverridesFacts]) -> str:
+        files = [facts.file for facts in overrides if facts.file != STANDARD_INPUT] or ["overrides.yaml"]
+        return " ".join(f"-f {shlex.quote(file)}" for file in files)
 
     def prove(self) -> str:
         """The command that shows whether it worked."""
@@ -121,7 +142,7 @@ class Remedy:
         diff = self.diff()
         parts = [self.manifest()]
         if diff is not None:
-            parts.append(f"# and in {self.overrides_file}:\n" + _commented(diff))
+            parts.append(f"# and in {self._files}:\n" + _commented(diff))
         linking = (
             "link it in overrides.yaml (the diff below the manifest)"
             if diff is not None
@@ -161,7 +182,7 @@ class Remedy:
 
     def _patch(self, diff: str | None, saved: str) -> tuple[str, ...]:
         """The command that takes the diff out of the comments of the saved file and applies it."""
-        if diff is None or len(self._case.overrides) != 1 or "\r" in diff:
+        if diff is None or sum(bool(facts.virtual_hosts) for facts in self._case.overrides) != 1 or "\r" in diff:
             return ()
         return (f"sed -n 's/^# //p' {shlex.quote(saved)} | patch {shlex.quote(self.overrides_file)}",)
 
@@ -190,7 +211,9 @@ class Remedy:
         only = None if only is None else tuple(only)
         diff = self.diff(only=only)
         where = f"virtualhost {', '.join(only)}" if only else self._everywhere
-        text = f'Add additionalGateways: ["{self.route}"] to {where} of {self.overrides_file}, and apply the virtual hosts.'
+        text = f'Add additionalGateways: ["{self.route}"] to {where} of {self._files}, and apply the virtual hosts.'
+        if not self._case.wildcards and self.route not in self._case.links:
+            text += f" {self.route} stands for the wildcard route's name: kubectl get apigeeroutes -A shows what it is called."
         listed = {host.name: host.additional_gateways for _, host in self._case.virtual_hosts if host.tls_mode != "MUTUAL"}
         rows = []
         for name in only or tuple(filter(None, listed)) or ("ENV_GROUP",):
@@ -202,6 +225,12 @@ class Remedy:
             yaml = _commented(diff) + yaml
         commands = (*self._patch(diff, LINK_FILE), *self.apply_overrides(only=only), self.prove())
         return Fix(explanation=text, yaml=yaml, commands=commands)
+
+    @property
+    def _files(self) -> str:
+        """The files that have virtual hosts, in words."""
+        files = [facts.file for facts in self._case.overrides if facts.virtual_hosts]
+        return ", ".join("overrides.yaml" if file == STANDARD_INPUT else file for file in files) or self.overrides_file
 
     @property
     def _everywhere(self) -> str:
@@ -222,7 +251,7 @@ class Remedy:
         if not _NAME.fullmatch(name) or not _NAME.fullmatch(self.route):
             edits = []
         return Fix(
-            explanation=f"Write {self.route} instead of {name} in additionalGateways of {self.overrides_file}{only_out}, and apply the virtual hosts.",
+            explanation=f"Write {self.route} instead of {name} in additionalGateways of {self._files}{only_out}, and apply the virtual hosts.",
             yaml=f'virtualhosts:\n- name: {scalar(self.groups[0])}\n  additionalGateways: ["{self.route}"]\n',
             commands=(*edits, *self.apply_overrides(), self.prove()),
         )

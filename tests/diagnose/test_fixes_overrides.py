@@ -77,6 +77,35 @@ def test_a_virtual_host_with_client_certificates_is_never_linked() -> None:
     assert [(), ("non-sni",)] == [host.additional_gateways for host in read(changed).virtual_hosts]
 
 
+def applied(**texts: str) -> list[str]:
+    """The helm commands of a fix for these files, without those that only try."""
+    facts = tuple(read_overrides(read_manifests(f"{name}.yaml", text)) for name, text in texts.items())
+    fix = told(overrides=facts, texts={f"{name}.yaml": text for name, text in texts.items()})["no-wildcard"].fix
+    assert fix is not None
+    return [command for command in fix.commands if command.startswith("helm") and not command.endswith("--dry-run")]
+
+
+def test_each_group_is_applied_with_its_own_file_in_its_own_namespace() -> None:
+    """Another organization's overrides would make another organization's virtual host of it."""
+    one, two = applied(
+        one="namespace: first\nvirtualhosts:\n- name: a\n  sslSecret: x\n",
+        two="namespace: second\nvirtualhosts:\n- name: b\n  sslSecret: x\n",
+    )
+    assert "--namespace first " in one
+    assert one.endswith("envgroup=a -f one.yaml")
+    assert "--namespace second " in two
+    assert two.endswith("envgroup=b -f two.yaml")
+
+
+def test_files_of_which_one_has_the_virtual_hosts_are_applied_together() -> None:
+    """Without the other layers a group has no organization."""
+    [command] = applied(
+        base="org: acme\ngcp: {region: x}\nenvs: [{name: prod}]\n", hosts="virtualhosts:\n- name: a\n  sslSecret: x\n"
+    )
+
+    assert command.endswith("envgroup=a -f base.yaml -f hosts.yaml")
+
+
 def test_what_cannot_be_edited_safely_gets_no_diff() -> None:
     """An item that an alias stands for, or a flow list over several lines, is left to a person."""
     for items in (
