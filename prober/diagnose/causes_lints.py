@@ -56,6 +56,11 @@ def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:
     fix = _fix(source, places)
     if name == "partial-vhosts" and source == "overrides":
         fix = Remedy(case).link()
+    if name == "mtls-bypass" and source == "overrides":
+        lines = {(place.file, place.line) for place in places}
+        fix = Remedy(case).unlink(
+            (each for each in case.virtual_hosts if (each[0], each[1].additional_gateways_line) in lines), fix.explanation
+        )
     if name in {"selector", "different-certificates"} and source == "routes" and len(places) == 1:
         fix = _corrected(case, first, fix)
     return Finding(

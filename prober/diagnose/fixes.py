@@ -15,7 +15,7 @@ from prober.diagnose.findings import Fix
 from prober.diagnose.fixes_overrides import link_diff
 from prober.diagnose.fixes_route import common_labels, may_be_named, scalar, used_credential, wildcard_manifest
 from prober.diagnose.manifest import is_unresolved
-from prober.diagnose.overrides import OverridesFacts
+from prober.diagnose.overrides import OverridesFacts, VirtualHost
 from prober.diagnose.route import Route
 
 __all__ = ["Remedy"]
@@ -256,6 +256,20 @@ class Remedy:
             commands=(*edits, *self.apply_overrides(), self.prove()),
         )
 
+    def unlink(self, hosts: Iterable[tuple[str, VirtualHost]], explanation: str) -> Fix:
+        """Take all links out of virtual hosts (each with its file), and apply these."""
+        hosts = tuple(hosts)
+        edits = [
+            f"sed -E -i {shlex.quote(f'{line},{line + len(host.additional_gateways)}{{{_taken_out(name)}}}')} {shlex.quote(file)}"
+            for file, host in reversed(hosts)
+            for name in host.additional_gateways
+            if (line := host.additional_gateways_line) and file != STANDARD_INPUT and _NAME.fullmatch(name)
+        ]
+        return Fix(
+            explanation=explanation,
+            commands=(*edits, *self.apply_overrides(only=[host.name for _, host in hosts if host.name]), self.prove()),
+        )
+
     def reapply(self, explanation: str) -> Fix:
         """The configuration is right and did not arrive: apply it again, and look at what carries it."""
         namespace = shlex.quote(self.namespace)
@@ -284,7 +298,7 @@ def _renamed(name: str, new: str) -> str:
 def _taken_out(name: str) -> str:
     """For sed: a name out of a list, written in brackets or one a line."""
     item = rf'["\x27]?{name.replace(".", "[.]")}["\x27]?'
-    return rf"s/, *{item}( *[],])/\1/;s/(\[ *){item} *, */\1/;/^ *- *{item} *(#.*)?$/d"
+    return rf"s/\[ *{item} *\]/[]/;s/(additionalGateways: *){item} *(#.*)?$/\1[]/;s/, *{item}( *[],])/\1/;s/(\[ *){item} *, */\1/;/^ *- *{item} *(#.*)?$/d"
 
 
 def _commented(diff: str) -> str:

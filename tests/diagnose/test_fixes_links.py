@@ -51,6 +51,25 @@ def test_a_name_that_no_route_has_gives_way_to_the_one_that_is_there(before: str
     assert [after, after] == [host["additionalGateways"] for host in hosts]
 
 
+@pytest.mark.parametrize("links", [LINK, "[fallback-no-sni, other]", "\n  - fallback-no-sni\n  - 'other'", "fallback-no-sni"])
+def test_who_demands_client_certificates_is_unlinked(links: str, tmp_path: Path) -> None:
+    """A client could leave its certificate at home by sending no name; the other virtual hosts stay linked."""
+    text = OVERRIDES.replace("- name: test-grp\n", "- name: test-grp\n  tlsMode: MUTUAL\n  caCertPath: ca.pem\n")
+    text = text[: text.rindex(LINK)] + links + text[text.rindex(LINK) + len(LINK) :]
+    (tmp_path / "overrides.yaml").write_text(text)
+    fix = told(overrides=overrides(text))["mtls-bypass"].fix
+    assert fix is not None
+
+    for command in fix.commands:
+        if command.startswith("sed "):
+            subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, timeout=30)
+
+    after = (tmp_path / "overrides.yaml").read_text()
+    assert [["fallback-no-sni"], []] == [host["additionalGateways"] or [] for host in yaml.safe_load(after)["virtualhosts"]]
+    assert "mtls-bypass" not in told(overrides=overrides(after))
+    assert [each for each in fix.commands if "envgroup=prod-grp" in each] == []
+
+
 def test_a_line_that_is_taken_out_leads_no_other_edit_astray(tmp_path: Path) -> None:
     """The last virtual host first: its lines are where they were."""
     text = OVERRIDES.replace(LINK, "\n  - fallback-no-sni\n  - old", 1).replace(LINK, "[old]")
