@@ -40,6 +40,10 @@ SILENCE_SECONDS = 30.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 """Seconds between a worker's end and its next start; twice as long each time, until one has lasted `LONGEST_PAUSE`."""
 
+DOUBT_SECONDS = 2.0
+"""The last of these, which begin anew once the first are over: it may be this process that stood still (it was stopped, or the whole
+host), and then what the worker has said meanwhile is there."""
+
 _BATCH = 64
 """Rounds that are booked before other tasks run: 2 to 3 ms."""
 
@@ -169,15 +173,11 @@ class Workers:
 
     async def _hear(self, worker: _Worker, child: Child) -> None:
         """Book what the process reports, until it ends or says nothing for too long."""
-        while True:
-            with trio.move_on_after(SILENCE_SECONDS):
-                frame = await child.receive()
-                if frame is None:
-                    return
+        try:
+            while (frame := await _in_time(child)) is not None:
                 await self._book(worker, Report.decode(frame))
-                continue
+        except trio.TooSlowError:
             event(_log, logging.ERROR, "a worker hangs; it is killed", worker=worker.number, pid=child.pid)
-            return
 
     def _tell(self, worker: _Worker) -> None:
         """Tell what has changed since the worker's process was told last; a process that is not there is told all when it starts."""
@@ -292,3 +292,12 @@ class Workers:
             return
         self.first_round_done = True
         say_ready(self._store, watching=bool(self._watched))
+
+
+async def _in_time(child: Child) -> bytes | None:
+    """The next frame; None once the process has ended. `trio.TooSlowError` when it says nothing for too long."""
+    with trio.move_on_after(SILENCE_SECONDS - DOUBT_SECONDS):
+        return await child.receive()
+    with trio.fail_after(DOUBT_SECONDS):
+        return await child.receive()
+    raise AssertionError

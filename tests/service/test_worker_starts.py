@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,7 +22,7 @@ from prober.service.recording import Recorder
 from prober.service.shares import Welcome
 from prober.service.workers import Workers
 from prober.snapshot import Statistics, Store
-from tests.outlets.fleet import NOW
+from tests.outlets.fleet import NOW, trust
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -56,6 +59,41 @@ async def test_a_host_without_room_for_a_worker_does_not_end_the_service(
     assert len(no_room) == 2
     assert statistics.worker_deaths == 0
     assert [record.getMessage() for record in caplog.records] == ["a worker cannot be started; it is tried again"] * 2
+
+
+async def test_a_worker_is_not_blamed_for_the_time_in_which_this_process_stood_still(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it has said meanwhile is there, and is taken in; one that is stopped itself is killed, and another one started."""
+    monkeypatch.setattr(workers, "SILENCE_SECONDS", 4.0)
+    monkeypatch.setattr(workers, "DOUBT_SECONDS", 2.0)
+    statistics, store = Statistics(lambda: 0, NOW), Store()
+    service = Workers(1, store, statistics, Recorder(store, lambda _: None), Welcome("error", "logfmt", False))
+    started: list[int] = []
+    running = Child.running
+
+    @asynccontextmanager
+    async def noted() -> AsyncIterator[Child]:
+        async with running() as process:
+            started.append(process.pid)
+            yield process
+
+    monkeypatch.setattr(workers.Child, "running", noted)
+    service.replace({}, {None: trust()})
+    caplog.clear()  # that there is no target
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.run)
+        await trio.sleep(3)  # it says something each second
+        time.sleep(5)  # noqa: ASYNC251  (this process stands still)
+        await trio.sleep(2)
+        assert (len(started), statistics.worker_deaths, caplog.records) == (1, 0, [])
+        os.kill(started[0], signal.SIGSTOP)
+        with trio.fail_after(30):
+            while len(started) < 2:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        service.stop()
+    assert statistics.worker_deaths == 1
+    assert caplog.records[0].getMessage() == "a worker hangs; it is killed"
 
 
 @pytest.mark.parametrize(
