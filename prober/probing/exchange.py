@@ -68,7 +68,9 @@ class Exchange:
                 findings.known = known
                 findings.decide(_CERTIFICATE, at, uncertainty)
                 return _FINISH
-            self.handshake = handshake = ClientHandshake(offer, depth=depth, transcript=transcript, hello_sent=True)
+            # A peer may say something and be gone before our hello was sent.
+            hello_sent = findings.sent is not None
+            self.handshake = handshake = ClientHandshake(offer, depth=depth, transcript=transcript, hello_sent=hello_sent)
         try:
             events = handshake.receive_data(data)
         except ProtocolError as error:

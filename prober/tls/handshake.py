@@ -64,7 +64,7 @@ class ClientHandshake:
         self._state = State.CLIENT_HELLO
         self._idle_records = 0
         self._half_alert = b""
-        self._handed_out = 1
+        self._handed_out = int(hello_sent)
         """Entries of the transcript when data was handed out last: what was to be sent since then was not."""
         n = self._negotiation = Negotiation(
             offer,

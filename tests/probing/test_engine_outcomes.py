@@ -89,6 +89,20 @@ async def test_a_rst_before_anybody_looked_is_a_reset_of_a_connection_that_stood
     assert observation.seconds.handshake is None, "the hello was never sent"
 
 
+async def test_a_hello_that_came_too_late_to_be_sent_is_in_no_transcript(engine: Engine, attempt: AttemptMaker) -> None:
+    """The server said why and was gone before anybody looked: its alert counts, and nothing of ours is told as sent."""
+    with scripted(send(ALERT_112), reset()) as peer:
+        results: list[Observation] = []
+        handle = engine.start(attempt(peer.endpoint, transcript=True), results.append)
+        peer.wait_done()  # the engine's task cannot run before this function gives way
+        while handle.observation is None:
+            await engine.handshake(attempt(Endpoint("127.0.0.1", 1)))
+    (observation,) = results
+    assert ending(observation) == (Outcome.TLS_ALERT, Stage.SERVER_HELLO, None, Close.RST)
+    assert observation.seconds.handshake is None
+    assert [(entry.direction, entry.name) for entry in observation.transcript] == [("<", "Alert")]
+
+
 def _waits_for(event: Event) -> None:
     assert event.wait(5)
 
