@@ -31,7 +31,6 @@ SERVED = probe("certificate", "certificate")
 BOTH = routes(GROUP, WILDCARD)
 UNLINKED = GROUP.replace("  additionalGateways: [fallback-no-sni]\n", "")
 REJECTED = log(entry(remote_address="10.0.0.7:1"))
-FLAGGED = UNLINKED.replace("  ports:", "  enableNonSniClient: true\n  ports:")
 CONFIG = GROUP.replace("kind: ApigeeRoute", "kind: ApigeeRouteConfig").replace("-000-1a2b3c4", "")
 UNLINKED_CONFIG = CONFIG.replace("  additionalGateways: [fallback-no-sni]\n", "")
 
@@ -43,8 +42,6 @@ CASES: list[tuple[str, Confidence, dict[str, Any]]] = [
     ("no-wildcard", L, {"probes": RESET}),
     ("no-wildcard", L, {"routes": routes(UNLINKED)}),
     ("no-wildcard", S, {"logs": REJECTED}),
-    ("no-wildcard", L, {"probes": RESET, "routes": routes(FLAGGED)}),
-    ("no-wildcard", S, {"routes": routes(FLAGGED)}),
     ("flag-off", C, {"probes": RESET, "routes": routes(GROUP, WILDCARD.replace("Client: true", "Client: false"))}),
     ("flag-off", C, {"probes": RESET, "routes": routes(GROUP, WILDCARD.replace("  enableNonSniClient: true\n", ""))}),
     ("not-linked", C, {"probes": probe("certificate", "certificate", None, *http(404)), "routes": routes(UNLINKED, WILDCARD)}),

@@ -127,3 +127,14 @@ def test_an_error_of_a_generation_before_the_one_that_is_applied_is_no_stale_rou
     assert "stale-route" not in told(routes=routes(with_error(3), WILDCARD))
     for generation in (4, 5):
         assert "reports refused" in told(routes=routes(with_error(generation), WILDCARD))["stale-route"].summary
+
+
+def test_a_groups_route_with_the_flag_speaks_against_a_missing_wildcard_route() -> None:
+    """By the CRD's words its gateway has ``*``, too; with a reset on the wire as well the cause is likely at most."""
+    flagged = routes(GROUP.replace("  additionalGateways: [fallback-no-sni]", "  enableNonSniClient: true"))
+    by_reset, by_routes = (
+        told(probes=probes, routes=flagged)["no-wildcard"] for probes in ((probe("certificate", "reset"),), ())
+    )
+
+    assert (Confidence.LIKELY, Confidence.SUSPECTED) == (by_reset.confidence, by_routes.confidence)
+    assert all("has enableNonSniClient true" in each.against[0].text for each in (by_reset, by_routes))
