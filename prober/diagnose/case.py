@@ -187,7 +187,9 @@ class Case:
             return ()
         facts = self.evidence.routes
         said: list[Evidence] = []
-        if facts is not None and (facts.routes or facts.complete) and not facts.damaged:
+        # One without hostnames is a part of one, as kustomize's patches are: what the whole has is not known.
+        whole = facts is not None and (facts.complete or all(route.hostnames for route in self.group_routes))
+        if facts is not None and whole and (facts.routes or facts.complete) and not facts.damaged:
             names = (
                 listed(f"{route.name} ({listed(route.hostnames, 2)})" for route in self.group_routes) or "no ApigeeRoute at all"
             )

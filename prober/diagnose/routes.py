@@ -62,7 +62,9 @@ def read_routes(manifests: Iterable[Manifest]) -> RouteFacts:
         lints += (Lint(flaw.kind, manifest.name, flaw.line, flaw.text) for flaw in manifest.flaws)
         broken = any(flaw.kind == "yaml-error" for flaw in manifest.flaws)
         # Of an object whose spec could not be read nothing is known.
-        routes += (_route(node, manifest.name) for node in _objects(manifest) if not (broken and node.get("spec") is None))
+        objects = [node for node in _objects(manifest) if not (broken and node.get("spec") is None)]
+        routes += (_route(node, manifest.name) for node in objects)
+        lints += (Lint("yaml-error", manifest.name, line, text) for node in objects for line, text in _no_lists(node))
         complete = complete or any(map(_lists_all_routes, manifest.documents))
         damaged = damaged or broken
     facts = RouteFacts(routes=tuple(routes), lints=(), complete=complete and not damaged, damaged=damaged)
@@ -153,7 +155,7 @@ def _route(node: Node, file: str) -> Route:
         namespace=node.text("metadata", "namespace") or "",
         file=file,
         line=node.line,
-        hostnames=node.texts("spec", "hostnames"),
+        hostnames=_listed(node, "hostnames"),
         ports=tuple(_port(each) for each in node.items("spec", "ports")) or _config_port(node),
         # What a placeholder will become is unknown, and so it is in nobody's way.
         selector=tuple(
@@ -164,7 +166,7 @@ def _route(node: Node, file: str) -> Route:
         open_selector=any(map(is_unresolved, open_parts)),
         enable_non_sni_client=None if flag is None else str(flag.value).lower() == "true" or is_unresolved(str(flag.value)),
         flag_line=flag.line if flag is not None else None,
-        additional_gateways=tuple(filter(None, node.texts("spec", "additionalGateways"))),
+        additional_gateways=tuple(filter(None, _listed(node, "additionalGateways"))),
         additional_gateways_line=gateways.line if gateways is not None else None,
         state=node.text("status", "state"),
         generation=_integer(node.get("metadata", "generation")),
@@ -175,6 +177,24 @@ def _route(node: Node, file: str) -> Route:
             *(("status", found.line) for found in (node.get("status"),) if found is not None),
         ),
     )
+
+
+_LISTS = ("hostnames", "additionalGateways")
+
+
+def _listed(node: Node, field: str) -> tuple[str, ...]:
+    """A list of the spec; one name where a list should be is read as it was meant, and told by `_no_lists`."""
+    single = node.text("spec", field)
+    return node.texts("spec", field) if single is None else (single,)
+
+
+def _no_lists(node: Node) -> Iterator[tuple[int, str]]:
+    for field in _LISTS:
+        found, single = node.get("spec", field), node.text("spec", field)
+        if found is not None and single is not None and not is_unresolved(single):
+            name = node.text("metadata", "name") or NO_NAME
+            text = f"spec.{field} of {node.text('kind') or ROUTE} {name} is no list, and the API server refuses it; write {json.dumps([single])}"
+            yield found.line, text
 
 
 def _errors(node: Node) -> Iterator[str]:

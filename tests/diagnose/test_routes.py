@@ -323,3 +323,26 @@ def test_the_old_gateway_is_right_where_the_environment_groups_have_it_too() -> 
     old = [text.replace("app: apigee-ingressgateway", "app: istio-ingressgateway") for text in (GROUP, WILDCARD)]
 
     assert [] == [name for name, _, _ in lints(*old)]
+
+
+@pytest.mark.parametrize("field", ["hostnames", "additionalGateways"])
+def test_one_name_where_a_list_should_be_is_told(field: str) -> None:
+    """The API server refuses it; what was meant is judged all the same."""
+    text = (
+        BOTH.replace('hostnames: ["*"]', 'hostnames: "*"')
+        if field == "hostnames"
+        else BOTH.replace("[fallback-no-sni]", "fallback-no-sni")
+    )
+    found = told(routes=read(text))
+
+    assert "no-wildcard" not in found
+    assert f"spec.{field} of ApigeeRoute" in found["yaml-error"].summary
+    assert "write " in found["yaml-error"].evidence[0].text
+
+
+def test_a_patch_of_a_route_says_nothing_of_what_it_leaves_out() -> None:
+    """Kustomize has objects with what changes in them; that no host is written there is no missing wildcard route."""
+    patch = "kind: ApigeeRoute\nmetadata: {name: non-sni}\nspec: {selector: {app: apigee-ingressgateway}}\n"
+
+    assert ["inconclusive"] == list(told(routes=read(patch)))
+    assert "no-wildcard" in told(routes=read(patch), probes=(RESET,))
