@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from prober.diagnose.capture_facts import MAX_HELLOS, CapturedHello, CaptureFacts, Ending
 from prober.diagnose.capture_files import Frame
-from prober.diagnose.first_bytes import first_message, past_proxy_header, spoken_by
+from prober.diagnose.first_bytes import first_message, past_proxy_header, spoken_by, tls_in_connect
 from prober.diagnose.fragments import Reassembly
 from prober.diagnose.packets import (
     LINK_TYPES,
@@ -203,6 +203,8 @@ class Follower:
         if not data:
             return  # a health check: the header, and no client
         client = address_text(flow.client[0])
+        proxied = tls_in_connect(data)
+        data = proxied or data
         if len(data) >= 3 and data[0] & 0x80 and data[2] == HandshakeType.client_hello:
             self._speaks_tls(flow.server)
             ending = _ending(flow, self._waited(flow.last_time))[0]
@@ -225,8 +227,9 @@ class Follower:
             facts.truncated += flow.to_server.truncated
             facts.incomplete += not flow.to_server.truncated
             return
-        self._speaks_tls(flow.server)
-        self._record(flow, hello, client)
+        if proxied is None:
+            self._speaks_tls(flow.server)
+        self._record(flow, hello, client, proxied=proxied is not None)
 
     def _speaks_tls(self, server: _Side) -> None:
         if len(self._tls_ports) < MAX_HELLOS:
@@ -235,7 +238,7 @@ class Follower:
     def _waited(self, since: float) -> bool:
         return self.facts.last is not None and self.facts.last - since >= _PATIENCE_SECONDS
 
-    def _record(self, flow: Flow, hello: ClientHello, client: str) -> None:
+    def _record(self, flow: Flow, hello: ClientHello, client: str, *, proxied: bool) -> None:
         ending, tls_alert = _ending(flow, self._waited(flow.hello_time or flow.last_time))
         key = hello.random, flow.to_server.start
         if (first := self._seen.get(key)) is not None:
@@ -259,10 +262,11 @@ class Follower:
             ja4=fingerprint,
             ending=ending,
             tls_alert=tls_alert,
-            delay=ended - flow.hello_time if ended is not None and flow.hello_time is not None else None,
+            # Through a proxy the first answer is the proxy's own.
+            delay=ended - flow.hello_time if ended is not None and flow.hello_time is not None and not proxied else None,
             rst_ttl_differs=flow.rst_ttl_differs,
             rst_options_differ=flow.rst_options_differ,
-            via=None if flow.via is None else flow.via.value,
+            via="HTTP CONNECT" if proxied else None if flow.via is None else flow.via.value,
         )
         self._count(record, +1)
         self._seen[key] = (len(facts.hellos) if len(facts.hellos) < MAX_HELLOS else None), flow.client, flow.server

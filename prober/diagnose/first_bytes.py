@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 from prober.tls.registry import ContentType
 
-__all__ = ["PROXY_PROTOCOL", "first_message", "past_proxy_header", "spoken_by"]
+__all__ = [
+    "PROXY_PROTOCOL",
+    "first_message",
+    "past_connect",
+    "past_connect_answer",
+    "past_proxy_header",
+    "spoken_by",
+    "tls_in_connect",
+]
 
 PROXY_PROTOCOL = "proxy protocol"
 # "The PROXY protocol", versions 1 and 2: sections 2.1 (a line of 107 characters at most) and 2.2 (a length behind signature and command).
 _V1, _V1_LONGEST, _V2 = b"PROXY ", 107, b"\r\n\r\n\0\r\nQUIT\n"
+# RFC 9110 §9.3.6. A proxy that wants a password answers the first request with 407, and is asked again on the same connection.
+_CONNECT, _LONGEST_REQUEST, _MOST_REQUESTS = b"CONNECT ", 8192, 4
+_TUNNEL_STANDS = re.compile(rb"HTTP/1\.[01] 2[0-9][0-9][^\r\n]{0,200}\r\n(?:[^\r\n]{1,1000}\r\n){0,50}\r\n")
 
 _CLIENTS_SAY = (
     (b"GET ", "http"),
@@ -43,6 +56,30 @@ def past_proxy_header(data: bytes) -> bytes | None:
     if data.startswith(_V2):
         return None if len(data) < 16 or len(data) < (end := 16 + int.from_bytes(data[14:16])) else data[end:]
     return data
+
+
+def past_connect(data: bytes) -> bytes | None:
+    """What a client says through an HTTP proxy, behind its CONNECT requests; ``data`` where there is none, None while one is incomplete."""
+    for _ in range(_MOST_REQUESTS):
+        if not data.startswith(_CONNECT):
+            break
+        end = data.find(b"\r\n\r\n", 0, _LONGEST_REQUEST)
+        if end < 0:
+            return None if len(data) < _LONGEST_REQUEST else data
+        data = data[end + 4 :]
+    return data
+
+
+def tls_in_connect(data: bytes) -> bytes | None:
+    """A client's records behind its CONNECT requests; None where it sent no such request, or no TLS behind it."""
+    behind = past_connect(data)
+    return None if behind is None or behind is data or behind[0:1] != b"\x16" else behind
+
+
+def past_connect_answer(data: bytes) -> bytes | None:
+    """What comes through an HTTP proxy, behind the answer that the tunnel stands; None where it does not."""
+    found = _TUNNEL_STANDS.search(data)
+    return None if found is None else data[found.end() :]
 
 
 def first_message(data: bytes) -> bytes | None:

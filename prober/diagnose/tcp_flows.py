@@ -6,7 +6,7 @@ the snaplen, beginning in the middle: a flow accepts all of that. Sequence numbe
 
 from __future__ import annotations
 
-from prober.diagnose.first_bytes import first_message, past_proxy_header
+from prober.diagnose.first_bytes import first_message, past_connect, past_connect_answer, past_proxy_header
 from prober.diagnose.packets import ACK, FIN, RST, SYN, TcpSegment
 from prober.diagnose.tunnels import Tunnel
 from prober.tls.registry import AlertDescription, ContentType, HandshakeType
@@ -232,6 +232,7 @@ class Flow:
     def _look_at_client(self) -> None:
         """Want no more of the client's bytes once they hold its hello, or enough to see that they are something else."""
         data = past_proxy_header(self.to_server.data)
+        data = data and past_connect(data)
         if not data:
             return
         if data[0] == ContentType.handshake:
@@ -248,6 +249,11 @@ class Flow:
         Records are read in order; from the first encrypted one on nothing can be told, and nothing is claimed.
         """
         data = self.to_client.data
+        if data and self.to_server.data.startswith(b"CONNECT "):
+            behind = past_connect_answer(data)
+            if behind is None:
+                return "other", None
+            data = behind
         if not data:
             return "none", None
         found, offset = "other", 0

@@ -16,7 +16,7 @@ from prober.diagnose.evidence_capture import flow_groups
 from prober.diagnose.findings import Confidence, Severity
 from prober.diagnose.packets import decode, quick_key
 from tests.diagnose.evidence_samples import told
-from tests.diagnose.packet_maker import ACK, CLIENT, PSH, RST, SERVER, SYN, Segment, frame, handshake, pcap
+from tests.diagnose.packet_maker import ACK, CLIENT, FIN, PSH, RST, SERVER, SYN, Segment, frame, handshake, pcap
 from tests.diagnose.test_capture import FACTORY, SERVER_HELLO, facts, hello, read
 
 
@@ -70,6 +70,52 @@ def test_of_one_direction_alone_nobody_knows_how_it_ended(ending: str, answer: b
     assert servers.one_sided == (bool(answer) or ending == "rst")
     assert 0 == facts(segments).one_sided
     assert 1 == capture_object("in.pcap", clients)["one_sided_connections"]
+
+
+CONNECT = b"CONNECT api.example.com:443 HTTP/1.1\r\nHost: api.example.com:443\r\n\r\n"
+STANDS = b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n"
+REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 2\r\n\r\nno"
+
+
+def through_proxy(name: str | None, asked: list[tuple[bytes, bytes]], answer: bytes, end: int) -> list[Segment]:
+    """A client that asks a proxy for a tunnel, says hello in it, and what comes of that."""
+    segments = [
+        Segment(CLIENT, SERVER, SYN, 1000, destination_port=3128),
+        Segment(SERVER, CLIENT, SYN | ACK, 5000, 1001, source_port=3128, destination_port=40000),
+    ]
+    sent, got = 1001, 5001
+    for request, said in [*asked, (hello(name), answer)]:
+        segments.append(Segment(CLIENT, SERVER, PSH | ACK, sent, got, request, destination_port=3128))
+        sent += len(request)
+        segments.append(Segment(SERVER, CLIENT, ACK, got, sent, said, source_port=3128, destination_port=40000))
+        got += len(said)
+    return [*segments, Segment(SERVER, CLIENT, end | ACK, got, sent, source_port=3128, destination_port=40000)]
+
+
+@pytest.mark.parametrize("name", [None, "api.example.com"])
+@pytest.mark.parametrize("asked", [[(CONNECT, STANDS)], [(CONNECT, REFUSED), (CONNECT, STANDS)]], ids=["open", "with a password"])
+@pytest.mark.parametrize(
+    ("answer", "end", "expected"),
+    [(b"", RST, Ending.RESET_BY_SERVER), (b"", FIN, Ending.CLOSED_BY_SERVER), (SERVER_HELLO, FIN, Ending.ANSWERED)],
+)
+def test_a_hello_through_an_http_proxy_is_read(
+    name: str | None, asked: list[tuple[bytes, bytes]], answer: bytes, end: int, expected: Ending
+) -> None:
+    """Behind CONNECT it is the client's own, with what comes of it; the proxy's port is none that is spoken TLS on."""
+    plain = [
+        each._replace(source_port=41000) for each in through_proxy(None, [(b"GET http://a/ HTTP/1.1\r\n\r\n", b"")], b"", FIN)
+    ]
+    found = facts([*through_proxy(name, asked, answer, end), *plain[:3]])
+
+    assert [(name, expected, "HTTP CONNECT", 3128)] == [
+        (each.server_name, each.ending, each.via, each.server_port) for each in found.hellos
+    ]
+    assert {} == found.not_tls
+
+
+def test_a_tunnel_that_the_proxy_refuses_is_no_hello() -> None:
+    """It asked, and was told no."""
+    assert [] == facts(through_proxy(None, [(CONNECT, REFUSED)], b"", FIN)[:4]).hellos
 
 
 def told_of(segments: list[Segment], link: str = "EN10MB") -> dict[str, tuple[Confidence, Severity]]:
