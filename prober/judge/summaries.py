@@ -254,17 +254,21 @@ def _refuses(story: Story, what: str, otherwise: str) -> str:
 
 def _non_sni_wrong_certificate(story: Story) -> str:
     answer = story.none
-    if answer.default_of is not None:
-        what = f"{answer.default_of}'s default certificate"
-    else:
-        problem = next((one for one in answer.problems if one.code is ProblemCode.NAME_MISMATCH), answer.problems[0])
-        what = f"a wrong certificate ({clip(problem.text, _TEXT)})"
-    remedy = ": give them one that covers a known name."
+    ranked = sorted(answer.problems, key=lambda problem: problem.code is not ProblemCode.NAME_MISMATCH)
+    problem = None if answer.default_of is not None else ranked[0]
     if story.policy is NonSniPolicy.REJECTED:
         remedy = ", though its policy wants them rejected: remove it."
     elif not story.at_fault:
         remedy = ", which its policy accepts."
-    return f"{story.subject} gives clients without SNI {what}{remedy}"
+    elif problem is None or problem.code is ProblemCode.NAME_MISMATCH:
+        remedy = ": give them one that covers a known name."
+    else:
+        remedy = f": {_REMEDIES[problem.code]}."
+    head = f"{story.subject} gives clients without SNI "
+    if problem is None:
+        return f"{head}{answer.default_of}'s default certificate{remedy}"
+    head, tail = f"{head}a wrong certificate (", f"){remedy}"
+    return f"{head}{clip(problem.text, MAX_LENGTH - len(head) - len(tail))}{tail}"
 
 
 def _non_sni_served(story: Story) -> str:

@@ -81,6 +81,19 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ),
         ),
         (
+            ("certificate", "expired", "certificate"),
+            C,
+            f"{AT} gives clients without SNI a wrong certificate (CN={KNOWN} expired on 2025-01-01T00:00:00Z): renew it.",
+        ),
+        (
+            ("certificate", "untrusted", "untrusted"),
+            C,
+            (
+                f"{AT} gives clients without SNI a wrong certificate (CN={KNOWN} is self-signed, and not among ca.pem): "
+                "install one of a trusted authority."
+            ),
+        ),
+        (
             ("certificate", "misnamed", "misnamed"),
             A,
             (
