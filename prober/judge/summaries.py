@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from prober.judge.answers import Answer
+from prober.judge.answers import NOT_CONNECTED, Answer
 from prober.judge.names import printable
 from prober.judge.problems import ProblemCode
 from prober.judge.signatures import Signature
@@ -182,7 +182,13 @@ def _sni_failing(story: Story) -> str:
     saw = ", ".join(dict.fromkeys(map(_saw, failed)))
     other = next(answer for answer in story.answers if answer.served)
     who = {Sni.KNOWN: clip(other.name or "", _NAME), Sni.NONE: "a client without SNI", Sni.UNKNOWN: "an unknown name"}[other.sni]
-    return f"{story.subject} fails {_names(failed)} ({saw}), while {who} gets a certificate: check that name's route and certificate."
+    advice = "check that name's route and certificate"
+    if all(answer.outcome in NOT_CONNECTED for answer in failed):
+        advice = _NO_MATTER_OF_NAMES
+    return f"{story.subject} fails {_names(failed)} ({saw}), while {who} gets a certificate: {advice}."
+
+
+_NO_MATTER_OF_NAMES = "TCP knows no names, so look for limits on connections, and probe again"
 
 
 def _certificate_invalid(story: Story) -> str:
@@ -243,7 +249,8 @@ def _non_sni_timeout(story: Story) -> str:
 
 
 def _non_sni_failing(story: Story) -> str:
-    return _refuses(story, f"fails clients without SNI ({_saw(story.none)})", "see the bytes with `prober once --verbose`")
+    otherwise = _NO_MATTER_OF_NAMES if story.none.outcome in NOT_CONNECTED else "see the bytes with `prober once --verbose`"
+    return _refuses(story, f"fails clients without SNI ({_saw(story.none)})", otherwise)
 
 
 def _refuses(story: Story, what: str, otherwise: str) -> str:

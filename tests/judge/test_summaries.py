@@ -81,6 +81,22 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ),
         ),
         (
+            ("certificate", "refused", "certificate"),
+            C,
+            (
+                f"{AT} fails clients without SNI (connection refused): TCP knows no names, so look for limits on connections, "
+                f"and probe again. It serves {KNOWN}."
+            ),
+        ),
+        (
+            ("connect_timeout", "certificate", "certificate"),
+            C,
+            (
+                f"{AT} fails {KNOWN} (connect timeout), while a client without SNI gets a certificate: "
+                "TCP knows no names, so look for limits on connections, and probe again."
+            ),
+        ),
+        (
             ("certificate", "expired", "certificate"),
             C,
             f"{AT} gives clients without SNI a wrong certificate (CN={KNOWN} expired on 2025-01-01T00:00:00Z): renew it.",
