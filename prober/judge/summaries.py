@@ -152,11 +152,16 @@ _UNREACHABLE = {
 }
 
 
+_SLOW = "look for load, and for large packets that are dropped (MTU)"
+
+
 def _tls_failing(story: Story) -> str:
     answers = [answer for answer in story.answers if not answer.failed_here]
     saw = ", ".join(dict.fromkeys(map(_saw, answers)))
     if story.proxied and all(map(_header_refused, answers)):
         return f"{story.subject} answers no hello behind a PROXY header with a certificate ({saw}): unless it expects one, probe without it."
+    if all(answer.outcome is Outcome.TIMEOUT and answer.late for answer in answers):
+        return f"{story.subject} begins to answer, and finishes its answer to no hello in time: {_SLOW}."
     advice = story.advice("check that it speaks TLS and has a certificate")
     return f"{story.subject} accepts connections, but no hello gets a certificate ({saw}){story.known_for}: {advice}."
 
@@ -237,11 +242,7 @@ def _non_sni_rejected(story: Story) -> str:
 
 def _non_sni_timeout(story: Story) -> str:
     if story.none.late:
-        return _refuses(
-            story,
-            "does not finish its answer to clients without SNI in time",
-            "look for load, and for large packets that are dropped (MTU)",
-        )
+        return _refuses(story, "does not finish its answer to clients without SNI in time", _SLOW)
     otherwise = "look for a filter on the server name, and add a default certificate"
     if story.policy is NonSniPolicy.REJECTED:
         otherwise = "a timeout is no rejection, so answer them with a TLS alert or a reset"

@@ -81,6 +81,11 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ),
         ),
         (
+            ("timeout late",) * 3,
+            C,
+            f"{AT} begins to answer, and finishes its answer to no hello in time: look for load, and for large packets that are dropped (MTU).",
+        ),
+        (
             ("certificate", "refused", "certificate"),
             C,
             (
