@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["AccessLogEntry", "Dialect", "from_broken_json", "from_istio_text", "from_object", "split_remote"]
@@ -69,11 +70,13 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+@lru_cache(maxsize=1024)  # a program's own lines have the same keys a million times
 def _plain(key: str) -> str:
     return key.lower().replace("_", "").replace("-", "")
 
 
 _SPELT = {_plain(key): key for keys in _KEYS.values() for key in keys}
+_TELLING_PLAIN = frozenset(map(_plain, _TELLING))
 _TYPED = Dialect.TYPED_JSON
 # Apigee's names of the fields of an entry, in their order, but for the status; `remote_address` stands for two of them.
 _APIGEE = (
@@ -99,9 +102,9 @@ def from_object(value: Mapping[str, object]) -> AccessLogEntry | None:
         return AccessLogEntry(dialect, start, ip, port, sni, number, details, flags, host, tls, path, agent)
     if _TELLING.isdisjoint(value):
         # Under the same words in another spelling, as people write formats of their own: responseCodeDetails.
-        value = {_SPELT.get(_plain(key), key): each for key, each in value.items()}
-        if _TELLING.isdisjoint(value):
+        if _TELLING_PLAIN.isdisjoint(map(_plain, value)):
             return None
+        value = {_SPELT.get(_plain(key), key): each for key, each in value.items()}
     dialect = Dialect.STRING_JSON if value.get("status", value.get("response_code")).__class__ is str else Dialect.TYPED_JSON
 
     def text(field: str) -> str | None:

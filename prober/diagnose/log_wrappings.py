@@ -29,8 +29,11 @@ _POD_KEYS = ("pod_name", "podName", "pod")
 
 
 def carries(value: Mapping[str, object]) -> bool:
-    """Whether a JSON object that is no entry may be one's wrapping."""
-    return not _KEYS.isdisjoint(value)
+    """Whether a JSON object that is no entry may be one's wrapping: most have a message that is a sentence, and these are many."""
+    if _KEYS.isdisjoint(value):
+        return False
+    inner = next(value[key] for key in _CARRIERS if key in value)
+    return inner.lstrip()[:1] in {"{", "["} if isinstance(inner, str) else isinstance(inner, (dict, list))
 
 
 def behind_prefix(text: str) -> tuple[AccessLogEntry | None, str | None]:
