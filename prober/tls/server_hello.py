@@ -6,7 +6,7 @@ The checks are those that clients in use make; a measuring tool must not call an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from itertools import takewhile
 from typing import Final
@@ -60,13 +60,7 @@ def _accept_choices(n: Negotiation, hello: ServerHello) -> int:
     version = hello.version
     # RFC 8446 §4.2.1: supported_versions is for TLS 1.3 alone, and TLS 1.3 is selected by it alone.
     if version not in factory.versions or (version >= _TLS_1_3) != (_SUPPORTED_VERSIONS in hello.extensions):
-        offered = ", ".join(_version_name(offer) for offer in sorted(factory.versions))
-        raise PeerMisbehaved(
-            f"the server chose {_version_name(version)}, offered were {offered}",
-            message=hello.name,
-            offset=hello.extension_at(_SUPPORTED_VERSIONS) if _SUPPORTED_VERSIONS in hello.extensions else _VERSION_AT,
-            implies=AlertDescription.protocol_version,
-        )
+        raise _version_refused(hello, version, factory.versions)
     code = hello.cipher_suite
     if code not in factory.cipher_suites:
         raise _refused(hello, hello.cipher_suite_at, f"the server chose {CipherSuite(code).name}, which was not offered")
@@ -81,6 +75,20 @@ def _accept_choices(n: Negotiation, hello: ServerHello) -> int:
         choice = f"{_version_name(version)} with {CipherSuite(code).name}"
         raise _refused(hello, hello.cipher_suite_at, f"{choice} contradicts the HelloRetryRequest")
     return version
+
+
+def _version_refused(hello: ServerHello, version: int, offered: Collection[int]) -> PeerMisbehaved:
+    by_extension = _SUPPORTED_VERSIONS in hello.extensions
+    if version not in offered:
+        why = f", offered were {', '.join(map(_version_name, sorted(offered)))}"
+    else:
+        why = " by supported_versions, which is for TLS 1.3 alone" if by_extension else " without supported_versions"
+    return PeerMisbehaved(
+        f"the server chose {_version_name(version)}{why}",
+        message=hello.name,
+        offset=hello.extension_at(_SUPPORTED_VERSIONS) if by_extension else _VERSION_AT,
+        implies=AlertDescription.protocol_version,
+    )
 
 
 def _refused(hello: ServerHello, offset: int, reason: str) -> PeerMisbehaved:

@@ -38,7 +38,6 @@ def test_every_version_that_was_offered_is_taken(version: int, label: str) -> No
         ("auto", 0x0305, "0x0305"),
         ("1.2", 0x0301, "TLSv1.0"),
         ("1.3", 0x0303, "TLSv1.2"),
-        ("auto", 0x0304, "TLSv1.3"),  # TLS 1.3 is chosen by supported_versions alone
     ],
 )
 def test_a_version_that_was_not_offered_is_named(tls: str, version: int, name: str) -> None:
@@ -50,9 +49,12 @@ def test_a_version_that_was_not_offered_is_named(tls: str, version: int, name: s
 
 
 def test_supported_versions_may_not_select_an_old_version() -> None:
-    """RFC 8446 section 4.2.1: it is for TLS 1.3 and later."""
-    with pytest.raises(PeerMisbehaved, match=r"the server chose TLSv1\.2"):
+    """RFC 8446 section 4.2.1: it is for TLS 1.3 and later, which are chosen by it alone. Both versions were offered."""
+    with pytest.raises(PeerMisbehaved, match=r"the server chose TLSv1\.2 by supported_versions, which is for TLS 1\.3 alone$"):
         answered({"extensions": {X.supported_versions: b"\x03\x03"}})
+    with pytest.raises(PeerMisbehaved, match=r"the server chose TLSv1\.3 without supported_versions$") as caught:
+        answered({"legacy_version": 0x0304})
+    assert caught.value.implies == AlertDescription.protocol_version
 
 
 @pytest.mark.parametrize(
