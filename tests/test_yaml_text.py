@@ -22,8 +22,10 @@ DEEP = 100_000
         "- " * DEEP + "a",
         "? " * DEEP + "a",
         "\n".join(f"{' ' * level}a:" for level in range(1_000)),
+        "\u2028".join(f"{' ' * level}a:\r{' ' * level}-" for level in range(1, 300)),
+        "\n".join(f"{' ' * level}- a:" for level in range(0, 1_000, 2)) + "[" * 120,
     ],
-    ids=["open brackets", "brackets", "braces", "dashes on a line", "keys of keys", "lines"],
+    ids=["open brackets", "brackets", "braces", "dashes on a line", "keys of keys", "lines", "lists in mappings", "both styles"],
 )
 def test_what_is_nested_deeply_is_an_error(text: str) -> None:
     """In a process of its own, which a stack that is overrun would end with a signal."""
