@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
 
-from prober.http_access import tls_context
+from prober.http_access import tls_context, verifying
 from prober.sources import BARE_ACCESS, HttpAccess
 
 if TYPE_CHECKING:
@@ -68,9 +68,8 @@ class Backoff:
 
 @cache
 def _verification() -> ssl.SSLContext:
-    import httpx
-
-    return httpx.create_ssl_context()
+    # Not httpx's own default: that trusts the authorities that certifi brings along, and not those of this host.
+    return verifying()
 
 
 async def client(access: HttpAccess = BARE_ACCESS) -> httpx.AsyncClient:

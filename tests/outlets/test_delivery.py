@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import gc
 import socket
+import ssl
 import struct
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import httpx
+import pytest
 import trio
 
-from prober.outlets.delivery import Attempt, post
+from prober.outlets import delivery
+from prober.outlets.delivery import Attempt, client, post
+from tests.pki import Authority
+from tests.servers.hooks import hook
 
 
 async def answered(answer: bytes) -> Attempt:
@@ -66,3 +72,19 @@ async def test_a_receiver_that_hangs_up_while_it_is_told_leaves_nothing_behind()
     assert attempt.status is None
     assert attempt.problem in {"it hung up, or what it answered is not HTTP", "Connection reset by peer"}
     gc.collect()
+
+
+async def test_a_receiver_proves_itself_by_an_authority_of_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a list of targets does: by what the host trusts, an intermediate by itself too, and not by what a library brings along."""
+    intermediate = Authority.root().intermediate()
+    files = intermediate.issue("localhost").write(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(files.certificate, files.key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(intermediate.write(tmp_path)))
+    delivery._verification.cache_clear()
+    try:
+        with hook(tls) as receiver:
+            async with await client() as through:
+                assert await post(through, receiver.url, b"{}", {}) == Attempt(200)
+    finally:
+        delivery._verification.cache_clear()
