@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from prober.judge.certificates import CertificateFacts, rfc3339
+from prober.judge.certificates import CertificateFacts, certificate_facts, rfc3339
 from prober.judge.verdicts import HandshakeJudgement, Judgement
 from prober.model import Differential, Handshake
 from prober.tls.facts import TlsAlert
@@ -23,6 +23,7 @@ __all__ = [
     "csv_rows",
     "document",
     "handshake_object",
+    "presented_chain",
     "result_object",
 ]
 
@@ -100,7 +101,7 @@ def handshake_object(handshake: Handshake, judged: HandshakeJudgement) -> dict[s
         "alpn": facts.alpn,
         "client_certificate_requested": facts.client_certificate_requested,
         "hello_retry_request": facts.hello_retry_request,
-        "certificates": list(map(certificate_object, judged.certificates)),
+        "certificates": list(map(certificate_object, presented_chain(handshake, judged))),
         "certificate_valid": judged.certificate_valid,
         "certificate_problems": list(judged.certificate_problems),
         "detail": observation.detail,
@@ -112,6 +113,14 @@ def handshake_object(handshake: Handshake, judged: HandshakeJudgement) -> dict[s
             "total": _microseconds(seconds.total),
         },
     }
+
+
+def presented_chain(handshake: Handshake, judged: HandshakeJudgement) -> tuple[CertificateFacts, ...]:
+    """What the server presented, end-entity first, also where TLS was broken behind it (depth ``finished``).
+
+    Such a chain is not judged: the server has not proved that it is its own.
+    """
+    return judged.certificates or tuple(map(certificate_facts, handshake.observation.facts.certificates))
 
 
 def certificate_object(facts: CertificateFacts) -> dict[str, Json]:
@@ -185,7 +194,7 @@ def csv_rows(differential: Differential, judgement: Judgement) -> Iterator[tuple
         seconds = cells["seconds"]
         assert isinstance(seconds, dict)
         cells |= {f"{step}_seconds": value for step, value in seconds.items()}
-        cells |= _end_entity(judged.certificates)
+        cells |= _end_entity(presented_chain(handshake, judged))
         cells |= {
             "target": differential.target,
             "tls_alert": None if alert is None else alert.description,

@@ -33,6 +33,8 @@ class Answer(NamedTuple):
     """Of the presented chain."""
     default_of: str | None = None
     """The product whose default certificate it is."""
+    presented: bool = False
+    """A Certificate message came, whatever went wrong behind it."""
 
     @property
     def served(self) -> bool:

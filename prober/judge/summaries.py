@@ -91,6 +91,8 @@ def _saw(answer: Answer) -> str:
     """How a handshake ended, for people."""
     if answer.outcome is Outcome.TLS_ALERT and answer.tls_alert is not None:
         return f"alert {answer.tls_alert.code} {answer.tls_alert.description}"
+    if answer.outcome is Outcome.PROTOCOL_ERROR and answer.presented:
+        return "broken TLS behind a certificate"
     late = answer.late and answer.outcome in {Outcome.RESET, Outcome.CLOSED}
     return f"{_WORDS[answer.outcome]}{' after half an answer' if late else ''}"
 
@@ -158,6 +160,11 @@ _SLOW = "look for load, and for large packets that are dropped (MTU)"
 def _tls_failing(story: Story) -> str:
     answers = [answer for answer in story.answers if not answer.failed_here]
     saw = ", ".join(dict.fromkeys(map(_saw, answers)))
+    if all(answer.presented for answer in answers):
+        return (
+            f"{story.subject} breaks TLS behind its certificate, to every hello: check that its key is the certificate's; "
+            "`prober once --verbose` has the message."
+        )
     if story.proxied and all(map(_header_refused, answers)):
         return f"{story.subject} answers no hello behind a PROXY header with a certificate ({saw}): unless it expects one, probe without it."
     if all(answer.outcome is Outcome.TIMEOUT and answer.late for answer in answers):
@@ -179,7 +186,7 @@ _HEADER_REFUSED_BY_ALERT = {
 def _header_refused(answer: Answer) -> bool:
     if answer.tls_alert is not None:
         return answer.tls_alert.code in _HEADER_REFUSED_BY_ALERT
-    return answer.outcome in _HEADER_REFUSED
+    return answer.outcome in _HEADER_REFUSED and not answer.presented
 
 
 def _sni_failing(story: Story) -> str:

@@ -29,7 +29,7 @@ class HandshakeJudgement(NamedTuple):
     """What one handshake's certificates come to."""
 
     certificates: tuple[CertificateFacts, ...] = ()
-    """Facts of the presented chain."""
+    """Facts of the presented chain; none where TLS was broken behind it, which says nothing about the chain."""
     problems: tuple[Problem, ...] = ()
     certificate_valid: bool | None = None
     """Chain, name and dates hold; None without a certificate. ``none`` and ``unknown`` must cover one of the known names."""
@@ -215,6 +215,7 @@ def _answer(handshake: Handshake, judged: HandshakeJudgement) -> Answer:
             observation.facts.tls_alert,
             judged.problems,
             judged.default_of,
+            observation.facts.certificate_read,
         ),
     )
 

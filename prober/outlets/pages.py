@@ -17,6 +17,7 @@ from prober.judge.verdicts import HandshakeJudgement
 from prober.model import Handshake, NonSniPolicy, Outcome, Sni, Target, Verdict
 from prober.outlets.opinions import HelloTone, Tone, endpoint_tone, hello_tone
 from prober.outlets.wording import OUTCOME_WORDS, PROBLEM_WORDS, SNI_TITLES, VERDICT_TITLES, age, duration, rfc3339_seconds
+from prober.report import presented_chain
 from prober.snapshot import EndpointState
 from prober.version import __version__
 
@@ -168,7 +169,7 @@ def _hello(state: EndpointState, index: int, handshake: Handshake, now: float, *
         note=_note(handshake, judged),
         details=_details(handshake, judged, now, full=full),
         problems=judged.certificate_problems,
-        certificates=tuple(_card(facts, now) for facts in (judged.certificates if full else ())),
+        certificates=tuple(_card(facts, now) for facts in (presented_chain(handshake, judged) if full else ())),
     )
 
 
@@ -211,8 +212,8 @@ def _details(handshake: Handshake, judged: HandshakeJudgement, now: float, *, fu
     ]
     if judged.problems and not full:
         rows.append(("Problem", judged.problems[0].text))
-    if judged.certificates:
-        leaf = judged.certificates[0]
+    if chain := presented_chain(handshake, judged):
+        leaf = chain[0]
         rows.append(("Certificate", leaf.subject or "no subject"))
         if leaf.not_after is not None:
             rows.append(("Expires", _expiry(leaf.not_after.timestamp(), now)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gc
 import json
 import socket
@@ -318,3 +319,31 @@ def test_verbose_leaves_documents_to_programs(once: Once, resetting: Ingress) ->
     ran = once(*resetting.arguments, "--verbose", "--json")
     assert len(ran.results) == 1
     assert ran.err.count("> ClientHello (") == 3
+
+
+def test_a_chain_behind_which_tls_is_broken_is_shown(once: Once, tmp_path: Path) -> None:
+    """OpenSSL's flight of TLS 1.2 with one bit of the signature turned: nobody is served, and what was presented is told all the same."""
+    issued = Authority.root().issue(NAME)
+    files = issued.write(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(files.certificate, files.key)
+
+    def turn(flight: bytes) -> bytes:
+        done = bytes.fromhex("16 03 03 00 04 0e 00 00 00")
+        assert flight.endswith(done)
+        head = flight.removesuffix(done)
+        return head[:-1] + bytes([head[-1] ^ 1]) + done
+
+    with scripted(read_hello(), send_flight(context, cut=turn), hold()) as peer:
+        arguments = (peer.endpoint, "--server-name", NAME, "--tls", "1.2", "--depth", "finished", "--timeout", 20)
+        [result] = once(*arguments, "--json").results
+        rows = list(csv.DictReader(once(*arguments, "--format", "csv").out.splitlines()))
+    assert (result["verdict"], result["faults"]) == ("tls_failing", ["tls_failing"])
+    assert "breaks TLS behind its certificate, to every hello" in result["summary"]
+    for hello in result["handshakes"]:
+        assert (hello["outcome"], hello["stage"]) == ("protocol_error", "certificate")
+        assert hello["detail"].startswith("ServerKeyExchange at offset ")
+        assert [one["sha256"] for one in hello["certificates"]] == [issued.sha256]
+        assert (hello["certificate_valid"], hello["certificate_problems"]) == (None, [])
+    assert {row["certificate_sha256"] for row in rows} == {issued.sha256}
