@@ -1,8 +1,8 @@
 """What a packet capture says about ClientHellos: who sent one without a name, how each flow ended, and who ended it. Pure.
 
 One ClientHello is one client's handshake, however often it was captured: its 32 random bytes, its sequence number, and that it goes to
-another server under another address tell the copies of ``-i any``, of both sides of an address translation or a tunnel, and
-retransmissions, which count once. Who sends bytes of others anew, to the same server, is a client of his own.
+another server or acknowledges the same bytes of its server tell the copies of ``-i any``, of both sides of an address translation or a
+tunnel, and retransmissions, which count once. Who sends bytes of others anew, to the same server, is a client of his own.
 
 Memory is bounded: `MAX_LIVE` flows are followed at a time (the one that was silent longest is closed first), `MAX_HELLOS` hellos are
 kept one by one, and each table has as many rows at most; the rest is only counted.
@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from prober.diagnose.capture_facts import MAX_HELLOS, CapturedHello, CaptureFacts, Ending
 from prober.diagnose.capture_files import Frame
+from prober.diagnose.endings import ending_of
 from prober.diagnose.first_bytes import first_message, past_proxy_header, spoken_by, tls_in_connect
 from prober.diagnose.fragments import Reassembly
 from prober.diagnose.packets import (
@@ -35,7 +36,7 @@ from prober.diagnose.tcp_flows import Flow, turned
 from prober.tls.client_hello_parser import ClientHello, parse_client_hello
 from prober.tls.errors import ProtocolError
 from prober.tls.fingerprint import ja4
-from prober.tls.registry import AlertDescription, ContentType, HandshakeType
+from prober.tls.registry import ContentType, HandshakeType
 
 __all__ = ["MAX_LIVE", "Follower"]
 
@@ -61,8 +62,8 @@ class Follower:
         self.facts = CaptureFacts()
         self._live: OrderedDict[bytes, Flow] = OrderedDict()
         self._index: dict[bytes, Flow] = {}
-        # By random and sequence number: the place among the hellos (None: behind the last), and the two ends.
-        self._seen: OrderedDict[tuple[bytes, int], tuple[int | None, _Side, _Side]] = OrderedDict()
+        # By random and sequence number: the place among the hellos (None: behind the last), the two ends, the server's next number.
+        self._seen: OrderedDict[tuple[bytes, int], tuple[int | None, _Side, _Side, int | None]] = OrderedDict()
         self._tls_ports: set[_Side] = set()
         # Servers that were seen to take PROXY headers, and flows to others that began with one and were not answered.
         self._takes_proxy: set[_Side] = set()
@@ -207,7 +208,7 @@ class Follower:
         data = proxied or data
         if len(data) >= 3 and data[0] & 0x80 and data[2] == HandshakeType.client_hello:
             self._speaks_tls(flow.server)
-            ending = _ending(flow, self._waited(flow.last_time))[0]
+            ending = ending_of(flow, self._waited(flow.last_time))[0]
             _bump(facts.sslv2, client, _OTHERS)
             _bump(facts.without_name, (client, ending), (_OTHERS, ending))
             return
@@ -239,11 +240,12 @@ class Follower:
         return self.facts.last is not None and self.facts.last - since >= _PATIENCE_SECONDS
 
     def _record(self, flow: Flow, hello: ClientHello, client: str, *, proxied: bool) -> None:
-        ending, tls_alert = _ending(flow, self._waited(flow.hello_time or flow.last_time))
+        ending, tls_alert = ending_of(flow, self._waited(flow.hello_time or flow.last_time))
         key = hello.random, flow.to_server.start
         if (first := self._seen.get(key)) is not None:
-            index, first_client, first_server = first
-            if first_server != flow.server or first_client == flow.client:
+            index, first_client, first_server, first_next = first
+            # Linux translates addresses and leaves the numbers; a server that is called twice chooses others.
+            if first_server != flow.server or first_client == flow.client or first_next == flow.server_next is not None:
                 self._copy(index, ending, tls_alert, flow)
                 return
         facts = self.facts
@@ -269,7 +271,12 @@ class Follower:
             via="HTTP CONNECT" if proxied else None if flow.via is None else flow.via.value,
         )
         self._count(record, +1)
-        self._seen[key] = (len(facts.hellos) if len(facts.hellos) < MAX_HELLOS else None), flow.client, flow.server
+        self._seen[key] = (
+            (len(facts.hellos) if len(facts.hellos) < MAX_HELLOS else None),
+            flow.client,
+            flow.server,
+            flow.server_next,
+        )
         if len(self._seen) > 4 * MAX_HELLOS:
             self._seen.popitem(last=False)
         if len(facts.hellos) < MAX_HELLOS:
@@ -316,28 +323,6 @@ def _bump(table: Counter[_Key], key: _Key, others: _Key, by: int = 1) -> None:
     table[key] += by
     if not table[key]:
         del table[key]
-
-
-def _ending(flow: Flow, waited: bool) -> tuple[Ending, str | None]:
-    if flow.one_sided:
-        return Ending.UNKNOWN, None
-    kind, tls_alert = flow.answer()
-    if tls_alert is not None:
-        return Ending.TLS_ALERT, AlertDescription(tls_alert[1]).name
-    if kind == "certificate":
-        return Ending.CERTIFICATE, None
-    if kind == "server_hello":
-        return Ending.ANSWERED, None
-    if kind == "other":
-        return Ending.OTHER, None
-    # A RST behind the server's FIN answers what the client sent to a closed connection.
-    if flow.server_rst and not flow.server_fin:
-        return (Ending.RESET_BY_SERVER if flow.hello_acknowledged else Ending.RESET_BEFORE_ACK), None
-    if flow.server_fin:
-        return (Ending.ABORTED_BY_CLIENT if flow.client_ended_first else Ending.CLOSED_BY_SERVER), None
-    if flow.client_fin or flow.client_rst:
-        return Ending.ABORTED_BY_CLIENT, None
-    return (Ending.UNANSWERED if waited else Ending.UNKNOWN), None
 
 
 def _from_client(segment: TcpSegment) -> bytes:

@@ -22,6 +22,8 @@ _TELLING = 64
 _REORDERED = 4_096
 """Of bytes that are no beginning of a hello, where no SYN was seen: as much of a hello may have come before what it begins with."""
 
+# Of an answer: a TLS alert, its record's header and two bytes. What is less may be a FIN, or somebody who counts otherwise.
+_SHORTEST = 7
 # Answers of one host may differ by a hop where paths differ; a middlebox in between differs by more, or by its start value.
 _TTL_TOLERANCE = 1
 
@@ -119,15 +121,18 @@ class Flow:
         "client_rst",
         "client_seen",
         "first_answer_time",
+        "gap",
         "hello_acknowledged",
         "hello_time",
         "key",
         "last_time",
+        "rst_behind_fin",
         "rst_time",
         "rst_timestamps",
         "rst_ttl",
         "server",
         "server_fin",
+        "server_next",
         "server_rst",
         "server_timestamps",
         "server_ttls",
@@ -163,6 +168,12 @@ class Flow:
         """Whether any segment of the client's was captured; of the server, `server_ttls` says as much."""
         self.client_ended_first = False
         """The client's FIN or RST was seen before the server's FIN: who was first ended the connection, the other one answered."""
+        self.server_next: int | None = None
+        """The sequence number of the server's first byte behind the client's latest: what the client had acknowledged with it."""
+        self.gap = False
+        """The server sent bytes behind that which the capture lacks: who acknowledges or ends shows it by the numbers."""
+        self.rst_behind_fin = False
+        """The server's RST came behind the client's FIN: it answers that somebody has left, with his bytes unread."""
         self.rst_time: float | None = None
         self.rst_ttl: int | None = None
         self.rst_timestamps = False
@@ -195,7 +206,11 @@ class Flow:
         if self.to_server.add(sequence, segment.payload, segment.payload_length):
             if self.first_answer_time is None:
                 self.hello_time = time
+            if flags & ACK:
+                self.server_next = segment.acknowledgement
             self._look_at_client()
+        elif flags & ACK:
+            self._reaches(segment.acknowledgement)
         if flags & (RST | FIN):
             self.client_rst = self.client_rst or bool(flags & RST)
             self.client_fin = self.client_fin or bool(flags & FIN)
@@ -209,6 +224,8 @@ class Flow:
         if flags & RST:
             if not self.server_rst:
                 self.server_rst = True
+                self.rst_behind_fin = self.client_fin
+                self._reaches(segment.sequence)
                 self.rst_time, self.rst_ttl, self.rst_timestamps = time, segment.ttl, segment.timestamps
                 # A capture that lost packets may hold a SYN and a much later RST: only the RST that answers the SYN itself
                 # (it acknowledges nothing but the SYN, RFC 9293 §3.10.7.1) refuses the connection.
@@ -221,6 +238,8 @@ class Flow:
             self.syn_acknowledged = True
             self.to_client.begin(segment.sequence + 1)
             self.to_server.begin(segment.acknowledgement)
+            if self.server_next is None:  # with TCP Fast Open the hello acknowledged nothing
+                self.server_next = segment.sequence + 1 & 0xFFFFFFFF
             return
         if segment.payload_length and self.first_answer_time is None:
             self.first_answer_time = time
@@ -228,6 +247,12 @@ class Flow:
         self.to_client.add(segment.sequence, segment.payload, segment.payload_length)
         if flags & FIN:
             self.server_fin = True
+            self._reaches(segment.sequence + segment.payload_length)
+
+    def _reaches(self, sequence: int) -> None:
+        """The server has sent what is before ``sequence``."""
+        if self.server_next is not None and _SHORTEST <= (sequence - self.server_next) & 0xFFFFFFFF < 0x80000000:
+            self.gap = self.gap or not self.to_client.data
 
     def _look_at_client(self) -> None:
         """Want no more of the client's bytes once they hold its hello, or enough to see that they are something else."""

@@ -166,11 +166,29 @@ def test_copies_of_one_hello_count_once() -> None:
     assert {(CLIENT, Ending.RESET_BY_SERVER): 1} == dict(found.without_name)
 
 
+def test_copies_on_both_sides_of_a_masquerading_router_count_once() -> None:
+    """The client's address is translated, the server's is not: the numbers of both sides are those of one connection."""
+    wire = hello()
+    inside, outside = handshake(wire, "rst"), handshake(wire, "rst", client="203.0.113.77", port=61000)
+
+    found = facts([segment for pair in zip(inside, outside, strict=True) for segment in pair])
+
+    assert [(CLIENT, 2)] == [(each.client, each.copies) for each in found.hellos]
+    assert {(CLIENT, Ending.RESET_BY_SERVER): 1} == dict(found.without_name)
+
+
 @pytest.mark.parametrize(("client", "port"), [("192.0.2.8", 40000), (CLIENT, 40001), ("192.0.2.8", 40001)])
 def test_the_same_bytes_of_another_client_are_another_hello(client: str, port: int) -> None:
     """A replayed hello, or a broken random number generator: who sends it to the same server is counted for himself."""
     wire = hello()
-    found = facts([*handshake(wire, "rst"), *handshake(wire, "rst", client=client, port=port)])
+    # A server begins each connection with a number of its own.
+    again = [
+        each._replace(sequence=each.sequence + 777)
+        if each.source == SERVER
+        else each._replace(acknowledgement=each.acknowledgement + 777)
+        for each in handshake(wire, "rst", client=client, port=port)
+    ]
+    found = facts([*handshake(wire, "rst"), *again])
 
     assert 2 == sum(found.without_name.values())
     assert [1, 1] == [each.copies for each in found.hellos]
