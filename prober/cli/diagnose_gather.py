@@ -138,8 +138,9 @@ class Gathered:
         error = None
         try:
             follower.feed(read_frames(source.stream()))
+            error = source.damage
         except CaptureError as failure:
-            error = f"{source.name}: {failure}"
+            error = source.damage or f"{source.name}: {failure}"
         except OSError as failure:
             error = f"{source.name}: cannot be read on ({failure.strerror or failure})"
         self.add_capture(source.name, follower.finish(), error)

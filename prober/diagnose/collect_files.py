@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal
 
 from prober.diagnose.access_log import AccessLogEntry
 from prober.diagnose.capture_files import is_capture
@@ -74,18 +74,25 @@ class Input:
             raise InputError(f"{self.name}: {error.strerror or error}") from None
         self._counted = _Counted(raw, progress)
         stream: io.BufferedReader = io.BufferedReader(self._counted, _HEAD)
+        self._packed: _Unpacked | None = None
         try:
             if stream.peek(2)[:2] == _GZIP:
-                stream = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stream)), _HEAD)
+                self._packed = _Unpacked(stream)
+                stream = io.BufferedReader(self._packed, _HEAD)
             if stream.peek(2)[:2] in _UTF_16:  # as PowerShell's > writes it
                 stream = io.BufferedReader(_Recoded(stream), _HEAD)
             if stream.peek(3)[:3] == codecs.BOM_UTF8:
                 stream.read(3)
             self._stream = stream
             self.head = stream.peek(_HEAD)[:_HEAD]
-        except (OSError, EOFError, zlib.error) as error:
+            if not self.head and self.damage is not None:
+                raise InputError(self.damage)
+        except OSError as error:
             self.close()
-            raise InputError(f"{self.name}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+            raise InputError(f"{self.name}: cannot be read ({error.strerror or error})") from None
+        except InputError:
+            self.close()
+            raise
 
     @property
     def is_binary(self) -> bool:
@@ -103,8 +110,14 @@ class Input:
             return False  # between two steps of the rotation
         return (now.st_dev, now.st_ino) != (own.st_dev, own.st_ino) or now.st_size < self._counted.position
 
+    @property
+    def damage(self) -> str | None:
+        """Why the bytes ended where they did, if gzip's file is cut off or damaged there; None before their end."""
+        reason = None if self._packed is None else self._packed.damage
+        return None if reason is None else f"{self.name}: cannot be unpacked further ({reason})"
+
     def stream(self) -> BinaryIO:
-        """The bytes, from the first on."""
+        """The bytes, from the first on; whether all of them came tells `damage`."""
         return self._stream
 
     def blocks(self) -> Iterator[str]:
@@ -116,8 +129,8 @@ class Input:
         while True:
             try:
                 block = self._stream.read1(_BLOCK)
-            except (OSError, EOFError, zlib.error) as error:
-                raise InputError(f"{self.name}: cannot be read on ({getattr(error, 'strerror', None) or error})") from None
+            except OSError as error:
+                raise InputError(f"{self.name}: cannot be read on ({error.strerror or error})") from None
             if not block:
                 break
             whole, newline, after = block.rpartition(b"\n")
@@ -131,6 +144,8 @@ class Input:
                 rest = b""
         if rest:
             yield rest.decode("utf-8", "replace")
+        if self.damage is not None:
+            raise InputError(self.damage)
 
     def lines(self) -> Iterator[str]:
         """The text line by line, as `blocks` gives it."""
@@ -141,8 +156,10 @@ class Input:
         """The whole text, for a manifest. Raises `InputError`, also where it is too long to be one."""
         try:
             data = self._stream.read(_MAX_MANIFEST + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{self.name}: cannot be read on ({getattr(error, 'strerror', None) or error})") from None
+        except OSError as error:
+            raise InputError(f"{self.name}: cannot be read on ({error.strerror or error})") from None
+        if self.damage is not None:
+            raise InputError(self.damage)
         if len(data) > _MAX_MANIFEST:
             raise InputError(f"{self.name}: larger than {_MAX_MANIFEST >> 20} MiB, so it is taken for no manifest")
         return data.decode("utf-8-sig", "replace")
@@ -177,6 +194,31 @@ class _Counted(io.RawIOBase):
         if not self._raw.closed:
             self._raw.close()
         super().close()
+
+
+class _Unpacked(io.RawIOBase):
+    """What gzip has packed, as far as it can be unpacked: `damage` says why it ended early.
+
+    No exception: that would take along what was unpacked just before it, of a capture whose tcpdump was killed up to all of it.
+    """
+
+    def __init__(self, source: io.BufferedReader) -> None:
+        self._file = gzip.GzipFile(fileobj=source)
+        self.damage: str | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
+        if self.damage is not None:
+            return 0
+        try:
+            piece = self._file.read1(len(buffer))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            self.damage = str(error)
+            return 0
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 class _Recoded(io.RawIOBase):
