@@ -85,14 +85,12 @@ class Input:
                 stream.read(3)
             self._stream = stream
             self.head = stream.peek(_HEAD)[:_HEAD]
-            if not self.head and self.damage is not None:
-                raise InputError(self.damage)
         except OSError as error:
             self.close()
             raise InputError(f"{self.name}: cannot be read ({error.strerror or error})") from None
-        except InputError:
+        if not self.head and self.damage is not None:
             self.close()
-            raise
+            raise InputError(self.damage)
 
     @property
     def is_binary(self) -> bool:
