@@ -17,7 +17,7 @@ import trio
 
 from prober.discovery.feed import Feed
 from prober.model import Address
-from prober.sources import ADDRESS, NAME, SERVER_NAMES, DnsNames, LabelSet, LabelSets, SourceError
+from prober.sources import ADDRESS, NAME, SERVER_NAMES, DnsNames, LabelSet, LabelSets
 
 __all__ = ["DnsWatcher"]
 
@@ -60,24 +60,27 @@ class DnsWatcher:
         """Names that have not existed for long enough, and what the servers say of them."""
 
     async def run(self, feed: Feed) -> None:
-        """Ask, until cancelled. `SourceError` when there is no resolver to ask."""
-        try:
-            # Reads /etc/resolv.conf, which may have changed since.
-            resolver = dns.asyncresolver.Resolver(configure=not self._names.servers)
-        except dns.exception.DNSException as error:
-            raise SourceError(f"the system names no DNS server: {error}") from None
-        if self._names.servers:
-            resolver.nameservers = [dns.nameserver.Do53Nameserver(ip, port) for ip, port in self._names.servers]
+        """Ask, until cancelled."""
         async with trio.open_nursery() as nursery:
             for name in self._names.names:
-                nursery.start_soon(self._watch, name, resolver, feed)
+                nursery.start_soon(self._watch, name, feed)
 
-    async def _watch(self, name: str, resolver: dns.asyncresolver.Resolver, feed: Feed) -> None:
+    def _resolver(self) -> dns.asyncresolver.Resolver:
+        """For one question: /etc/resolv.conf changes with the network, and who asks for years must not ask servers that are gone."""
+        try:
+            resolver = dns.asyncresolver.Resolver(configure=not self._names.servers)
+        except ValueError as error:  # a line that glibc would pass over
+            raise dns.resolver.NoResolverConfiguration(str(error)) from None
+        if self._names.servers:
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(ip, port) for ip, port in self._names.servers]
+        return resolver
+
+    async def _watch(self, name: str, feed: Feed) -> None:
         retry = FIRST_RETRY
         while True:
             wait = None
             try:
-                answer = await self._ask(name, resolver)
+                answer = await self._ask(name, self._resolver())
             except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, _NoAddress) as error:
                 self._missing(name, _reason(error))
             except dns.exception.DNSException as error:
@@ -165,6 +168,8 @@ def _reason(error: dns.exception.DNSException) -> str:
         return "there is no such name"
     if isinstance(error, (dns.resolver.NoAnswer, _NoAddress)):
         return "the name has no such record"
+    if isinstance(error, dns.resolver.NoResolverConfiguration):
+        return f"the system names no DNS server: {error}"
     if isinstance(error, dns.exception.Timeout):
         return f"no DNS server answered within {LIFETIME:g} s"
     return str(error) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import dns.asyncresolver as resolver
@@ -179,6 +180,32 @@ async def test_names_are_asked_for_as_they_are_written(monkeypatch: pytest.Monke
         await told.until(lambda: told.count)
         assert told.served == {"203.0.113.1:443": "ingress"}
         assert {name for name, _ in server.questions} == {"ingress", "missing.example.com"}
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_servers_of_the_system_are_the_ones_that_it_names_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that changes, or comes after prober, is no reason to start it again; nor is a file that is being written."""
+    async with dns_server() as server, trio.open_nursery() as nursery:
+        host, port = server.address
+        server.zone[INGRESS, "A"] = ["203.0.113.1"]
+        file, told, built = tmp_path / "resolv.conf", Told(), resolver.Resolver
+
+        def of_this_file(*, configure: bool) -> resolver.Resolver:
+            assert configure
+            made = built(str(file))
+            made.nameservers = [Do53Nameserver(str(ip), port) for ip in made.nameservers]
+            return made
+
+        monkeypatch.setattr(resolver, "Resolver", of_this_file)
+        file.write_text("nameserver 127.0.0.99\n")  # where nobody listens
+        nursery.start_soon(DnsWatcher(DnsNames(names=(INGRESS,))).run, told)
+        await told.until(lambda: told.problems == (f"{INGRESS}: no DNS server answered within 0.5 s",))
+        for broken, why in {"": "no nameservers", "nameserver here\n": "nameserver here is not"}.items():
+            file.write_text(broken)
+            begin = f"{INGRESS}: the system names no DNS server: {why}"
+            await told.until(lambda begin=begin: any(problem.startswith(begin) for problem in told.problems))
+        file.write_text(f"nameserver {host}\n")
+        await told.until(lambda: told.served == {"203.0.113.1:443": INGRESS} and not told.problems)
         nursery.cancel_scope.cancel()
 
 
