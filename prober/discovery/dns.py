@@ -70,7 +70,7 @@ class DnsWatcher:
         try:
             resolver = dns.asyncresolver.Resolver(configure=not self._names.servers)
         except ValueError as error:  # a line that glibc would pass over
-            raise dns.resolver.NoResolverConfiguration(str(error)) from None
+            raise dns.resolver.NoResolverConfiguration(str(error)) from None  # type: ignore[no-untyped-call]
         if self._names.servers:
             resolver.nameservers = [dns.nameserver.Do53Nameserver(ip, port) for ip, port in self._names.servers]
         return resolver
@@ -78,7 +78,7 @@ class DnsWatcher:
     async def _watch(self, name: str, feed: Feed) -> None:
         retry = FIRST_RETRY
         while True:
-            wait = None
+            wait = LONGEST_RETRY
             try:
                 answer = await self._ask(name, self._resolver())
             except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, _NoAddress) as error:
@@ -90,12 +90,13 @@ class DnsWatcher:
                 self._found[name] = answer.found
                 for told in (self._absent, self._gone, self._problems):
                     told.pop(name, None)
+                wait = min(max(answer.ttl, SHORTEST), LONGEST)
                 if answer.problem is None:
-                    wait, retry = min(max(answer.ttl, SHORTEST), LONGEST), FIRST_RETRY
+                    retry = FIRST_RETRY
                 else:
                     self._problems[name] = f"{name}: {answer.problem}"
-            if wait is None:
-                wait, retry = retry, min(2 * retry, LONGEST_RETRY)
+            if name in self._problems or name in self._gone:
+                wait, retry = min(wait, retry), min(2 * retry, LONGEST_RETRY)
             if self._found.keys() | self._problems.keys() >= set(self._names.names):
                 found = tuple(labels for each in self._names.names for labels in self._found.get(each, ()))
                 feed.publish(found, tuple(self._problems.values()), tuple(self._gone.values()))
@@ -126,24 +127,29 @@ class DnsWatcher:
 
     async def _ask_addresses(self, name: str, resolver: dns.asyncresolver.Resolver) -> _Answer:
         ttl = LONGEST
+        said: dict[str, tuple[str, ...]] = {}
         failed: dict[str, dns.exception.DNSException] = {}
+        denied: dns.resolver.NXDOMAIN | None = None
         for kind in _FAMILIES:
             try:
                 answer = await resolver.resolve(name, kind, lifetime=LIFETIME, search=False)
             except dns.resolver.NoAnswer:
-                self._ips[name, kind] = ()  # a name may have addresses of one family alone
-            except dns.resolver.NXDOMAIN:
-                raise
+                said[kind] = ()  # a name may have addresses of one family alone
+            except dns.resolver.NXDOMAIN as error:
+                said[kind], denied = (), error  # RFC 4074 §4.2: there are servers that deny the name where they mean the family
             except dns.exception.DNSException as error:
                 failed[kind] = error  # there are servers that never answer questions for AAAA
             else:
-                self._ips[name, kind] = tuple(record.address for record in answer)
+                said[kind] = tuple(record.address for record in answer)
                 ttl = min(ttl, answer.chaining_result.minimum_ttl)
-        ips = {ip for kind in _FAMILIES for ip in self._ips.get((name, kind), ())}
+        if denied is not None and not any(said.values()):
+            raise denied
+        ips = {ip for kind in _FAMILIES for ip in said.get(kind, self._ips.get((name, kind), ()))}
         if len(failed) == len(_FAMILIES) or (failed and not ips):
             raise next(iter(failed.values()))
         if not ips:
             raise _NoAddress
+        self._ips.update({(name, kind): these for kind, these in said.items()})
         # The order is the server's whim (round robin); ours is stable.
         found = tuple(self._labels(name, Address(ip, self._names.port), name) for ip in sorted(ips))
         return _Answer(found, ttl, "; ".join(f"{kind}: {_reason(error)}" for kind, error in failed.items()) or None)

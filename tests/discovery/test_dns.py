@@ -136,6 +136,29 @@ async def test_a_family_that_cannot_be_asked_for_keeps_its_last_addresses() -> N
         assert told.problems[0].startswith(f"{INGRESS}: AAAA: ")
 
 
+async def test_a_family_that_cannot_be_asked_for_delays_nothing_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it never can, the TTL of what is answered counts all the same, and not the pauses between failures."""
+    monkeypatch.setattr(dns, "FIRST_RETRY", 30.0)
+    async with asking() as (server, told):
+        server.refusing = {"AAAA"}
+        await told.until(lambda: told.problems)
+        server.zone[INGRESS, "A"] = ["203.0.113.3"]
+        await told.until(lambda: told.served.keys() == {"203.0.113.3:443", "[2001:db8::1]:443"})
+
+
+@pytest.mark.parametrize(("denied", "left"), [("AAAA", {"203.0.113.1:443", "203.0.113.2:443"}), ("A", {"[2001:db8::1]:443"})])
+async def test_a_name_that_has_addresses_exists(denied: str, left: set[str]) -> None:
+    """There are load balancers that answer "no such name" where they have no address of that family; clients use the other."""
+    async with asking() as (server, told):
+        server.denying = {denied}
+        await told.until(lambda: told.served.keys() == left)
+        assert told.problems == ()
+        await trio.sleep(0.4)  # longer than a name may be gone
+        assert told.served.keys() == left
+        server.denying = {"A", "AAAA"}
+        await told.until(lambda: told.unknown and not told.found)
+
+
 async def test_an_answer_that_does_not_fit_is_asked_for_over_tcp() -> None:
     """All of it is a target: forty addresses."""
     async with asking() as (server, told):

@@ -29,6 +29,8 @@ class DnsServer:
     silent: bool = False
     refusing: set[str] = field(default_factory=set)
     """Types that it answers with SERVFAIL."""
+    denying: set[str] = field(default_factory=set)
+    """Types for which it says that the name does not exist, whatever it holds (RFC 4074 §4.2)."""
     most: int = 4096
     """Bytes that fit into a datagram; more is truncated, and to be asked for over TCP."""
     questions: list[tuple[str, str]] = field(default_factory=list)
@@ -44,6 +46,9 @@ class DnsServer:
         response.flags |= dns.flags.RA | dns.flags.AA
         if kind in self.refusing:
             response.set_rcode(dns.rcode.SERVFAIL)
+            return response.to_wire()
+        if kind in self.denying:
+            response.set_rcode(dns.rcode.NXDOMAIN)
             return response.to_wire()
         while alias := self.zone.get((name, "CNAME")):
             self._add(response, name, "CNAME", alias)
