@@ -211,6 +211,8 @@ def _offers(facts: CaptureFacts, terminal: Terminal) -> Iterator[str]:
     left = sum(clients.total() for _, clients in rows[_KINDS:])
     if left:
         yield f"{_INDENT * 2}{left:>7,}  of {len(rows) - _KINDS:,} other kinds"
+    if facts.unlisted:
+        yield f"{_INDENT * 2}{facts.unlisted:>7,}  more, which were counted and not told apart"
 
 
 def _ended(hello: CapturedHello) -> str:

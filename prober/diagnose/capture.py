@@ -4,8 +4,8 @@ One ClientHello is one client's handshake, however often it was captured: its 32
 another server or acknowledges the same bytes of its server tell the copies of ``-i any``, of both sides of an address translation or a
 tunnel, and retransmissions, which count once. Who sends bytes of others anew, to the same server, is a client of his own.
 
-Memory is bounded: `MAX_LIVE` flows are followed at a time (the one that was silent longest is closed first), `MAX_HELLOS` hellos are
-kept one by one, and each table has as many rows at most; the rest is only counted.
+Memory is bounded: `MAX_LIVE` flows are followed at a time (the one that was silent longest is closed first), `MAX_HELLOS` hellos with
+a name and as many without are kept one by one, and each table has as many rows at most; the rest is only counted.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Follower:
         self._index: dict[bytes, Flow] = {}
         # By random and sequence number: the place among the hellos (None: behind the last), the two ends, the server's next number.
         self._seen: OrderedDict[tuple[bytes, int], tuple[int | None, _Side, _Side, int | None]] = OrderedDict()
+        self._listed = Counter[bool]()  # hellos in the list, by whether they are without a name
         self._tls_ports: set[_Side] = set()
         # Servers that were seen to take PROXY headers, and flows to others that began with one and were not answered.
         self._takes_proxy: set[_Side] = set()
@@ -174,8 +175,7 @@ class Follower:
         facts = self.facts
         server = f"{address_text(flow.server[0])}:{flow.server[1]}"
         data = flow.to_server.data
-        if flow.one_sided:
-            facts.one_sided += 1
+        facts.one_sided += flow.one_sided
         if not data:
             if flow.one_sided:
                 return
@@ -271,18 +271,13 @@ class Follower:
             via="HTTP CONNECT" if proxied else None if flow.via is None else flow.via.value,
         )
         self._count(record, +1)
-        self._seen[key] = (
-            (len(facts.hellos) if len(facts.hellos) < MAX_HELLOS else None),
-            flow.client,
-            flow.server,
-            flow.server_next,
-        )
+        listed = self._listed[record.server_name is None] < MAX_HELLOS
+        self._seen[key] = (len(facts.hellos) if listed else None), flow.client, flow.server, flow.server_next
         if len(self._seen) > 4 * MAX_HELLOS:
             self._seen.popitem(last=False)
-        if len(facts.hellos) < MAX_HELLOS:
+        if listed:
+            self._listed[record.server_name is None] += 1
             facts.hellos.append(record)
-        else:
-            facts.uncounted += 1
 
     def _offered(self, hello: ClientHello) -> tuple[tuple[str, ...], tuple[str, ...], str]:
         """Versions, ALPN and JA4: kept once for all hellos of one client software."""

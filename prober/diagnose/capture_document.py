@@ -43,7 +43,7 @@ def capture_object(name: str, facts: CaptureFacts) -> dict[str, object]:
                 "count": count,
                 "delay": None if hello.delay is None else round(hello.delay, 6),
             }
-            for hello, count in hello_kinds(facts)
+            for hello, count in hello_kinds(facts)[:_MOST]
         ],
         "not_tls": [
             {"client": client, "protocol": protocol, "count": count}
@@ -66,14 +66,18 @@ def capture_object(name: str, facts: CaptureFacts) -> dict[str, object]:
 
 
 def hello_kinds(facts: CaptureFacts) -> list[tuple[CapturedHello, int]]:
-    """Hellos that differ in nothing but their time, source port and delay, counted; the first of each kind, most frequent first."""
+    """Hellos that differ in nothing but their time, source port and delay, counted; the first of each kind.
+
+    Those without a name come first, then the most frequent ones.
+    """
     first: dict[CapturedHello, CapturedHello] = {}
     counted: Counter[CapturedHello] = Counter()
     for hello in facts.hellos:
         kind = hello._replace(time=0.0, client_port=0, delay=None, copies=1)
         first.setdefault(kind, hello)
         counted[kind] += 1
-    return [(first[kind], count) for kind, count in counted.most_common(_MOST)]
+    kinds = sorted(counted.items(), key=lambda row: (row[0].server_name is not None, -row[1]))
+    return [(first[kind], count) for kind, count in kinds]
 
 
 def _by_client(table: Counter[tuple[str, Ending]]) -> list[dict[str, object]]:

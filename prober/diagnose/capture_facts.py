@@ -10,7 +10,7 @@ from typing import NamedTuple
 __all__ = ["MAX_HELLOS", "CaptureFacts", "CapturedHello", "Ending"]
 
 MAX_HELLOS = 50_000
-"""Hellos that are kept one by one."""
+"""Hellos with a name that are kept one by one, and as many without one: they are few, and what all is about."""
 
 
 class Ending(StrEnum):
@@ -81,7 +81,7 @@ class CaptureFacts:
     dropped: int = 0
     """Live: packets that came faster than they were read."""
     hellos: list[CapturedHello] = field(default_factory=list)
-    """One for each handshake, in the order in which their flows ended; at most `MAX_HELLOS`."""
+    """One for each handshake, in the order in which their flows ended; of each kind (with a name, without) the first `MAX_HELLOS`."""
     with_name: Counter[tuple[str, Ending]] = field(default_factory=Counter)
     """By client and ending."""
     without_name: Counter[tuple[str, Ending]] = field(default_factory=Counter)
@@ -101,8 +101,12 @@ class CaptureFacts:
     """By server: connections that were refused."""
     unanswered_syn: Counter[str] = field(default_factory=Counter)
     """By server: connections that were never answered."""
-    uncounted: int = 0
-    """Hellos beyond `MAX_HELLOS`: in the counters, not in the list."""
+
+    @property
+    def unlisted(self) -> int:
+        """Hellos that are counted, and not in the list."""
+        counted = sum(self.with_name.values()) + sum(self.without_name.values()) - sum(self.sslv2.values())
+        return counted - len(self.hellos)
 
     @property
     def not_read(self) -> int:

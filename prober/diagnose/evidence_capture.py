@@ -11,7 +11,9 @@ from prober.tls.registry import AlertDescription
 __all__ = ["flow_groups"]
 
 MAX_GROUPS = 5_000
-"""A capture of internet noise has a client a line; what is beyond these is in the capture's own counters."""
+"""A capture of internet noise has a client a line; what is beyond these is in the capture's own counters.
+
+Those without a name, which the diagnosis is about, come first: one new client among ten thousand others is the usual case."""
 
 _ENDS = {
     Ending.ANSWERED: FlowEnd.CERTIFICATE,
@@ -28,13 +30,14 @@ _ENDS = {
 
 
 def flow_groups(file: str, facts: CaptureFacts) -> tuple[FlowGroup, ...]:
-    """The connections of one capture, most frequent first."""
+    """The connections of one capture: those that ask for no name first, then the most frequent ones."""
     counted = Counter(_group(file, hello) for hello in facts.hellos)
     for (client, protocol), times in facts.not_tls.items():
         counted[FlowGroup(file, client, "the TLS port", False, None, FlowEnd.OTHER, spoken=protocol)] += times
     for client, times in facts.sslv2.items():
         counted[FlowGroup(file, client, "the TLS port", True, None, FlowEnd.OTHER)] += times
-    return tuple(group._replace(times=times) for group, times in counted.most_common(MAX_GROUPS))
+    rows = sorted(counted.items(), key=lambda row: (row[0].sni is not None, -row[1]))
+    return tuple(group._replace(times=times) for group, times in rows[:MAX_GROUPS])
 
 
 def _group(file: str, hello: CapturedHello) -> FlowGroup:

@@ -7,11 +7,12 @@ import json
 import pytest
 
 from prober.diagnose import capture as module
+from prober.diagnose import evidence_capture
 from prober.diagnose.capture import Follower
 from prober.diagnose.capture_document import capture_object
 from prober.diagnose.capture_facts import Ending
 from prober.diagnose.capture_files import Frame
-from prober.diagnose.evidence import CaptureEvidence
+from prober.diagnose.evidence import CaptureEvidence, FlowEnd
 from prober.diagnose.evidence_capture import flow_groups
 from prober.diagnose.findings import Confidence, Severity
 from prober.diagnose.packets import decode, quick_key
@@ -204,6 +205,25 @@ def test_scans_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for table in (found.refused, found.sslv2, found.without_name):
         assert (6, 20) == (len(table), sum(table.values()))
+
+
+def test_hellos_without_a_name_are_found_among_any_number_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy ingress has fifty thousand with a name in a minute, of as many clients, before the one that the capture was made for comes."""
+    monkeypatch.setattr(module, "MAX_HELLOS", 5)
+    monkeypatch.setattr(evidence_capture, "MAX_GROUPS", 3)
+    named = [
+        segment
+        for number in range(20)
+        for segment in handshake(hello("api.example.com"), "fin", client=f"192.0.2.{number}", answer=SERVER_HELLO)
+    ]
+
+    found = facts([*named, *handshake(hello(), "rst", client="203.0.113.9")])
+
+    assert [("203.0.113.9", None)] == [(each.client, each.server_name) for each in found.hellos if each.server_name is None]
+    assert (6, 15) == (len(found.hellos), found.unlisted)
+    [first, *others] = evidence_capture.flow_groups("busy.pcap", found)
+    assert (None, FlowEnd.RESET, 2) == (first.sni, first.end, len(others))
+    assert capture_object("busy.pcap", found)["hellos"][0]["server_name"] is None  # type: ignore[index]
 
 
 def test_flows_without_end_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
