@@ -298,10 +298,20 @@ class Follower:
             rst_ttl_differs=first.rst_ttl_differs and flow.rst_ttl_differs,
             rst_options_differ=first.rst_options_differ and flow.rst_options_differ,
         )
+        if flow.hello_time is not None and flow.hello_time < first.time:
+            # The copy that was seen first is the one before the address translation: it has the client's own address.
+            (client, client_port), (server, server_port) = flow.client, flow.server
+            changed = changed._replace(
+                time=flow.hello_time,
+                client=address_text(client),
+                client_port=client_port,
+                server=address_text(server),
+                server_port=server_port,
+            )
         if first.ending in {Ending.UNKNOWN, Ending.UNANSWERED} and ending is not Ending.UNKNOWN:
-            self._count(first, -1)
             changed = changed._replace(ending=ending, tls_alert=tls_alert)
-            self._count(changed, +1)
+        self._count(first, -1)
+        self._count(changed, +1)
         self.facts.hellos[index] = changed
 
     def _count(self, record: CapturedHello, by: int) -> None:
