@@ -12,7 +12,7 @@ from prober.cli.parser import UsageError
 from prober.cli.terminal import Terminal
 from prober.diagnose.bundle import members, write
 from prober.diagnose.evidence import EvidenceSet
-from prober.diagnose.findings import Finding
+from prober.findings import Finding
 
 __all__ = ["write_bundle"]
 

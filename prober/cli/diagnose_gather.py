@@ -15,12 +15,12 @@ from prober.diagnose.cluster import ClusterError, read_cluster
 from prober.diagnose.collect_files import CLOUD_LOGGING_YAML, Input, InputError, Kind, printed_for_people, recognise
 from prober.diagnose.evidence import CaptureEvidence, ClusterFacts, EvidenceSet, ProbeFacts
 from prober.diagnose.evidence_capture import flow_groups
-from prober.diagnose.findings import Lint, SourceReport
 from prober.diagnose.log_blocks import BlockCounter
 from prober.diagnose.logs import LogFacts
 from prober.diagnose.manifest import Manifest, read_manifests
 from prober.diagnose.overrides import OverridesFacts, is_overrides, read_overrides
 from prober.diagnose.routes import RouteFacts, has_routes, read_routes
+from prober.findings import Lint, SourceReport
 
 if TYPE_CHECKING:
     from prober.cli.diagnose_cluster import ApiServer  # with httpx; only who asks a cluster pays for it

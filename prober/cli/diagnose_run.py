@@ -20,8 +20,8 @@ from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.causes import diagnose, exit_status
 from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.evidence import EvidenceSet
-from prober.diagnose.findings import Finding, findings_document
 from prober.diagnose.log_document import log_object
+from prober.findings import Finding, findings_document
 from prober.report import result_object
 
 __all__ = ["carry_out"]

@@ -11,7 +11,7 @@ from prober.cli.table import blocks
 from prober.cli.terminal import Paint, Terminal, printable
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.evidence import EvidenceSet, ProbeFacts
-from prober.diagnose.findings import Evidence, Finding, Fix, Severity, SourceReport
+from prober.findings import Evidence, Finding, Fix, Severity, SourceReport
 from prober.report import result_object
 
 __all__ = ["report"]

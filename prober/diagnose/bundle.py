@@ -20,10 +20,10 @@ import yaml
 
 from prober.diagnose.case import Case
 from prober.diagnose.evidence import EvidenceSet
-from prober.diagnose.findings import Finding
 from prober.diagnose.manifest import Manifest
 from prober.diagnose.redaction import redact, redact_value
 from prober.diagnose.route import Route
+from prober.findings import Finding
 
 __all__ = ["members", "redacted", "write"]
 

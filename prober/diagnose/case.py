@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable
 from functools import cached_property
 
 from prober.diagnose.evidence import EvidenceSet, FlowEnd, FlowGroup, ProbeFacts
-from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.hostnames import covers
 from prober.diagnose.http_compared import Requests, compared
 from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
 from prober.diagnose.overrides import INGRESS_APP, VirtualHost
 from prober.diagnose.route import ROUTE, ROUTE_CONFIG, Route
 from prober.diagnose.wording import default_problems, listed, probe_evidence, source_evidence
+from prober.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.model import Outcome, Sni, Verdict
 
 __all__ = ["Case", "conflict", "found", "serves_unknown"]

@@ -13,9 +13,9 @@ from prober.diagnose import causes_applied, causes_clients, causes_links, causes
 from prober.diagnose.case import Case, found
 from prober.diagnose.causes_lints import lint_findings
 from prober.diagnose.evidence import EvidenceSet, ProbeFacts
-from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.wording import known_problems, listed, probe_evidence
+from prober.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.model import Sni, Verdict
 
 __all__ = ["CAUSES", "diagnose", "exit_status"]

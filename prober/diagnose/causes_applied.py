@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
 from prober.diagnose.causes_links import answered, unlinked_lines
-from prober.diagnose.findings import Evidence, Finding
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import VirtualHost
 from prober.diagnose.route import ROUTE, ROUTE_CONFIG, Route
 from prober.diagnose.wording import listed, route_evidence
+from prober.findings import Evidence, Finding
 
 __all__ = ["not_applied"]
 

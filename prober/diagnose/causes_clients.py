@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, FlowGroup
-from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.first_bytes import PROXY_PROTOCOL
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.logs import NOISE_LINES, SourceKind, kind_of
 from prober.diagnose.sources import range_of
 from prober.diagnose.wording import listed, probe_evidence, route_evidence
+from prober.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.model import Outcome, Sni
 
 __all__ = ["client_no_sni", "middlebox", "not_tls", "sni_stripped"]

@@ -10,13 +10,13 @@ import ipaddress
 from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
-from prober.diagnose.findings import Evidence, Finding, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.fixes_route import may_be_named
 from prober.diagnose.hostnames import covers
 from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.route import ROUTE, Route
 from prober.diagnose.wording import listed, route_evidence
+from prober.findings import Evidence, Finding, Severity
 from prober.model import Sni
 
 __all__ = ["answered", "dangling", "not_linked", "partial_vhosts", "unlinked_lines"]

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterable
 
 from prober.diagnose.case import Case
-from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Lint, Severity
 from prober.diagnose.fixes import STANDARD_INPUT, Remedy
 from prober.diagnose.overrides import OverridesFacts
+from prober.findings import Confidence, Evidence, Finding, Fix, Lint, Severity
 
 __all__ = ["lint_findings"]
 

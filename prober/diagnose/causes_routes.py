@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from prober.diagnose.case import Case, conflict, found
-from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.route import Route
 from prober.diagnose.wording import listed, route_evidence
+from prober.findings import Evidence, Finding, Fix, Severity
 
 __all__ = ["dup_wildcard", "flag_off", "no_wildcard", "port", "selector"]
 

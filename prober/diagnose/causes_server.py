@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found, serves_unknown
 from prober.diagnose.evidence import FlowEnd, HttpAnswer, ProbeFacts
-from prober.diagnose.findings import Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers
 from prober.diagnose.products import product_fix
 from prober.diagnose.wording import default_problems, listed, probe_evidence
+from prober.findings import Evidence, Finding, Fix, Severity
 from prober.judge.signatures import Signature
 from prober.model import Outcome, Sni, Verdict
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, is_reset
-from prober.diagnose.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers, near_miss
 from prober.diagnose.logs import SourceKind, Tally, kind_of
 from prober.diagnose.route import Route
 from prober.diagnose.wording import default_problems, known_problems, listed, probe_evidence, route_evidence
+from prober.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.model import Handshake, Outcome, Sni, Verdict
 
 __all__ = ["secret", "stale_route", "unknown_name", "wrong_default_cert"]

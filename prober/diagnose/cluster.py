@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from prober.diagnose.evidence import ClusterFacts, Pod, Secret
-from prober.diagnose.findings import SourceReport
 from prober.diagnose.manifest import Manifest, read_manifests
+from prober.findings import SourceReport
 
 __all__ = ["Cluster", "ClusterError", "ClusterReading", "read_cluster"]
 

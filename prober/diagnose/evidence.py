@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from prober.diagnose.findings import Lint, SourceReport
 from prober.diagnose.logs import LogFacts
 from prober.diagnose.overrides import OverridesFacts
 from prober.diagnose.routes import RouteFacts
+from prober.findings import Lint, SourceReport
 from prober.judge.verdicts import Judgement
 from prober.model import Differential, Handshake, Outcome, Sni, Stage, Verdict
 

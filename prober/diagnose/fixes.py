@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from prober.diagnose.case import Case
-from prober.diagnose.findings import Fix
 from prober.diagnose.fixes_overrides import link_diff
 from prober.diagnose.fixes_route import common_labels, may_be_named, scalar, used_credential, wildcard_manifest
 from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import OverridesFacts, VirtualHost
 from prober.diagnose.route import Route
+from prober.findings import Fix
 
 __all__ = ["Remedy"]
 

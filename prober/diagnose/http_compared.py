@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from prober.diagnose.evidence import HttpAnswer, ProbeFacts
-from prober.diagnose.findings import Evidence
+from prober.findings import Evidence
 from prober.model import Sni
 
 __all__ = ["Requests", "compared"]

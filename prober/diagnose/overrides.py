@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from prober.diagnose.findings import Lint
 from prober.diagnose.manifest import Manifest, Node, is_unresolved
+from prober.findings import Lint
 
 __all__ = ["IngressGateway", "OverridesFacts", "VirtualHost", "is_overrides", "read_overrides"]
 

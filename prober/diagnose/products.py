@@ -6,7 +6,7 @@ From the products' own documentation: nginx ``ssl_reject_handshake``, HAProxy ``
 
 from __future__ import annotations
 
-from prober.diagnose.findings import Fix
+from prober.findings import Fix
 
 __all__ = ["product_fix"]
 

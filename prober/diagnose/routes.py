@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from prober.diagnose.findings import Lint
 from prober.diagnose.manifest import Manifest, Node, is_unresolved
 from prober.diagnose.route import NO_NAME, ROUTE, ROUTE_CONFIG, Port, Route
+from prober.findings import Lint
 
 __all__ = ["RouteFacts", "has_routes", "read_routes"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prober.diagnose.evidence import ProbeFacts
-from prober.diagnose.findings import Evidence
 from prober.diagnose.logs import Tally, kind_of
 from prober.diagnose.route import Route
+from prober.findings import Evidence
 from prober.model import Handshake, Outcome, Sni
 
 __all__ = ["default_problems", "hello_text", "known_problems", "listed", "probe_evidence", "route_evidence", "source_evidence"]

@@ -7,9 +7,9 @@ from prober.cli.diagnose_text import report
 from prober.cli.terminal import Terminal
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.evidence import EvidenceSet
-from prober.diagnose.findings import Confidence, Evidence, Finding, Severity, SourceReport
 from prober.diagnose.log_lines import LogLine, read_lines
 from prober.diagnose.logs import analyse, count_line
+from prober.findings import Confidence, Evidence, Finding, Severity, SourceReport
 from tests.diagnose.log_samples import typed
 
 PREFIX = "[pod/gateway-1/istio-proxy] "

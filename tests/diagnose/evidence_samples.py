@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 from prober.diagnose.causes import diagnose
 from prober.diagnose.evidence import CaptureEvidence, EvidenceSet, FlowEnd, FlowGroup, HttpAnswer, ProbeFacts
-from prober.diagnose.findings import Finding
 from prober.diagnose.log_lines import read_lines
 from prober.diagnose.logs import LogFacts, analyse
 from prober.diagnose.manifest import read_manifests
 from prober.diagnose.overrides import OverridesFacts, read_overrides
 from prober.diagnose.routes import RouteFacts, read_routes
+from prober.findings import Finding
 from prober.judge.verdicts import judge
 from prober.model import Differential, NonSniPolicy, Sni
 from tests.judge.differentials import KNOWN, TRUST, differential

@@ -11,9 +11,9 @@ import pytest
 from prober.diagnose.bundle import members, redacted, write
 from prober.diagnose.causes import diagnose
 from prober.diagnose.evidence import EvidenceSet
-from prober.diagnose.findings import SourceReport, findings_document
 from prober.diagnose.manifest import read_manifests
 from prober.diagnose.routes import read_routes
+from prober.findings import SourceReport, findings_document
 from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, log, overrides, probe
 from tests.diagnose.log_samples import entry
 from tests.diagnose.test_redaction import SECRETS, leaks

@@ -14,8 +14,8 @@ from prober.diagnose.capture_facts import Ending
 from prober.diagnose.capture_files import Frame
 from prober.diagnose.evidence import CaptureEvidence, FlowEnd
 from prober.diagnose.evidence_capture import flow_groups
-from prober.diagnose.findings import Confidence, Severity
 from prober.diagnose.packets import decode, quick_key
+from prober.findings import Confidence, Severity
 from tests.diagnose.evidence_samples import told
 from tests.diagnose.packet_maker import ACK, CLIENT, FIN, PSH, RST, SERVER, SYN, Segment, frame, handshake, pcap
 from tests.diagnose.test_capture import FACTORY, SERVER_HELLO, facts, hello, read

@@ -9,7 +9,7 @@ import pytest
 
 from prober.diagnose.causes import CAUSES, exit_status
 from prober.diagnose.evidence import ClusterFacts, FlowEnd, Pod, Secret
-from prober.diagnose.findings import Confidence, Severity
+from prober.findings import Confidence, Severity
 from tests.diagnose.evidence_samples import (
     GROUP,
     OVERRIDES,

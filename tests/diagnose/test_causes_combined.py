@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prober.diagnose.causes import CAUSES, diagnose, exit_status
 from prober.diagnose.evidence import EvidenceSet, FlowEnd, FlowGroup
-from prober.diagnose.findings import Confidence, Severity, findings_document
+from prober.findings import Confidence, Severity, findings_document
 from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, capture, http, log, overrides, probe, routes, told
 from tests.diagnose.log_samples import entry
 from tests.judge.differentials import CERTIFICATES, KNOWN

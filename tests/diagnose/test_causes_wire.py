@@ -9,7 +9,7 @@ import pytest
 
 from prober.diagnose.causes import exit_status
 from prober.diagnose.evidence import CaptureEvidence, FlowEnd, HttpAnswer
-from prober.diagnose.findings import Confidence, Severity
+from prober.findings import Confidence, Severity
 from prober.model import Sni
 from tests.diagnose.evidence_samples import GROUP, WILDCARD, capture, flow, log, probe, routes, told
 from tests.diagnose.log_samples import entry

@@ -11,9 +11,9 @@ import yaml
 
 from prober.diagnose.cluster import ClusterReading, read_cluster
 from prober.diagnose.collect_kubectl import Kubectl
-from prober.diagnose.findings import Confidence
 from prober.diagnose.manifest import read_manifests
 from prober.diagnose.routes import read_routes
+from prober.findings import Confidence
 from tests.diagnose.evidence_samples import GROUP, WILDCARD, probe, told
 
 # Answers as kubectl 1.28 words them, to the arguments that are asked: a table of (end of the command line, status, output).

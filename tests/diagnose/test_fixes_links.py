@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prober.diagnose.findings import Finding
+from prober.findings import Finding
 from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, overrides, routes, told
 
 LINK = '["fallback-no-sni"]'
