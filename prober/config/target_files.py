@@ -63,15 +63,15 @@ def _label_sets(value: Value, defaults: TargetDefaults) -> list[LabelSet]:
 
 
 def _group(value: Value) -> list[LabelSet]:
-    """A group of file_sd."""
+    """A group of file_sd. As in Prometheus, a label without a value is an empty one, and a group may have no targets."""
     fields = value.fields(("targets", "labels"))
-    addresses = fields.require("targets", each(_scalar), (), "write a list of host:port")
+    addresses = fields.read("targets", each(_scalar), ())
     labels = fields.read("labels", _labels, {})
     return [{**labels, ADDRESS: address} for _, address in addresses]
 
 
 def _labels(value: Value) -> dict[str, str]:
-    return {name: entry.read(_scalar, "") for name, entry in value.entries().items()}
+    return {name: "" if entry.is_null else entry.read(_scalar, "") for name, entry in value.entries().items()}
 
 
 def _scalar(value: Value) -> str:

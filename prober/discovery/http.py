@@ -135,20 +135,26 @@ async def abandon(parts: AsyncIterator[bytes]) -> None:
 
 
 def _groups(document: Any) -> list[LabelSet]:
-    """The entries of a list of groups; ``ValueError`` says where it is none."""
+    """The entries of a list of groups; ``ValueError`` says where it is none.
+
+    ``null`` is an empty list, an empty object, an empty text, as in Prometheus: servers written in Go so say that they have none.
+    """
     found: list[LabelSet] = []
+    if document is None:
+        return found
     if not isinstance(document, list):
         raise ValueError("it is no list")  # noqa: TRY004
     for number, group in enumerate(document):
         if not isinstance(group, dict):
             raise ValueError(f"[{number}] is no object")  # noqa: TRY004
-        labels = group.get("labels") or {}
-        targets = group.get("targets")
+        targets, labels = group.get("targets"), group.get("labels")
+        targets, labels = [] if targets is None else targets, {} if labels is None else labels
         if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
             raise ValueError(f"[{number}].targets is no list of strings")
-        if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        if not isinstance(labels, dict) or not all(isinstance(value, str | None) for value in labels.values()):
             raise ValueError(f"[{number}].labels is no object of strings")
-        found += ({**labels, ADDRESS: target} for target in targets)
+        said = {name: value or "" for name, value in labels.items()}
+        found += ({**said, ADDRESS: target} for target in targets)
     return found
 
 

@@ -179,6 +179,24 @@ def test_file_sd_is_read_as_prometheus_writes_it(write: Callable[[Path], object]
     assert labels == {ADDRESS: "203.0.113.1:443", "a": "1", "__meta_filepath": str(file)}
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("sd.yml", "- targets:\n- labels: {x: y}\n- targets: ['203.0.113.1:443']\n  labels: {a: , b: c}\n"),
+        ("sd.json", '[{"targets": null}, {"labels": null}, {"targets": ["203.0.113.1:443"], "labels": {"a": null, "b": "c"}}]'),
+    ],
+)
+def test_what_a_template_left_empty_is_nothing_as_in_prometheus(name: str, text: str, tmp_path: Path) -> None:
+    """A group without targets, and a label without a value, cost the file nothing; a target without a value does."""
+    file = tmp_path / name
+    file.write_text(text)
+    (labels,) = READ(str(file))
+    assert labels == {ADDRESS: "203.0.113.1:443", "a": "", "b": "c", "__meta_filepath": str(file)}
+    file.write_text('[{"targets": [null]}]')
+    with pytest.raises(SourceError, match=r"\[0\]\.targets\[0\]: is empty"):
+        READ(str(file))
+
+
 def test_the_own_form_says_what_a_target_says(tmp_path: Path) -> None:
     """Every key arrives; what is the default is left to the configuration."""
     file = tmp_path / "a.yml"

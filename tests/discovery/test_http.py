@@ -111,6 +111,8 @@ async def test_changes_are_seen_at_the_next_refresh() -> None:
         (200, "text/html", b"[]", "answered text/html"),
         (200, "application/json", b"{}", "it is no list"),
         (200, "application/json", b'[{"targets": "a"}]', "[0].targets is no list of strings"),
+        (200, "application/json", b'[{"targets": false}]', "[0].targets is no list of strings"),
+        (200, "application/json", b"[null]", "[0] is no object"),
         (200, "application/json", b'[{"targets": [], "labels": {"a": 1}}]', "[0].labels is no object of strings"),
         (200, "application/json", b'[{"targets": [', "no list of target groups"),
     ],
@@ -120,6 +122,19 @@ async def test_what_is_no_list_is_refused_as_a_whole(status: int, kind: str, bod
     async with lists() as server:
         server.status, server.kind, server.body = status, kind, body
         assert said in await failure(server)
+
+
+async def test_null_is_nothing_and_no_error() -> None:
+    """Go writes a list that nobody filled as null, or leaves it out, and Prometheus takes it so."""
+    async with lists() as server, trio.open_nursery() as nursery:
+        server.body = b'[{"labels": {}}, {"targets": null}, {"targets": ["203.0.113.1:443"], "labels": {"a": null, "b": "c"}}]'
+        told = Told()
+        nursery.start_soon(HttpWatcher(HttpSource(url=server.url, refresh=0.05)).run, told)
+        await told.until(lambda: told.served == {"203.0.113.1:443": ""})
+        assert (told.found[0]["a"], told.found[0]["b"]) == ("", "c")
+        server.body = b"null"
+        await told.until(lambda: told.served == {} and not told.problems)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_server_that_hangs_is_given_up() -> None:
