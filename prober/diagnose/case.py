@@ -180,6 +180,10 @@ class Case:
         """ApigeeRouteConfigs: what the virtualhost chart applies."""
         return tuple(each for each in self.routes if each.kind == ROUTE_CONFIG)
 
+    def users_of(self, route: Route) -> list[str]:
+        """The routes of its own namespace that are linked to it."""
+        return [each.name for each in self.routes if each.namespace == route.namespace and route.name in each.additional_gateways]
+
     @cached_property
     def no_wildcard_said(self) -> tuple[Evidence, ...]:
         """That no wildcard route is there, as far as the configuration that was read can say so; empty where one is."""

@@ -195,7 +195,7 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
                 f"is in namespace {route.namespace}, and linked there: it may be of an installation with an ingress of its own",
             )
             for route in concerned[1:]
-            if _users(case, route)
+            if case.users_of(route)
         ]
     wrong = case.wrong_certificates
     # A client that is served well, by one of the two, does not say that the other is in nobody's way.
@@ -227,11 +227,6 @@ def _called(route: Route, among: Iterable[Route]) -> str:
     return f"{route.namespace}/{route.name}" if route.namespace and len({each.namespace for each in among}) > 1 else route.name
 
 
-def _users(case: Case, route: Route) -> list[str]:
-    """The routes of its own namespace that are linked to it."""
-    return [each.name for each in case.routes if each.namespace == route.namespace and route.name in each.additional_gateways]
-
-
 def _is_linked(case: Case, route: Route) -> bool:
     """Whether a link leads to it: of routes with one name that is the one in the namespace of those that list it."""
     places = {each.namespace for each in case.routes if route.name in each.additional_gateways}
@@ -246,7 +241,7 @@ def _keep_one(case: Case, keep: Route, superfluous: list[Route]) -> Fix:
     remedy = Remedy(case)
     names = [_called(route, (keep, *superfluous)) for route in superfluous]
     used = [
-        f"{name} (by {listed(users)})" for route, name in zip(superfluous, names, strict=True) if (users := _users(case, route))
+        f"{name} (by {listed(users)})" for route, name in zip(superfluous, names, strict=True) if (users := case.users_of(route))
     ]
     careful = (
         f" Before that, look who uses {listed(used)}: link them to {keep.name}, or leave it where it has an ingress of its own."

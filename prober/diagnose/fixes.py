@@ -160,12 +160,7 @@ class Remedy:
     def move(self, route: Route) -> Fix:
         """Create the wildcard route where it is linked, in the place of one of another namespace; there may not be two."""
         fix = self.enable()
-        users = [
-            each.name
-            for each in self._case.routes
-            if each.namespace == route.namespace and route.name in each.additional_gateways
-        ]
-        if users:
+        if users := self._case.users_of(route):
             stays = f" The one in {route.namespace} stays, since {', '.join(users)} there is linked to it."
             return replace(fix, explanation=fix.explanation + stays)
         gone = f" The one in {route.namespace}, which no route there is linked to, is deleted first; a copy is saved."
