@@ -14,7 +14,7 @@ from prober.cli.diagnose import since_seconds
 from prober.diagnose.cluster import ClusterError
 from prober.diagnose.collect_kubectl import Kubectl
 from prober.diagnose.overrides import INGRESS_APP
-from prober.discovery.kubernetes_client import Client, Refused, Unknown, list_objects
+from prober.discovery.kubernetes_client import Client, Refused, Silent, Unknown, list_objects
 from prober.sources import SourceError
 
 __all__ = ["ApiServer"]
@@ -23,6 +23,8 @@ _APIGEE = "apigee.cloud.google.com/v1alpha1"
 _CORE = "v1"
 _MOST_LOG = 256 * 1024 * 1024
 """Bytes of one container's log; 350,000 entries. They are kept on disk while they are counted."""
+_MOST_SILENT = 3
+"""Containers whose log never comes, after which no other is waited for: of a node that is gone there may be hundreds."""
 _BLOCK = 1024 * 1024
 
 
@@ -62,6 +64,8 @@ class ApiServer:
         group = _CORE if kind == "pods" else _APIGEE
         try:
             found = trio.run(list_objects, self._client, group, kind, self.namespace)
+        except Refused as error:
+            raise ClusterError(str(error)) from None
         except SourceError as error:
             self._give_up(error)
             try:
@@ -86,7 +90,7 @@ class ApiServer:
             found = trio.run(self._client.metadata, _CORE, "secrets", self.namespace, name)
         except SourceError as error:
             # An API server that cannot leave the contents out is not asked in another way.
-            raise ClusterError(str(error)) from None
+            raise ClusterError(str(error), unreachable=not isinstance(error, Refused)) from None
         if isinstance(found, Unknown):
             raise ClusterError(found.reason, absent=not found.forbidden)
 
@@ -98,23 +102,32 @@ class ApiServer:
         if self._failed is not None:
             yield from self._kubectl.gateway_logs(since)
             return
-        problems = []
-        for pod in self._pods or self.objects("pods"):
-            name = str(pod["metadata"]["name"])
-            for container in (pod.get("spec") or {}).get("containers") or ():
-                with tempfile.TemporaryFile() as file:
-                    try:
-                        trio.run(self._fetch, name, str(container["name"]), since_seconds(since), file)
-                    except Refused as error:
-                        problems.append(str(error))
-                    except SourceError as error:
-                        problems.append(f"{name}: {error}")
-                    if file.tell() >= _MOST_LOG:
-                        problems.append(f"{name}: its log is longer than {_MOST_LOG >> 20} MiB, and was read as far")
-                    yield from _blocks(file, f"[pod/{name}/{container['name']}] ")
+        containers = [
+            (str(pod["metadata"]["name"]), str(container["name"]))
+            for pod in self._pods or self.objects("pods")
+            for container in (pod.get("spec") or {}).get("containers") or ()
+        ]
+        problems: list[str] = []
+        silent = 0
+        for number, (name, container) in enumerate(containers):
+            if silent == _MOST_SILENT:
+                problems.append(f"{len(containers) - number} more containers were not asked after {silent} silent ones")
+                break
+            with tempfile.TemporaryFile() as file:
+                try:
+                    trio.run(self._fetch, name, container, since_seconds(since), file)
+                except Refused as error:
+                    problems.append(str(error))
+                except SourceError as error:
+                    problems.append(f"{name}: {error}")
+                    silent += isinstance(error, Silent)
+                if file.tell() >= _MOST_LOG:
+                    problems.append(f"{name}: its log is longer than {_MOST_LOG >> 20} MiB, and was read as far")
+                yield from _blocks(file, f"[pod/{name}/{container}] ")
         if problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise ClusterError(f"{problems[0]}{more}")
+            told = [problems[0], *([problems[-1]] if silent == _MOST_SILENT and len(problems) > 1 else [])]
+            more = f" (and {len(problems) - len(told)} more)" if len(problems) > len(told) else ""
+            raise ClusterError(f"{'; '.join(told)}{more}")
 
     async def _fetch(self, pod: str, container: str, since: int, file: IO[bytes]) -> None:
         async for part in self._client.pod_log(self.namespace, pod, container, since=since, limit=_MOST_LOG):
@@ -144,5 +157,5 @@ def _kubeconfig() -> str | None:
 
 
 def _is_gateway(pod: Mapping[str, Any]) -> bool:
-    labels = (pod.get("metadata") or {}).get("labels") or {}
-    return labels.get("app") == INGRESS_APP
+    labels = (pod.get("metadata") or {}).get("labels")
+    return isinstance(labels, dict) and labels.get("app") == INGRESS_APP

@@ -89,7 +89,9 @@ def read_cluster(cluster: Cluster, credentials: Iterable[str] = ()) -> ClusterRe
     pods = [pod for each in objects("pods") or [] if (pod := _pod(each)) is not None]
     issues = [text for each in objects("apigeeissues") or [] if (text := _issue(each))]
     names = dict.fromkeys((*credentials, *(name for each in (*routes, *configs) for name in _credentials(each))))
-    secrets = [_secret(cluster, name, denied) for name in names]
+    secrets = _secrets(cluster, names, denied)
+    if secrets:
+        reports.append(SourceReport(kind="kubernetes", name="secrets", summary=_told(secrets)))
     facts = ClusterFacts(
         context=cluster.context or "current context",
         namespace=cluster.namespace,
@@ -102,34 +104,58 @@ def read_cluster(cluster: Cluster, credentials: Iterable[str] = ()) -> ClusterRe
 
 
 def _pod(item: Mapping[str, Any]) -> Pod | None:
-    metadata = item.get("metadata", {})
-    labels = metadata.get("labels") or {}
+    metadata = _mapping(item.get("metadata"))
+    labels = _mapping(metadata.get("labels"))
     if _INTERNAL in str(labels.get("ingress_name", "")) or _INTERNAL in str(metadata.get("name", "")):
         return None
-    conditions = item.get("status", {}).get("conditions") or []
+    conditions = _mappings(_mapping(item.get("status")).get("conditions"))
     ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
     return Pod(str(metadata.get("name")), tuple((str(key), str(value)) for key, value in labels.items()), ready)
 
 
 def _issue(item: Mapping[str, Any]) -> str:
-    spec = item.get("spec", {})
-    words = [item.get("metadata", {}).get("name"), spec.get("severity"), spec.get("reason"), spec.get("details")]
+    spec = _mapping(item.get("spec"))
+    words = [_mapping(item.get("metadata")).get("name"), spec.get("severity"), spec.get("reason"), spec.get("details")]
     return ", ".join(str(word) for word in words if word)
 
 
 def _credentials(item: Mapping[str, Any]) -> Iterator[str]:
-    spec = item.get("spec", {})
-    for port in spec.get("ports") or []:
-        name = (port.get("tls") or {}).get("credentialName")
+    for port in _mappings(_mapping(item.get("spec")).get("ports")):
+        name = _mapping(port.get("tls")).get("credentialName")
         if isinstance(name, str):
             yield name
 
 
-def _secret(cluster: Cluster, name: str, denied: list[str]) -> Secret:
-    try:
-        cluster.find_secret(name)
-    except ClusterError as error:
-        if not error.absent:
-            denied.append(f"secret {name} ({error})")
-        return Secret(name, cluster.namespace, False if error.absent else None)
-    return Secret(name, cluster.namespace, True)
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """Itself, or an empty one: what a CRD without a strict schema lets through is the routes' reader's matter, and no crash."""
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+    return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, dict))
+
+
+def _told(secrets: Sequence[Secret]) -> str:
+    """The right to ask for them is optional, so that what is not known is no error; it is said all the same."""
+    there, unknown = sum(each.present is True for each in secrets), sum(each.present is None for each in secrets)
+    return f"{there} of {len(secrets)} are there" + (f", {unknown} unknown: the cluster does not say" if unknown else "")
+
+
+def _secrets(cluster: Cluster, names: Iterable[str], denied: list[str]) -> list[Secret]:
+    """Which are there; behind one for which nobody answered, no other is asked for: each would be waited for as long."""
+    found: list[Secret] = []
+    left = list(names)
+    while left:
+        name = left.pop(0)
+        try:
+            cluster.find_secret(name)
+        except ClusterError as error:
+            found.append(Secret(name, cluster.namespace, False if error.absent else None))
+            if not error.absent:
+                denied.append(f"secret {name} ({error})")
+            if error.unreachable and left:
+                denied.append(f"{len(left)} more secrets (not asked for after that)")
+                break
+        else:
+            found.append(Secret(name, cluster.namespace, True))
+    return [*found, *(Secret(name, cluster.namespace, None) for name in left)]

@@ -34,6 +34,8 @@ WATCH_SECONDS = 120
 """After which the server is asked to end a watch, and up to a sixth more, so that not all watches end together."""
 IDLE_SECONDS = WATCH_SECONDS * 7 / 6 + 10.0
 """Silence after which a watch is dead: a load balancer may have forgotten the connection without telling anybody."""
+PAGE_SECONDS = 120.0
+"""For a whole page: a server, or something before it, that sends a byte now and then is never silent, and never done."""
 MOST_PAGES = 10_000
 _LIMIT = 64 * 1024 * 1024
 """Bytes of one page, or of one event."""
@@ -65,7 +67,7 @@ class Silent(SourceError):
 
 
 class Refused(SourceError):
-    """403 or 404: what was asked for is not to be had; the server itself can be asked."""
+    """What was asked for is not to be had (403, 404, 410, 500, ...); the server answers, and can be asked for something else."""
 
 
 class Expired(Exception):
@@ -137,13 +139,24 @@ class Client:
             if not metadata.get("continue"):
                 return Listing(tuple(found), str(metadata.get("resourceVersion", "")))
             parameters["continue"] = str(metadata["continue"])
-        raise SourceError(f"{plural}: the list has no end")
+        raise Refused(f"{plural}: the list has no end")
 
     async def metadata(self, group_version: str, plural: str, namespace: str, name: str) -> Object | Unknown:
         """One object's metadata alone: what else it holds does not leave the server. `SourceError` when there is no usable answer."""
-        return await self._page(f"{_path(group_version, plural, namespace)}/{quote(name, safe='')}", {}, _METADATA_ONLY)
+        path = f"{_path(group_version, plural, namespace)}/{quote(name, safe='')}"
+        try:
+            return await self._page(path, {}, _METADATA_ONLY)
+        except Expired:
+            raise Refused(f"{path}: the API server answered 410 Gone") from None
 
     async def _page(self, path: str, parameters: Mapping[str, str], accept: str = "application/json") -> Object | Unknown:
+        try:
+            with trio.fail_after(PAGE_SECONDS):
+                return await self._whole_page(path, parameters, accept)
+        except trio.TooSlowError:
+            raise Silent(f"{path}: the API server's answer did not end within {PAGE_SECONDS:g} s") from None
+
+    async def _whole_page(self, path: str, parameters: Mapping[str, str], accept: str) -> Object | Unknown:
         async with self._stream(path, parameters, ANSWER_SECONDS, accept) as answer:
             if answer.status_code in {httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND}:
                 forbidden = answer.status_code == httpx.codes.FORBIDDEN
@@ -151,7 +164,7 @@ class Client:
             _complain(answer, path)
             body = await read_up_to(_LIMIT, answer)
         if body is None:
-            raise SourceError(f"{path}: the answer is larger than {_LIMIT // 1024 // 1024} MiB")
+            raise Refused(f"{path}: the answer is larger than {_LIMIT // 1024 // 1024} MiB")
         return await trio.to_thread.run_sync(_parse, body, path)
 
     async def watch(self, group_version: str, plural: str, namespace: str | None, version: str) -> AsyncGenerator[Object, None]:
@@ -186,16 +199,21 @@ class Client:
     async def pod_log(self, namespace: str, pod: str, container: str, *, since: int, limit: int) -> AsyncGenerator[bytes, None]:
         """What a container wrote in the last ``since`` seconds, at most ``limit`` bytes of it, in pieces as they come.
 
-        `Refused` where the server does not give it (403, 404); `SourceError` when the connection breaks or is silent for too long.
+        `Refused` where the server does not give it; `SourceError` when the connection breaks, `Silent` when it is silent for too long.
         """
         path = f"{_path('v1', 'pods', namespace)}/{quote(pod, safe='')}/log"
         parameters = {"container": container, "sinceSeconds": str(since), "limitBytes": str(limit)}
         async with self._stream(path, parameters, ANSWER_SECONDS, "*/*") as answer:
-            if answer.status_code in {httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND}:
+            if answer.status_code in {httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE}:
                 raise Refused(f"{path}: {answer.status_code} {answer.reason_phrase}")
             _complain(answer, path)
-            async for part in answer.aiter_bytes():
-                yield part
+            left, parts = limit, answer.aiter_bytes()
+            async for part in parts:
+                yield part[:left]
+                left -= len(part)
+                if left <= 0:  # whoever answers may not know limitBytes
+                    await abandon(parts)
+                    return
 
     @asynccontextmanager
     async def _stream(
@@ -239,7 +257,7 @@ async def list_objects(client: Client, group_version: str, plural: str, namespac
         except Expired:
             continue  # the list took longer than the server remembers
         return listing if isinstance(listing, Unknown) else listing.objects
-    raise SourceError(f"{plural}: the list expires before it is read")
+    raise Refused(f"{plural}: the list expires before it is read")
 
 
 def _path(group_version: str, plural: str, namespace: str | None) -> str:
@@ -253,7 +271,7 @@ def _complain(answer: httpx.Response, path: str) -> None:
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         raise SourceError("the API server does not accept the credentials (401)")
     if answer.status_code != httpx.codes.OK:
-        raise SourceError(f"{path}: the API server answered {answer.status_code} {answer.reason_phrase}")
+        raise Refused(f"{path}: the API server answered {answer.status_code} {answer.reason_phrase}")
 
 
 async def _lines(answer: httpx.Response, path: str) -> AsyncGenerator[bytes, None]:

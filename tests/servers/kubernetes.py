@@ -68,6 +68,10 @@ class ApiServer:
     """Paths that are answered 404: the CRD is not installed."""
     failing: set[str] = field(default_factory=set)
     """Paths that are answered 500."""
+    odd: dict[str, str] = field(default_factory=dict)
+    """Paths that are answered 410 (``gone``), never (``hangs``), or a space at a time without an end (``drips``)."""
+    generous: bool = False
+    """Logs come whole, whatever ``limitBytes`` says."""
     page: int = 1000
     silent: bool = False
     """Watches say nothing more, and stay open: a half-open connection."""
@@ -197,6 +201,8 @@ class ApiServer:
             await self._say(
                 connection, stream, _status(403, f'{path.rpartition("/")[2]} is forbidden: User "prober" cannot list it')
             )
+        elif path in self.odd:
+            await self._oddly(self.odd[path], connection, stream)
         elif path in self.failing:
             await self._say(connection, stream, _status(500, "etcdserver: leader changed"))
         elif path.startswith("/api/v1/pods/") and path.endswith("/log"):
@@ -213,6 +219,17 @@ class ApiServer:
         else:
             await self._list(path, namespace, query, connection, stream)
 
+    async def _oddly(self, how: str, connection: h11.Connection, stream: Any) -> None:
+        if how == "gone":
+            await self._say(connection, stream, _status(410, "too old"))
+        if how == "drips":
+            await stream.send_all(connection.send(h11.Response(status_code=200, headers=[("Content-Length", "1000000")])) or b"")
+        while how == "drips":
+            await stream.send_all(connection.send(h11.Data(b" ")) or b"")
+            await trio.sleep(0.02)
+        if how == "hangs":
+            await trio.sleep_forever()
+
     async def _log(self, namespace: str, pod: str, query: dict[str, str], connection: h11.Connection, stream: Any) -> None:
         text = self.logs.get((namespace, pod, query["container"]))
         if "/api/v1/pods/log" in self.forbidden:
@@ -220,7 +237,8 @@ class ApiServer:
         elif text is None:
             await self._say(connection, stream, _status(404, f'pods "{pod}" not found'))
         else:
-            body = text.encode()[: int(query.get("limitBytes", len(text.encode())))]
+            most = None if self.generous else int(query.get("limitBytes", len(text.encode())))
+            body = text.encode()[:most]
             await self._send(connection, stream, 200, "text/plain", body)
 
     async def _secret(self, namespace: str, name: str, request: Request, connection: h11.Connection, stream: Any) -> None:
