@@ -309,7 +309,8 @@ class Flight:
         else:
             if following is _HURRY:
                 self._host.alarm(self, min(self._deadline, perf_counter() + GRACE))
-            if answer := exchange.data_to_send():
+            # What a peer said that was gone before we looked is behind no hello of ours, and none is sent behind it.
+            if self._findings.sent is not None and (answer := exchange.data_to_send()):
                 self._send(self._unsent + answer)
 
     def _refused_after_all(self) -> None:

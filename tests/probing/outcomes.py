@@ -13,6 +13,7 @@ from prober.tls.client_hello import HelloFactory, Offer
 IPS = pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
 
 ALERT_112 = bytes.fromhex("15 03 03 00 02 02 70")
+WARNING_112 = bytes.fromhex("15 03 03 00 02 01 70")
 
 
 def ending(observation: Observation) -> tuple[Outcome, Stage, str | None, Close]:

@@ -12,10 +12,8 @@ import pytest
 from prober.model import Close, Outcome, Stage
 from prober.probing.engine import Engine
 from tests.probing.conftest import AttemptMaker, Served
-from tests.probing.outcomes import ALERT_112, IPS, ending
+from tests.probing.outcomes import ALERT_112, IPS, WARNING_112, ending
 from tests.servers.scripted import Step, hold, pause, read_hello, reset, scripted, see_end, send, send_flight
-
-WARNING_112 = bytes.fromhex("15 03 03 00 02 01 70")
 
 
 @IPS

@@ -11,7 +11,7 @@ from prober.model import Close, Depth, Endpoint, Observation, Outcome, Stage
 from prober.probing.engine import Engine
 from prober.tls.client_hello import HelloFactory
 from tests.probing.conftest import AttemptMaker, Served
-from tests.probing.outcomes import ALERT_112, IPS, HookedFactory, ending
+from tests.probing.outcomes import ALERT_112, IPS, WARNING_112, HookedFactory, ending
 from tests.servers.ports import Ports
 from tests.servers.scripted import (
     Step,
@@ -89,18 +89,32 @@ async def test_a_rst_before_anybody_looked_is_a_reset_of_a_connection_that_stood
     assert observation.seconds.handshake is None, "the hello was never sent"
 
 
-async def test_a_hello_that_came_too_late_to_be_sent_is_in_no_transcript(engine: Engine, attempt: AttemptMaker) -> None:
-    """The server said why and was gone before anybody looked: its alert counts, and nothing of ours is told as sent."""
-    with scripted(send(ALERT_112), reset()) as peer:
+@pytest.mark.parametrize(
+    ("said", "end", "told"),
+    [
+        (ALERT_112, (Outcome.TLS_ALERT, Stage.SERVER_HELLO, None, Close.RST), [("<", "Alert")]),
+        (WARNING_112, (Outcome.RESET, Stage.SERVER_HELLO, "ECONNRESET", Close.RST), [("<", "Alert")]),
+        (ALERT_112[:3], (Outcome.RESET, Stage.SERVER_HELLO, "ECONNRESET", Close.RST), []),
+    ],
+)
+async def test_a_hello_that_came_too_late_to_be_sent_is_in_no_transcript(
+    engine: Engine,
+    attempt: AttemptMaker,
+    said: bytes,
+    end: tuple[Outcome, Stage, str | None, Close],
+    told: list[tuple[str, str]],
+) -> None:
+    """The server said something and was gone before anybody looked: that counts, and nothing of ours is told as sent."""
+    with scripted(send(said), reset()) as peer:
         results: list[Observation] = []
         handle = engine.start(attempt(peer.endpoint, transcript=True), results.append)
         peer.wait_done()  # the engine's task cannot run before this function gives way
         while handle.observation is None:
             await engine.handshake(attempt(Endpoint("127.0.0.1", 1)))
     (observation,) = results
-    assert ending(observation) == (Outcome.TLS_ALERT, Stage.SERVER_HELLO, None, Close.RST)
+    assert ending(observation) == end
     assert observation.seconds.handshake is None
-    assert [(entry.direction, entry.name) for entry in observation.transcript] == [("<", "Alert")]
+    assert [(entry.direction, entry.name) for entry in observation.transcript] == told
 
 
 def _waits_for(event: Event) -> None:
