@@ -55,7 +55,7 @@ class ApiServer:
         """How the cluster was asked, for people."""
         if self._failed is not None:
             return f"kubectl, because {self._failed}"
-        return f"the API server ({_kubeconfig() or 'by the service account of this pod'})"
+        return f"the API server ({', '.join(_kubeconfig() or ('by the service account of this pod',))})"
 
     def objects(self, kind: str) -> Sequence[Mapping[str, Any]]:
         """All objects of a kind in the namespace. Raises `ClusterError`."""
@@ -145,15 +145,15 @@ def _blocks(file: IO[bytes], prefix: str) -> Iterator[str]:
         yield "\n".join(prefix + line.decode("utf-8", "replace").rstrip("\r\n") for line in lines)
 
 
-def _kubeconfig() -> str | None:
-    """The file that kubectl would read first; None within a pod. Where there is none it is still named, so that its absence is told."""
-    named = [file for file in os.environ.get("KUBECONFIG", "").split(os.pathsep) if file]
+def _kubeconfig() -> tuple[str, ...] | None:
+    """The files that kubectl would read; None within a pod. Where there is none it is still named, so that its absence is told."""
+    named = tuple(file for file in os.environ.get("KUBECONFIG", "").split(os.pathsep) if file)
     # As client-go: of several files those that are not there are passed over, and without any a pod has its service account.
-    if found := next((file for file in named if os.path.isfile(file)), None):  # noqa: PTH113 - also where nobody lets us look
+    if found := tuple(file for file in named if os.path.isfile(file)):  # noqa: PTH113 - also where nobody lets us look
         return found
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return None
-    return named[0] if named else str(Path.home() / ".kube" / "config")
+    return named[:1] or (str(Path.home() / ".kube" / "config"),)
 
 
 def _is_gateway(pod: Mapping[str, Any]) -> bool:

@@ -1,7 +1,8 @@
 """How to reach a cluster: a kubeconfig file, or the service account of the pod that prober runs in.
 
 Everything is read again and again, so that rotated tokens and certificates are used. Of kubeconfig: certificates and keys (inline or
-files), token, tokenFile, username and password, and exec plugins. All functions block.
+files), token, tokenFile, username and password, exec plugins, and proxy-url. Several files are read as one, as kubectl reads those of
+KUBECONFIG: of each name the first that has it, relative to its own file. All functions block.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import ssl
 import tempfile
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -44,15 +45,18 @@ class Access:
     namespace: str = "default"
     server_name: str | None = None
     """In TLS, in place of the server's host."""
+    proxy: str | None = field(default=None, repr=False)
+    """URL of the HTTP proxy on the way, with its password if it has one."""
     good_for: float = FRESH_SECONDS
     """Seconds from now, after which it is to be read again."""
 
 
-def access(kubeconfig: str | None, context: str | None, environment: Mapping[str, str] = os.environ) -> Access:
-    """Read everything. `SourceError` says what is missing."""
-    if kubeconfig is not None:
-        return _by_kubeconfig(Path(kubeconfig), context, environment)
-    return _in_cluster(environment)
+def access(kubeconfig: str | Sequence[str] | None, context: str | None, environment: Mapping[str, str] = os.environ) -> Access:
+    """Read everything, ``kubeconfig`` from one file or several. `SourceError` says what is missing."""
+    if kubeconfig is None:
+        return _in_cluster(environment)
+    files = [kubeconfig] if isinstance(kubeconfig, str) else kubeconfig
+    return _by_kubeconfig([_document(Path(file)) for file in files], context, environment)
 
 
 def _in_cluster(environment: Mapping[str, str]) -> Access:
@@ -71,7 +75,12 @@ def _in_cluster(environment: Mapping[str, str]) -> Access:
     )
 
 
-def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str]) -> Access:
+class _Document(NamedTuple):
+    path: Path
+    content: Mapping[str, Any]
+
+
+def _document(path: Path) -> _Document:
     try:
         document = yaml.safe_load(path.read_bytes())
     except FileNotFoundError:
@@ -83,13 +92,17 @@ def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str
         raise SourceError(f"{path}: is no YAML") from None  # the error would quote secrets
     if not isinstance(document, dict):
         raise SourceError(f"{path}: is no kubeconfig")
-    context_name = wanted or document.get("current-context")
-    context = _named(path, document, "contexts", "context", context_name)
-    cluster = _named(path, document, "clusters", "cluster", context.get("cluster"))
-    user = _named(path, document, "users", "user", context.get("user")) if context.get("user") else {}
+    return _Document(path, document)
+
+
+def _by_kubeconfig(documents: Sequence[_Document], wanted: str | None, environment: Mapping[str, str]) -> Access:
+    current = next(filter(None, (each.content.get("current-context") for each in documents)), None)
+    path, context = _named(documents, "contexts", "context", wanted or current)
+    home, cluster = _named(documents, "clusters", "cluster", context.get("cluster"))
+    path, user = _named(documents, "users", "user", context.get("user")) if context.get("user") else (path, {})
     server = str(cluster.get("server") or "")
     if not server.startswith(("https://", "http://")):
-        raise SourceError(f"{path}: the cluster {context.get('cluster')!r} has no server with http:// or https://")
+        raise SourceError(f"{home}: the cluster {context.get('cluster')!r} has no server with http:// or https://")
     certificate, key = _data(path, user, "client-certificate"), _data(path, user, "client-key")
     headers, good_for = _headers(path, user), FRESH_SECONDS
     if isinstance(user.get("exec"), dict):
@@ -102,7 +115,7 @@ def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str
         good_for = min(max(left, 1.0), PLUGIN_FRESH_SECONDS)
     elif "auth-provider" in user:
         raise SourceError(f"{path}: auth-provider is gone from Kubernetes since 1.26; use its exec plugin")
-    tls = _trust(_data(path, cluster, "certificate-authority"), str(path))
+    tls = _trust(_data(home, cluster, "certificate-authority"), str(home))
     if cluster.get("insecure-skip-tls-verify") is True:
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     if certificate is not None and key is not None:
@@ -113,17 +126,28 @@ def _by_kubeconfig(path: Path, wanted: str | None, environment: Mapping[str, str
         headers=headers,
         namespace=str(context.get("namespace") or "default"),
         server_name=str(cluster["tls-server-name"]) if cluster.get("tls-server-name") else None,
+        proxy=_proxy(home, cluster),
         good_for=good_for,
     )
 
 
-def _named(path: Path, document: Mapping[str, Any], plural: str, singular: str, name: object) -> Mapping[str, Any]:
-    listed = document.get(plural)
-    for entry in listed if isinstance(listed, list) else ():
-        if isinstance(entry, dict) and entry.get("name") == name and isinstance(entry.get(singular), dict):
-            found: Mapping[str, Any] = entry[singular]
-            return found
-    raise SourceError(f"{path}: there is no {singular} {name!r}")
+def _proxy(path: Path, cluster: Mapping[str, Any]) -> str | None:
+    proxy = str(cluster.get("proxy-url") or "")
+    if proxy and not proxy.startswith(("http://", "https://")):
+        raise SourceError(
+            f"{path}: proxy-url leads through something else than an http:// or https:// proxy, which is not spoken here"
+        )
+    return proxy or None
+
+
+def _named(documents: Sequence[_Document], plural: str, singular: str, name: object) -> tuple[Path, Mapping[str, Any]]:
+    """The first of that name, and the file that it stands in."""
+    for path, document in documents:
+        listed = document.get(plural)
+        for entry in listed if isinstance(listed, list) else ():
+            if isinstance(entry, dict) and entry.get("name") == name and isinstance(entry.get(singular), dict):
+                return path, entry[singular]
+    raise SourceError(f"{', '.join(str(each.path) for each in documents)}: there is no {singular} {name!r}")
 
 
 def _data(path: Path, entry: Mapping[str, Any], key: str) -> bytes | None:
@@ -131,7 +155,8 @@ def _data(path: Path, entry: Mapping[str, Any], key: str) -> bytes | None:
     inline, file = entry.get(f"{key}-data"), entry.get(key)
     try:
         if inline:
-            return b64decode(str(inline), validate=True)
+            # Broken into lines it is base64, too, for client-go.
+            return b64decode(str(inline).replace("\n", "").replace("\r", ""), validate=True)
     except ValueError:  # binascii.Error among them, and text that is no ASCII
         raise SourceError(f"{path}: {key}-data is no base64") from None
     return _bytes(path.parent / str(file)) if file else None

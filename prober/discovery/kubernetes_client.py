@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from random import randint
@@ -94,7 +94,9 @@ class Client:
     refuses them: tokens are rotated on disk, and before their end by nobody's calendar.
     """
 
-    def __init__(self, kubeconfig: str | None = None, context: str | None = None, *, idle: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, kubeconfig: str | Sequence[str] | None = None, context: str | None = None, *, idle: float = IDLE_SECONDS
+    ) -> None:
         self._kubeconfig = kubeconfig
         self._context = context
         self._idle = idle
@@ -238,8 +240,8 @@ class Client:
     ) -> AsyncIterator[httpx.Response]:
         fields = {**how.headers, "Accept": accept, "User-Agent": f"prober/{__version__}"}
         timeout = httpx.Timeout(ANSWER_SECONDS, read=idle)
-        # Neither proxies nor netrc from the environment: a cluster is where the kubeconfig says.
-        transport = httpx.AsyncHTTPTransport(verify=how.tls, trust_env=False, socket_options=_KEEPALIVE)
+        # Neither proxies nor netrc from the environment: a cluster is where the kubeconfig says, and behind the proxy that it names.
+        transport = httpx.AsyncHTTPTransport(verify=how.tls, trust_env=False, proxy=how.proxy, socket_options=_KEEPALIVE)
         http = httpx.AsyncClient(transport=transport, trust_env=False, timeout=timeout)
         name = {"sni_hostname": how.server_name} if how.server_name else {}
         async with http, http.stream("GET", how.server + path, params=parameters, headers=fields, extensions=name) as answer:

@@ -221,14 +221,12 @@ class ApiServer:
 
     async def _oddly(self, how: str, connection: h11.Connection, stream: Any) -> None:
         if how == "gone":
-            await self._say(connection, stream, _status(410, "too old"))
+            return await self._say(connection, stream, _status(410, "too old"))
         if how == "drips":
             await stream.send_all(connection.send(h11.Response(status_code=200, headers=[("Content-Length", "1000000")])) or b"")
-        while how == "drips":
-            await stream.send_all(connection.send(h11.Data(b" ")) or b"")
+        while True:
+            await stream.send_all((connection.send(h11.Data(b" ")) or b"") if how == "drips" else b"")
             await trio.sleep(0.02)
-        if how == "hangs":
-            await trio.sleep_forever()
 
     async def _log(self, namespace: str, pod: str, query: dict[str, str], connection: h11.Connection, stream: Any) -> None:
         text = self.logs.get((namespace, pod, query["container"]))
@@ -238,8 +236,7 @@ class ApiServer:
             await self._say(connection, stream, _status(404, f'pods "{pod}" not found'))
         else:
             most = None if self.generous else int(query.get("limitBytes", len(text.encode())))
-            body = text.encode()[:most]
-            await self._send(connection, stream, 200, "text/plain", body)
+            await self._send(connection, stream, 200, "text/plain", text.encode()[:most])
 
     async def _secret(self, namespace: str, name: str, request: Request, connection: h11.Connection, stream: Any) -> None:
         data = self.secrets.get((namespace, name))
