@@ -175,7 +175,7 @@ def why(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def client(access: HttpAccess, *, timeout: float | None = None) -> httpx.AsyncClient:
+def client(access: HttpAccess) -> httpx.AsyncClient:
     """A client by the access's certificates, which are read now. Blocks. `SourceError` when one cannot be used."""
-    # Neither proxies nor netrc from the environment: a source is what the configuration says.
-    return httpx.AsyncClient(verify=tls_context(access), timeout=timeout, trust_env=False)
+    # Neither proxies nor netrc from the environment: a source is what the configuration says. The deadline is the caller's.
+    return httpx.AsyncClient(verify=tls_context(access), timeout=httpx.Timeout(None), trust_env=False)

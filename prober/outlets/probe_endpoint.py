@@ -39,9 +39,8 @@ some of the server's connections to those who look at the status page and at ``/
 class ProbeEndpoint:
     """The ASGI-independent part is in functions below; this is the request and its errors."""
 
-    def __init__(self, operations: Operations, *, max_concurrent: int = MAX_CONCURRENT) -> None:
+    def __init__(self, operations: Operations) -> None:
         self._operations = operations
-        self._max_concurrent = max_concurrent
         self._running = 0
 
     async def probe(self, request: Request) -> Response:
@@ -50,7 +49,7 @@ class ProbeEndpoint:
             wanted = self._read(request)
         except ValueError as error:
             return _text(f"{error}\n", 400)
-        if self._running >= self._max_concurrent:
+        if self._running >= MAX_CONCURRENT:
             return _text(f"{self._running} probes are running, which is the limit; try again\n", 503, {"Retry-After": "1"})
         self._running += 1
         try:

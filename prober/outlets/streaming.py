@@ -6,7 +6,7 @@ Compression runs in a worker thread (zlib lets the interpreter go); 75 MB of ser
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import trio
 from starlette.responses import StreamingResponse
@@ -22,14 +22,12 @@ _LEVEL = 1
 _GZIP_WINDOW = 31
 
 
-def streamed(
-    pieces: AsyncIterator[bytes], *, content_type: str, accept_encoding: str, headers: Mapping[str, str] | None = None
-) -> StreamingResponse:
+def streamed(pieces: AsyncIterator[bytes], *, content_type: str, accept_encoding: str) -> StreamingResponse:
     """A response from ``pieces``, gzipped if ``accept_encoding`` allows it."""
-    every = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding", **(headers or {})}
+    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
     if gzip_accepted(accept_encoding):
-        return StreamingResponse(_gzipped(_gathered(pieces)), headers={**every, "Content-Encoding": "gzip"})
-    return StreamingResponse(_gathered(pieces), headers=every)
+        return StreamingResponse(_gzipped(_gathered(pieces)), headers={**headers, "Content-Encoding": "gzip"})
+    return StreamingResponse(_gathered(pieces), headers=headers)
 
 
 async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -32,6 +32,10 @@ Sink = Callable[[Differential], None]
 _new_tuple = tuple.__new__
 
 
+_SHARED_BY = 512
+"""Hellos that share one key pair: making one costs 40 to 190 µs."""
+
+
 class _Hello:
     """One hello of a run, and the sink of its handshake: a quarter of what a `functools.partial` of a method takes."""
 
@@ -129,8 +133,7 @@ class DifferentialRun:
 class Runner:
     """Runs differentials on one engine, with at most ``limit`` handshakes in flight (None: as many as are asked for).
 
-    ``entropy`` fills hellos and canaries (by default from the system's, drawn in blocks); ``key_share_reuse`` is how many hellos share
-    one key pair (making one costs 40 to 190 µs); ``shuffle`` orders the hellos of one run.
+    ``entropy`` fills hellos and canaries (by default from the system's, drawn in blocks); ``shuffle`` orders the hellos of one run.
     """
 
     def __init__(
@@ -140,14 +143,13 @@ class Runner:
         limit: int | None = None,
         transcript: bool = False,
         entropy: Callable[[int], bytes] | None = None,
-        key_share_reuse: int = 512,
         shuffle: Callable[[list[int]], None] = random.shuffle,
     ) -> None:
         self.engine = engine
         self._transcript = transcript
         self._entropy = entropy = EntropyBlock().take if entropy is None else entropy
         self._shuffle = shuffle
-        self._pool = KeySharePool(entropy, reuse=key_share_reuse)
+        self._pool = KeySharePool(entropy, reuse=_SHARED_BY)
         self._factories: dict[tuple[str, str], HelloFactory] = {}
         self._limit = limit
         self._free = limit or 0

@@ -42,8 +42,8 @@ class UnexpectedMessage(ProtocolError):
 
     implies = AlertDescription.unexpected_message
 
-    def __init__(self, *, expected: str, got: str, message: str = "handshake", offset: int = 0) -> None:
-        super().__init__(f"expected {expected}, got {got}", message=message, offset=offset)
+    def __init__(self, *, expected: str, got: str, message: str = "handshake") -> None:
+        super().__init__(f"expected {expected}, got {got}", message=message)
         self.expected = expected
         self.got = got
 
