@@ -162,8 +162,8 @@ def _tls_failing(story: Story) -> str:
     saw = ", ".join(dict.fromkeys(map(_saw, answers)))
     if all(answer.presented for answer in answers):
         return (
-            f"{story.subject} breaks TLS behind its certificate, to every hello: check that its key is the certificate's; "
-            "`prober once --verbose` has the message."
+            f"{story.subject} breaks TLS behind its certificate, to every hello: check that its key is that certificate's; "
+            "see `prober once --depth finished --verbose`."
         )
     if story.proxied and all(map(_header_refused, answers)):
         return f"{story.subject} answers no hello behind a PROXY header with a certificate ({saw}): unless it expects one, probe without it."

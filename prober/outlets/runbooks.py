@@ -68,7 +68,7 @@ RUNBOOKS: Mapping[AlertName, Runbook] = {
         "Nobody can use the ingress over TLS.",
         (_ALL, "openssl s_client -connect ADDRESS -servername NAME -brief", "What answers instead (HTTP, a reset, silence) is in the first lines of both."),
         (
-            "Not TLS at all: the Service's targetPort leads to a port without TLS, or the load balancer ends it. Silence: a firewall, or pods that hang. Resets: the certificate's Secret is missing, or no listener has a host.",
+            "Not TLS at all: the Service's targetPort leads to a port without TLS, or the load balancer ends it. Silence: a firewall, or pods that hang. Resets: the certificate's Secret is missing, or no listener has a host. Broken behind the certificate: the key is another one's.",
             _AGAIN,
         ),
     ),
