@@ -1,4 +1,4 @@
-"""``prober diagnose logs --follow FILE...``: logs while they grow; who is turned away is said as it happens, Ctrl-C prints the result."""
+"""``prober diagnose logs --follow FILE...``: logs while they grow; who is turned away is said as it happens, Ctrl-C (or SIGTERM) prints the result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from prober.cli.diagnose_gather import Gathered, LogReading
+from prober.cli.ending import until_stopped
 from prober.cli.terminal import printable
 from prober.diagnose.collect_files import Input, InputError
 from prober.diagnose.log_lines import MAX_PENDING
@@ -24,21 +25,23 @@ def follow(paths: Sequence[str], gathered: Gathered) -> None:
     growing: list[_Growing] = []
     for path in paths:
         try:
-            source = Input(path)
+            # Standard input is followed alone, and may be waited for; a named pipe that nobody writes to must not hide the others.
+            source = Input(path, waiting=path == "-")
         except InputError as error:
             gathered.failed("logs", path, str(error))
         else:
             growing.append(_Growing(source, gathered.reading(source.name)))
     told: dict[str, int] = {}
     try:
-        while growing:
-            # Every file in its turn: one that is written without a pause must not hide the others.
-            if any([each.more() for each in growing]):  # noqa: C419
-                continue
-            _tell(gathered, told)
-            if paths == ["-"]:
-                break
-            time.sleep(_POLL)
+        with until_stopped():
+            while growing:
+                # Every file in its turn: one that is written without a pause must not hide the others.
+                if any([each.more() for each in growing]):  # noqa: C419
+                    continue
+                _tell(gathered, told)
+                if paths == ["-"]:
+                    break
+                time.sleep(_POLL)
     except KeyboardInterrupt:
         print(file=sys.stderr)
     for each in growing:
@@ -73,7 +76,9 @@ class _Growing:
         if not self._source.moved:
             return False
         with contextlib.suppress(InputError):  # between two steps of the rotation
-            fresh = Input(self._source.path)
+            fresh = Input(self._source.path, waiting=False)
+            # A line that was cut off with its file is not continued by the first one of the next.
+            self._count_rest()
             self._source.close()
             self._source = fresh
             return True
@@ -81,10 +86,14 @@ class _Growing:
 
     def finish(self) -> None:
         """Count what is left, and close the file."""
-        if self._rest:
-            self._count(self._rest)
+        self._count_rest()
         self._reading.finish()
         self._source.close()
+
+    def _count_rest(self) -> None:
+        if self._rest:
+            self._count(self._rest)
+            self._rest = b""
 
     def _count(self, text: bytes) -> None:
         self._reading.add(text.decode("utf-8", "replace"))

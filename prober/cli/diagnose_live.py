@@ -1,10 +1,11 @@
-"""``prober diagnose capture --live INTERFACE``: who sends no server name, said as it happens; Ctrl-C prints the whole result."""
+"""``prober diagnose capture --live INTERFACE``: who sends no server name, said as it happens; Ctrl-C (or SIGTERM) prints the whole result."""
 
 from __future__ import annotations
 
 import sys
 import time
 
+from prober.cli.ending import until_stopped
 from prober.diagnose.capture import Follower
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.collect_live import LiveError, live_frames
@@ -31,9 +32,10 @@ def watch(interface: str) -> tuple[CaptureFacts, str | None]:
     error = None
     try:
         frames = live_frames(interface, tell)
-        print(f"watching {interface}; Ctrl-C ends it and prints the result", file=sys.stderr)
-        for frame in frames:
-            follower.add(frame)
+        with until_stopped():
+            print(f"watching {interface}; Ctrl-C ends it and prints the result", file=sys.stderr)
+            for frame in frames:
+                follower.add(frame)
     except LiveError as failure:
         error = str(failure)
     except KeyboardInterrupt:

@@ -60,14 +60,19 @@ class InputError(Exception):
 class Input:
     """One file (``-``: standard input), unpacked where it is gzip. Can be looked at before it is read, also where it is a pipe."""
 
-    def __init__(self, path: str, *, progress: Callable[[int], None] | None = None) -> None:
-        """``progress`` is called with the number of bytes that were read of the file, packed ones where it is packed."""
+    def __init__(self, path: str, *, progress: Callable[[int], None] | None = None, waiting: bool = True) -> None:
+        """``progress`` is called with the number of bytes that were read of the file, packed ones where it is packed.
+
+        ``waiting`` False: a named pipe is not waited for; without a writer, or anything written, it has no bytes now.
+        """
         self.path = path
         self.name = "standard input" if path == "-" else path
         self.size: int | None = None
         try:
             # Standard input is opened once more by its number, so that closing is always right.
-            raw: io.RawIOBase = io.FileIO(0 if path == "-" else path, "rb", closefd=path != "-")
+            raw: io.RawIOBase = io.FileIO(
+                0 if path == "-" else path, "rb", closefd=path != "-", opener=None if waiting else _open_at_once
+            )
             if path != "-" and Path(path).is_file():
                 self.size = Path(path).stat().st_size
         except OSError as error:
@@ -165,6 +170,10 @@ class Input:
     def close(self) -> None:
         """Close the file; safe to repeat."""
         self._counted.close()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class _Counted(io.RawIOBase):

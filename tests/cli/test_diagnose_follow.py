@@ -119,3 +119,47 @@ def test_each_log_has_its_own_first_damaged_line(here: Path, capfd: pytest.Captu
     first, second = (int(text.partition("first in line ")[2].rstrip(")")) for text in summaries)
     assert 2 >= first
     assert 3 <= second <= 4
+
+
+@pytest.mark.parametrize("how", ["renamed", "cut off"])
+def test_half_a_line_that_was_rotated_away_is_not_continued_by_the_next_file(how: str, here: Path) -> None:
+    """Envoy writes blocks, not lines: the client of the new file's first line is told all the same."""
+    command = [sys.executable, "-m", "prober", "diagnose", "logs", "--follow", "a", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        process.stderr.readline()
+        with (here / "a").open("a") as log:
+            log.write(typed(remote_address="10.0.0.8:1")[:60])
+        time.sleep(1.2)
+        if how == "renamed":
+            (here / "a").rename(here / "a.1")
+        else:
+            os.truncate(here / "a", 0)
+            time.sleep(1.2)
+        with (here / "a").open("a") as log:
+            log.write(typed(remote_address="10.0.0.9:1") + "\n")
+        time.sleep(1.2)
+        os.kill(process.pid, signal.SIGINT)
+        document = json.loads(process.stdout.read())
+
+    assert {"10.0.0.7", "10.0.0.9"} <= {each["source"] for each in document["logs"]["rejected_without_sni"]}
+
+
+def test_a_pipe_that_nobody_writes_to_does_not_hide_a_file(here: Path) -> None:
+    """It is opened at once; what is written to it later counts, too, from one writer and the next. SIGTERM prints the result."""
+    os.mkfifo(here / "pipe")
+    command = [sys.executable, "-m", "prober", "diagnose", "logs", "--follow", "pipe", "a", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        told = [process.stderr.readline()]
+        for client in ("10.0.0.8", "10.0.0.9"):
+            (here / "pipe").write_text(typed(remote_address=f"{client}:1") + "\n")
+            told.append(process.stderr.readline())
+        os.kill(process.pid, signal.SIGTERM)
+        document = json.loads(process.stdout.read())
+
+    assert ["10.0.0.7", "10.0.0.8", "10.0.0.9"] == [each.split()[1] for each in told]
+    assert 3 == document["logs"]["entries"]
+    assert 1 == process.returncode
