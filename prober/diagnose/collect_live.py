@@ -17,13 +17,18 @@ from collections.abc import Callable, Generator
 
 from prober.diagnose.capture_files import MAX_FRAME, Frame
 from prober.diagnose.live_filter import filter_program
+from prober.diagnose.packets import WRAPPED
+from prober.diagnose.tunnels import IPV4, IPV6
 from prober.packet_filter import attach
 
 __all__ = ["LiveError", "live_frames"]
 
 _ETH_P_ALL = 0x0003
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
-_RAW = 101
+_RAW, _COOKED = 101, 276
+_VLAN = 0x8100
+_WRAPPED_WHOLE = WRAPPED - {_VLAN, 0x88A8, 0x9100}
+_BEHIND_TAG = {IPV4.to_bytes(2): 4, IPV6.to_bytes(2): 6}
 # Bursts are what gets lost; 8 MiB are a few milliseconds of 10 Gbit/s.
 _BUFFER = 8 * 1024 * 1024
 _TICK = 0.5
@@ -57,13 +62,25 @@ def _frames(interface: str, sock: socket.socket, on_tick: Callable[[int], None])
         while True:
             if ready.poll(_TICK * 1000):
                 try:
-                    data, _ = sock.recvfrom(MAX_FRAME)
+                    data, address = sock.recvfrom(MAX_FRAME)
                 except OSError as error:  # ENETDOWN: the interface went down or away
                     raise LiveError(f"{interface} cannot be watched on: {error.strerror}") from None
-                yield Frame(time.time(), _RAW, data, len(data))
+                yield _frame(data, address[1])
             if time.monotonic() >= tick:
                 tick = time.monotonic() + _TICK
                 on_tick(_dropped(sock))
+
+
+def _frame(data: bytes, ether_type: int) -> Frame:
+    # Of two tags the kernel takes one off; the other stands before the packet, whichever EtherType it names (since 6.11 the packet's
+    # own). What this host sends comes without it. A length of 2,048 and an identification beginning with 4 would be taken for one.
+    version = _BEHIND_TAG.get(data[2:4])
+    if version is not None and data[4:5] and data[4] >> 4 == version:
+        ether_type = _VLAN
+    elif ether_type not in _WRAPPED_WHOLE:
+        return Frame(time.time(), _RAW, data, len(data))
+    # As the cooked link layer of files has it: the EtherType, and what is of no interest here.
+    return Frame(time.time(), _COOKED, struct.pack(">H18x", ether_type) + data, len(data) + 20)
 
 
 def _dropped(sock: socket.socket) -> int:

@@ -5,6 +5,7 @@ A classic BPF program that counts from the IP header on, as an AF_PACKET socket 
 
 from __future__ import annotations
 
+from prober.diagnose.packets import WRAPPED
 from prober.diagnose.tunnels import TUNNEL_PORTS
 from prober.packet_filter import Step, assemble
 
@@ -13,6 +14,8 @@ __all__ = ["filter_program"]
 _LOAD_BYTE, _LOAD_HALF, _LOAD_HALF_AT_X, _HEADER_LENGTH = 0x30, 0x28, 0x48, 0xB1
 _AND, _EQUAL, _RETURN = 0x54, 0x15, 0x06
 _UDP, _ESP = 17, 50
+_PROTOCOL = 0xFFFFF000
+"""Where the EtherType is: the kernel's own place for it (linux/filter.h: SKF_AD_OFF + SKF_AD_PROTOCOL)."""
 _HEADERS = 96
 """Bytes of a packet that is only counted."""
 # TCP, IP in IP, IPv6 in IP, GRE, authentication header.
@@ -25,6 +28,9 @@ def filter_program(longest: int) -> bytes:
     """The program; packets are taken up to ``longest`` bytes."""
     ports = sorted(TUNNEL_PORTS)
     steps = [
+        # Of two VLAN tags the kernel takes one off; what is within is told behind the filter.
+        Step(_LOAD_HALF, _PROTOCOL),
+        *(Step(_EQUAL, kind, to="take") for kind in sorted(WRAPPED)),
         Step(_LOAD_BYTE, 0),
         Step(_AND, 0xF0),
         Step(_EQUAL, 0x40, to="IPv4"),

@@ -14,7 +14,20 @@ from typing import NamedTuple, TypeAlias
 
 from prober.diagnose.tunnels import GRE, IPV4, IPV6, UDP, Inner, Tunnel, gre, udp_tunnel
 
-__all__ = ["ACK", "FIN", "LINK_TYPES", "MAX_NESTING", "PSH", "RST", "SYN", "Decoded", "Fragment", "TcpSegment", "Unread"]
+__all__ = [
+    "ACK",
+    "FIN",
+    "LINK_TYPES",
+    "MAX_NESTING",
+    "PSH",
+    "RST",
+    "SYN",
+    "Decoded",
+    "Fragment",
+    "WRAPPED",
+    "TcpSegment",
+    "Unread",
+]
 __all__ += ["address_text", "decode", "decode_payload", "is_carrier", "quick_key"]
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -33,6 +46,9 @@ _FRAGMENT = 44
 _OPTION_END, _OPTION_NOP, _OPTION_TIMESTAMPS = 0, 1, 8
 # What Linux, and most others, begin the options of a segment with: two paddings, then the timestamps (RFC 7323 appendix A).
 _USUAL_TIMESTAMPS = b"\x01\x01\x08\x0a"
+
+WRAPPED = frozenset({*_VLAN_TAGS, *_MPLS, _PPPOE})
+"""EtherTypes of what may stand before an IP packet."""
 
 LINK_TYPES = {
     0: "NULL",

@@ -26,26 +26,39 @@ def may_capture() -> bool:
     return True
 
 
-def test_clients_without_a_name_are_told_while_the_traffic_goes_on() -> None:
-    """The lines about reset clients appear before the watching ends, and the result behind Ctrl-C has them, too."""
+def in_namespace(module: str) -> subprocess.CompletedProcess[str]:
     unshare = require_program("unshare", package="util-linux")
     require_program("ip", package="iproute2")
     if os.geteuid() != 0:
         missing("making a network namespace needs root")
     # With a process namespace of its own, nothing of it outlives the test, not even when the test runs out of time.
     own = ("--net", "--pid", "--fork", "--kill-child")
-    command = [unshare, *own, sys.executable, "-m", "tests.diagnose.live_in_namespace"]
+    command = [unshare, *own, sys.executable, "-m", module]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=50, check=False)
     if done.returncode and "Operation not permitted" in done.stderr:
         missing("this root may not make a network namespace")
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_clients_without_a_name_are_told_while_the_traffic_goes_on() -> None:
+    """The lines about reset clients appear before the watching ends, and the result behind Ctrl-C has them, too."""
+    done = in_namespace("tests.diagnose.live_in_namespace")
     said = json.loads(done.stdout)
 
     assert said["first"].startswith("watching lo")
     assert said["endings"] == ["ConnectionResetError"] * 20
     assert "127.0.0.1  no server name: reset by server (20 so far)" in said["told"]
     assert "client-no-sni" in [finding["id"] for finding in said["document"]["findings"]]
+
+
+def test_what_stands_before_a_packet_hides_no_client_from_the_watcher() -> None:
+    """The port of a trunk: one tag and two, labels, PPPoE; the kernel takes off the first tag alone."""
+    said = json.loads(in_namespace("tests.diagnose.tagged_in_namespace").stdout)
+
+    assert 12 == len(said)
+    assert [] == [each for each in said if each[2] != "reset_by_server"]
 
 
 def test_an_interface_that_is_not_there_is_named_with_those_that_are() -> None:
