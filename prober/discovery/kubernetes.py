@@ -13,8 +13,9 @@ from random import uniform
 import trio
 
 from prober.discovery.feed import Feed
-from prober.discovery.kubernetes_client import Client, Expired, Object, Silent, Unknown
+from prober.discovery.kubernetes_client import Client, Expired, Object, Refused, Silent, Unknown
 from prober.discovery.kubernetes_ingresses import Cluster, ingresses
+from prober.discovery.kubernetes_objects import mapping
 from prober.sources import KubernetesSource, SourceError
 
 __all__ = ["KubernetesWatcher"]
@@ -60,6 +61,10 @@ class _Follower:
     answered: bool = False
     problem: str | None = None
     unknown: str | None = None
+    refused: bool = False
+    """The last watch was forbidden."""
+    unwatched: str | None = None
+    """Its list is shown, and its changes are not."""
     retry: float = FIRST_RETRY
 
     async def run(self) -> None:
@@ -90,10 +95,14 @@ class _Follower:
                 if listing.forbidden:
                     break
             self._fine()
-            where = f" in {self.namespace}" if self.namespace else ""
-            group = group_versions[0].rpartition("/")[0]
-            self.unknown = f"{plural}.{group}".removesuffix(".") + f"{where}: {unknown[-1]}"
+            self.unknown, self.unwatched, self.refused = f"{self._what}: {unknown[-1]}", None, False
             await trio.sleep(ASK_AGAIN)
+
+    @property
+    def _what(self) -> str:
+        plural, group_versions = _KINDS[self.kind]
+        group = group_versions[0].rpartition("/")[0]
+        return f"{plural}.{group}".removesuffix(".") + (f" in {self.namespace}" if self.namespace else "")
 
     async def _watch(self, group_version: str, version: str) -> None:
         """Take in events, until nothing is heard any more."""
@@ -105,8 +114,16 @@ class _Follower:
                 async for event in self.client.watch(group_version, plural, self.namespace, version):
                     version = self._take(event) or version
                     failed, self.retry = False, FIRST_RETRY
-                    if self.problem is not None:
-                        self._fine()
+                    self._shown()
+            except Refused:
+                if self.refused:
+                    self.unwatched = (
+                        f"{self._what}: watch is forbidden (403), list is not: changes are seen every {ASK_AGAIN:g} s"
+                    )
+                    self.changed()
+                    await trio.sleep(ASK_AGAIN)
+                self.refused = True
+                return  # perhaps the list is forbidden by now, too
             except Silent:
                 return  # what happened meanwhile, if anything, is in a new list
             except SourceError:
@@ -115,13 +132,14 @@ class _Follower:
                 failed = True
                 await self._pause()
             else:
+                self._shown()
                 # The server ends watches after some minutes; one that ends them at once is not asked at once again.
                 if trio.current_time() - began < FIRST_RETRY:
                     await self._pause()
 
     def _take(self, event: Object) -> str | None:
         """The version from which a watch may go on after this event."""
-        item = event.get("object") or {}
+        item = mapping(event, "object")
         kind = event.get("type")
         if kind in {"ADDED", "MODIFIED"}:
             lean = _lean(self.kind, item)
@@ -131,8 +149,15 @@ class _Follower:
         elif kind == "DELETED":
             self.objects.pop(_key(item), None)
             self.changed()
-        version = (item.get("metadata") or {}).get("resourceVersion")
+        version = mapping(item, "metadata").get("resourceVersion")
         return None if version is None else str(version)
+
+    def _shown(self) -> None:
+        """A watch was answered."""
+        self.refused = False
+        if self.problem is not None or self.unwatched is not None:
+            self.unwatched = None
+            self._fine()
 
     def _fine(self) -> None:
         self.problem, self.unknown, self.answered = None, None, True
@@ -177,7 +202,7 @@ class KubernetesWatcher:
             kind: [item for one in self._followers if one.kind == kind for item in one.objects.values()] for kind in _KINDS
         }
         problems = dict.fromkeys(one.problem for one in self._followers if one.problem is not None)
-        unknown = dict.fromkeys(one.unknown for one in self._followers if one.unknown is not None)
+        unknown = dict.fromkeys(said for one in self._followers for said in (one.unknown, one.unwatched) if said is not None)
         # In a thread: of a large cluster it takes a while, and probes must not wait for it.
         made = await trio.to_thread.run_sync(ingresses, Cluster(**objects))
         found = tuple({**self._source.labels, **labels} for labels in made.label_sets)
@@ -190,10 +215,10 @@ def _few(notes: tuple[str, ...]) -> tuple[str, ...]:
 
 def _lean(kind: str, item: Object) -> Object:
     """What is kept of an object. Of pods, labels are all that is asked for, and a cluster has tens of thousands of them."""
-    metadata = {key: value for key, value in (item.get("metadata") or {}).items() if key in _METADATA}
+    metadata = {key: value for key, value in mapping(item, "metadata").items() if key in _METADATA}
     return {"metadata": metadata} if kind == "pods" else {**item, "metadata": metadata}
 
 
 def _key(item: Object) -> tuple[str, str]:
-    metadata = item.get("metadata") or {}
+    metadata = mapping(item, "metadata")
     return str(metadata.get("namespace", "")), str(metadata.get("name", ""))

@@ -173,7 +173,7 @@ class Client:
         """Events after ``version``, as the server sends them, until it ends the watch.
 
         `Expired` also where the server says so within the stream; `Silent` when nothing comes for too long, not even a bookmark;
-        `SourceError` when the connection breaks.
+        `Refused` where it lets nobody watch (403); `SourceError` when the connection breaks.
         """
         path = _path(group_version, plural, namespace)
         parameters = {
@@ -184,6 +184,8 @@ class Client:
         }
         ended: Object | None = None
         async with self._stream(path, parameters, self._idle) as answer:
+            if answer.status_code == httpx.codes.FORBIDDEN:
+                raise Refused(f"{path}: {answer.status_code} {answer.reason_phrase}")
             _complain(answer, path)
             async with aclosing(_lines(answer, path)) as lines:
                 async for line in lines:

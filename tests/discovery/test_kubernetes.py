@@ -202,6 +202,39 @@ async def test_what_is_refused_or_not_installed_is_unknown(tmp_path: Path) -> No
         await told.until(lambda: not told.unknown)
 
 
+async def test_what_may_be_listed_and_not_watched_is_listed_again_and_again(tmp_path: Path) -> None:
+    """A role without ``watch``: it is said once, and stays said; the source works, and is not told to fail and work in turns."""
+    async with following(tmp_path) as (server, told):
+        server.unwatchable.add(SERVICES)
+        server.compact()
+        await server.disconnect()
+        await told.until(lambda: told.unknown)
+        assert told.unknown == ("services: watch is forbidden (403), list is not: changes are seen every 0.1 s",)
+        seen = told.count
+        load_balancer(server, "other", "203.0.113.2", {"app": "apigee-ingressgateway"})
+        await told.until(lambda: "203.0.113.2:443" in told.served and told.count >= seen + 3)
+        assert (told.problems, len(told.unknown)) == ((), 1)
+        server.unwatchable.clear()
+
+        def watched() -> bool:
+            server.bookmark()
+            return not told.unknown
+
+        await told.until(watched)
+
+
+async def test_what_is_no_object_in_an_event_is_left_out(tmp_path: Path) -> None:
+    """It costs no other event, and does not end the source."""
+    async with following(tmp_path) as (server, told):
+        for strange in ("text", None, [1], {"metadata": "text"}):
+            server.say(SERVICES, {"type": "DELETED", "object": strange})
+            server.say(SERVICES, {"type": "MODIFIED", "object": strange})
+        server.say(SERVICES, {"type": "RENAMED", "object": {}})
+        load_balancer(server, "other", "203.0.113.2", {"app": "apigee-ingressgateway"})
+        await told.until(lambda: "203.0.113.2:443" in told.served)
+        assert told.problems == ()
+
+
 async def test_what_was_found_survives_the_server(tmp_path: Path) -> None:
     """While nobody answers, the problem is told and the targets stay; afterwards changes are seen again."""
     async with following(tmp_path) as (server, told):

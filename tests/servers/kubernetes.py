@@ -18,23 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 import h11
 import trio
 
+from tests.servers.kubernetes_objects import KINDS, all_namespaces, identity_of, status
 from tests.servers.kubernetes_schemas import require_valid
 
 __all__ = ["KINDS", "ApiServer", "Request", "api_server"]
 
-KINDS = {
-    "/api/v1/services": "Service",
-    "/api/v1/pods": "Pod",
-    "/apis/networking.k8s.io/v1/ingresses": "Ingress",
-    "/apis/gateway.networking.k8s.io/v1/gateways": "Gateway",
-    "/apis/gateway.networking.k8s.io/v1/httproutes": "HTTPRoute",
-    "/apis/gateway.networking.k8s.io/v1/tlsroutes": "TLSRoute",
-    "/apis/networking.istio.io/v1/gateways": "Gateway",
-    "/apis/route.openshift.io/v1/routes": "Route",
-    "/apis/apigee.cloud.google.com/v1alpha1/apigeeroutes": "ApigeeRoute",
-    "/apis/apigee.cloud.google.com/v1alpha1/apigeerouteconfigs": "ApigeeRouteConfig",
-}
-_REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 410: "Expired", 500: "InternalError"}
 _CREATED = "2026-01-02T03:04:05Z"
 
 
@@ -64,6 +52,8 @@ class ApiServer:
     """Only requests with this bearer token are answered."""
     forbidden: set[str] = field(default_factory=set)
     """Paths that are answered 403."""
+    unwatchable: set[str] = field(default_factory=set)
+    """Paths whose watches alone are answered 403: a role with ``list`` and without ``watch``."""
     missing: set[str] = field(default_factory=set)
     """Paths that are answered 404: the CRD is not installed."""
     failing: set[str] = field(default_factory=set)
@@ -106,7 +96,7 @@ class ApiServer:
             **content.pop("metadata", {}),
             "resourceVersion": str(self._version),
         }
-        item = {**_identity(path), "metadata": metadata, **content}
+        item = {**identity_of(path), "metadata": metadata, **content}
         if valid:
             require_valid(item)
         else:
@@ -129,7 +119,7 @@ class ApiServer:
         """Tell all watches a newer version, as the server does about once a minute."""
         self._version += 1
         for path in KINDS:
-            self._emit(path, "BOOKMARK", {**_identity(path), "metadata": {"resourceVersion": str(self._version)}})
+            self._emit(path, "BOOKMARK", {**identity_of(path), "metadata": {"resourceVersion": str(self._version)}})
 
     def compact(self) -> None:
         """Forget the history: watches from before now are 410."""
@@ -159,6 +149,14 @@ class ApiServer:
         event = {"type": kind, "object": item}
         if path not in self._unchecked:
             require_valid(event)
+        self._happen(path, event)
+
+    def say(self, path: str, event: dict[str, Any]) -> None:
+        """An event as it is, also one that no API server sends."""
+        self._version += 1
+        self._happen(path, event)
+
+    def _happen(self, path: str, event: dict[str, Any]) -> None:
         self._events.append((self._version, path, event))
         self._moved.set()
         self._moved = trio.Event()
@@ -192,19 +190,21 @@ class ApiServer:
         client = certificate["subjectAltName"][0][1] if certificate else None
         request = Request(parts.path, query, headers.get("authorization"), client, headers.get("accept"))
         self.requests.append(request)
-        path, namespace = _all_namespaces(parts.path)
+        path, namespace = all_namespaces(parts.path)
         if self.mute:
             await trio.sleep_forever()
         elif self.token is not None and request.authorization != f"Bearer {self.token}":
-            await self._say(connection, stream, _status(401, "Unauthorized"))
+            await self._say(connection, stream, status(401, "Unauthorized"))
         elif path in self.forbidden or path.rpartition("/")[0] in self.forbidden:
             await self._say(
-                connection, stream, _status(403, f'{path.rpartition("/")[2]} is forbidden: User "prober" cannot list it')
+                connection, stream, status(403, f'{path.rpartition("/")[2]} is forbidden: User "prober" cannot list it')
             )
         elif path in self.odd:
             await self._oddly(self.odd[path], connection, stream)
+        elif path in self.unwatchable and request.watches:
+            await self._say(connection, stream, status(403, 'forbidden: User "prober" cannot watch it'))
         elif path in self.failing:
-            await self._say(connection, stream, _status(500, "etcdserver: leader changed"))
+            await self._say(connection, stream, status(500, "etcdserver: leader changed"))
         elif path.startswith("/api/v1/pods/") and path.endswith("/log"):
             await self._log(namespace or "", path.split("/")[-2], query, connection, stream)
         elif path.startswith("/api/v1/secrets/"):
@@ -213,7 +213,7 @@ class ApiServer:
             # No Status: nothing in the server knows the path.
             await self._send(connection, stream, 404, "text/plain; charset=utf-8", b"404 page not found\n")
         elif request.watches and not query.get("resourceVersion", "").isdigit():
-            await self._say(connection, stream, _status(400, "invalid resource version"))
+            await self._say(connection, stream, status(400, "invalid resource version"))
         elif request.watches:
             await self._watch(path, namespace, query, connection, stream)
         else:
@@ -221,7 +221,7 @@ class ApiServer:
 
     async def _oddly(self, how: str, connection: h11.Connection, stream: Any) -> None:
         if how == "gone":
-            return await self._say(connection, stream, _status(410, "too old"))
+            return await self._say(connection, stream, status(410, "too old"))
         if how == "drips":
             await stream.send_all(connection.send(h11.Response(status_code=200, headers=[("Content-Length", "1000000")])) or b"")
         while True:
@@ -231,9 +231,9 @@ class ApiServer:
     async def _log(self, namespace: str, pod: str, query: dict[str, str], connection: h11.Connection, stream: Any) -> None:
         text = self.logs.get((namespace, pod, query["container"]))
         if "/api/v1/pods/log" in self.forbidden:
-            await self._say(connection, stream, _status(403, f'pods "{pod}" is forbidden: User "prober" cannot get pods/log'))
+            await self._say(connection, stream, status(403, f'pods "{pod}" is forbidden: User "prober" cannot get pods/log'))
         elif text is None:
-            await self._say(connection, stream, _status(404, f'pods "{pod}" not found'))
+            await self._say(connection, stream, status(404, f'pods "{pod}" not found'))
         else:
             most = None if self.generous else int(query.get("limitBytes", len(text.encode())))
             await self._send(connection, stream, 200, "text/plain", text.encode()[:most])
@@ -241,7 +241,7 @@ class ApiServer:
     async def _secret(self, namespace: str, name: str, request: Request, connection: h11.Connection, stream: Any) -> None:
         data = self.secrets.get((namespace, name))
         if data is None:
-            await self._say(connection, stream, _status(404, f'secrets "{name}" not found'))
+            await self._say(connection, stream, status(404, f'secrets "{name}" not found'))
             return
         identity = {"apiVersion": "v1", "kind": "Secret"}
         if "as=PartialObjectMetadata;g=meta.k8s.io;v=v1" in (request.accept or ""):
@@ -254,7 +254,7 @@ class ApiServer:
     ) -> None:
         version, _, begin = query.get("continue", f"{self._version}/0").partition("/")
         if int(version) < self._oldest:
-            await self._say(connection, stream, _status(410, "The provided continue parameter is too old"))
+            await self._say(connection, stream, status(410, "The provided continue parameter is too old"))
             return
         items = [item for (where, _), item in sorted(self._objects[path].items()) if namespace in {None, where}]
         size = min(self.page, int(query.get("limit", self.page)))
@@ -263,7 +263,7 @@ class ApiServer:
         if end < len(items):
             metadata |= {"continue": f"{version}/{end}", "remainingItemCount": len(items) - end}
         page = items[int(begin) : end]
-        identity = _identity(path)
+        identity = identity_of(path)
         if "." not in identity["apiVersion"] or identity["apiVersion"].startswith("networking.k8s.io/"):
             # Items of lists of Kubernetes' own kinds do not repeat what they are; those of custom resources do.
             page = [{key: value for key, value in item.items() if key not in identity} for item in page]
@@ -274,7 +274,7 @@ class ApiServer:
         self, path: str, namespace: str | None, query: dict[str, str], connection: h11.Connection, stream: Any
     ) -> None:
         after = int(query["resourceVersion"])
-        gone = _status(410, f"too old resource version: {after} ({self._oldest})")
+        gone = status(410, f"too old resource version: {after} ({self._oldest})")
         if after < self._oldest and self.gone_by_status:
             await self._say(connection, stream, gone)
             return
@@ -294,7 +294,7 @@ class ApiServer:
                     after = version
                     if event["type"] == "BOOKMARK" and query.get("allowWatchBookmarks") != "true":
                         continue
-                    if namespace in {None, event["object"]["metadata"].get("namespace", namespace)}:
+                    if namespace is None or namespace == event["object"]["metadata"].get("namespace", namespace):
                         line = json.dumps(event).encode() + b"\n"
                         # In two chunks: a line is no chunk, and a chunk is no line.
                         for piece in (line[:10], line[10:]):
@@ -326,28 +326,3 @@ async def api_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[ApiServ
         nursery.start_soon(trio.serve_listeners, server.serve, [listener])
         yield server
         nursery.cancel_scope.cancel()
-
-
-def _identity(path: str) -> dict[str, str]:
-    version = path.rpartition("/")[0].removeprefix("/apis/").removeprefix("/api/")
-    return {"apiVersion": version, "kind": KINDS[path]}
-
-
-def _all_namespaces(path: str) -> tuple[str, str | None]:
-    head, separator, tail = path.partition("/namespaces/")
-    if not separator:
-        return path, None
-    namespace, _, plural = tail.partition("/")
-    return f"{head}/{plural}", namespace
-
-
-def _status(code: int, message: str) -> dict[str, Any]:
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": _REASONS[code],
-        "code": code,
-    }
