@@ -217,15 +217,15 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
-        if self.damage is not None:
-            return 0
+        filled = 0
         try:
-            piece = self._file.read1(len(buffer))
+            # As full as it can be: gzip gives small pieces, and each costs those above a round.
+            while self.damage is None and filled < len(buffer) and (piece := self._file.read1(len(buffer) - filled)):
+                buffer[filled : filled + len(piece)] = piece
+                filled += len(piece)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             self.damage = str(error)
-            return 0
-        buffer[: len(piece)] = piece
-        return len(piece)
+        return filled
 
 
 class _Recoded(io.RawIOBase):
