@@ -29,6 +29,8 @@ def test_the_demo_leaves_nothing_running(number: signal.Signals, tmp_path: Path)
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # A shell cannot trap what it was started deaf to, as everything below nohup is.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         ) as demo,
     ):
         assert demo.stdout is not None
