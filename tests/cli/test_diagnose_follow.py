@@ -131,7 +131,7 @@ def test_half_a_line_that_was_rotated_away_is_not_continued_by_the_next_file(how
         process.stderr.readline()
         with (here / "a").open("a") as log:
             log.write(typed(remote_address="10.0.0.8:1")[:60])
-        time.sleep(1.2)
+        time.sleep(1.2)  # half a line is read, and nothing tells of it; neither does what is cut off below
         if how == "renamed":
             (here / "a").rename(here / "a.1")
         else:
@@ -139,7 +139,7 @@ def test_half_a_line_that_was_rotated_away_is_not_continued_by_the_next_file(how
             time.sleep(1.2)
         with (here / "a").open("a") as log:
             log.write(typed(remote_address="10.0.0.9:1") + "\n")
-        time.sleep(1.2)
+        assert "10.0.0.9" in process.stderr.readline()
         os.kill(process.pid, signal.SIGINT)
         document = json.loads(process.stdout.read())
 

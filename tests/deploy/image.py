@@ -13,6 +13,7 @@ What follows runs as the image's user, with the root file system read-only, no c
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import shutil
 import subprocess
@@ -26,9 +27,10 @@ from pathlib import Path
 
 from tests.deploy.dockerfile import DOCKERFILE, Instruction, Stage, read_stages
 from tests.servers.processes import running
+from tests.servers.requirements import not_permitted, require_program
 from tests.service.process import eventually
 
-__all__ = ["Image", "built_image"]
+__all__ = ["Image", "built_image", "require_mounts"]
 
 _REPOSITORY = DOCKERFILE.parent
 # The overlay's upper directory is a file system of its own: it must not lie within the lower one.
@@ -103,6 +105,19 @@ _INTERPRETER = {"LD_LIBRARY_PATH": "/usr/local/lib"}
 _BUILDER = "setuptools"
 """What pip builds the package with: of an environment of its own where it may download, of the one that it installs into here."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def require_mounts(directory: Path) -> None:
+    """End the test, skipped or failed, where `built_image` cannot mount what it needs below ``directory``."""
+    for program in ("unshare", "nsenter", "setpriv", "mount"):
+        require_program(program, package="util-linux")
+    if os.geteuid() != 0:
+        not_permitted("mounting a file system needs root")
+    tried = subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", str(directory)], capture_output=True, check=False
+    )
+    if tried.returncode:
+        not_permitted(f"this root may not mount: {tried.stderr.decode().strip()}")
 
 
 @contextmanager

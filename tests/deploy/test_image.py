@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -14,10 +13,9 @@ import yaml
 
 from prober.model import Endpoint
 from prober.version import __version__
-from tests.deploy.image import Image, built_image
+from tests.deploy.image import Image, built_image, require_mounts
 from tests.servers.ports import Ports
 from tests.servers.processes import Program, running
-from tests.servers.requirements import not_permitted, require_program
 from tests.service.process import eventually
 
 pytestmark = pytest.mark.timeout(240)
@@ -33,16 +31,8 @@ def listening() -> Iterator[tuple[Endpoint, Endpoint]]:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory, listening: tuple[Endpoint, Endpoint]) -> Iterator[Image]:
     """The image, with a configuration that watches the rehearsal ingress in it."""
-    for program in ("unshare", "nsenter", "setpriv", "mount"):
-        require_program(program, package="util-linux")
-    if os.geteuid() != 0:
-        not_permitted("mounting a file system needs root")
     directory = tmp_path_factory.mktemp("built")
-    tried = subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", str(directory)], capture_output=True, check=False
-    )
-    if tried.returncode:
-        not_permitted(f"this root may not mount: {tried.stderr.decode().strip()}")
+    require_mounts(directory)
     service, ingress = listening
     target = {"name": "rehearsal", "addresses": [str(ingress)], "server_names": ["api.lab.test"], "module": "lab"}
     configuration = {

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 import yaml
 
-from tests.deploy.image import built_image
+from tests.deploy.image import built_image, require_mounts
 from tests.deploy.machine import CONFIGURATION, Machine, booted
 from tests.deploy.test_systemd import UNIT
-from tests.servers.requirements import not_permitted, require_program
 from tests.service.process import eventually
 
 pytestmark = pytest.mark.timeout(240)
@@ -26,16 +23,8 @@ _NAME = UNIT.name
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """It has the image's environment at /opt/prober, as the unit's header asks for, and has started the unit."""
-    for program in ("unshare", "nsenter", "mount"):
-        require_program(program, package="util-linux")
-    if os.geteuid() != 0:
-        not_permitted("starting a container needs root")
     directory = tmp_path_factory.mktemp("built")
-    tried = subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", str(directory)], capture_output=True, check=False
-    )
-    if tried.returncode:
-        not_permitted(f"this root may not mount: {tried.stderr.decode().strip()}")
+    require_mounts(directory)
     with (
         built_image(directory, _GOOD) as image,
         booted(directory, directory / "image" / "root", image, UNIT) as running,
