@@ -132,9 +132,10 @@ def path_problems(path: Path) -> tuple[Problem, ...]:
     constrained = [_parsed(path[0])]
     problems: list[Problem] = []
     below = 0
-    for issuer in map(_parsed, path[1:]):
+    for facts in path[1:]:
+        issuer = _parsed(facts)
         problems += _unreadable_parts(issuer)
-        problems += _issuer_problems(issuer, below, constrained)
+        problems += _issuer_problems(issuer, below, constrained, anchor=facts is path[-1])
         # RFC 5280 §4.2.1.9, §6.1.3: self-issued intermediates do not count, and no constraints apply to them.
         if not issuer.self_issued:
             below += 1
@@ -156,9 +157,9 @@ def _allows_servers(certificate: Certificate) -> bool:
     return purposes is None or SERVER_AUTH in purposes or ANY_USAGE in purposes
 
 
-def _issuer_problems(issuer: Certificate, below: int, constrained: Sequence[Certificate]) -> Iterator[Problem]:
+def _issuer_problems(issuer: Certificate, below: int, constrained: Sequence[Certificate], *, anchor: bool) -> Iterator[Problem]:
     constraints = issuer.basic_constraints
-    if not _is_authority(issuer):
+    if not _is_authority(issuer, anchor=anchor):
         yield Problem(ProblemCode.CA_CONSTRAINT, f"{issuer.title} issued a certificate, but is no CA (basicConstraints)")
     if issuer.key_usage is not None and not issuer.key_usage & _KEY_CERT_SIGN:
         yield Problem(ProblemCode.CA_CONSTRAINT, f"{issuer.title} may not sign certificates: its keyUsage lacks keyCertSign")
@@ -177,8 +178,11 @@ def _issuer_problems(issuer: Certificate, below: int, constrained: Sequence[Cert
             yield Problem(ProblemCode.NAME_CONSTRAINT, f"{issuer.title} may not issue for {name}: its name constraints forbid it")
 
 
-def _is_authority(certificate: Certificate) -> bool:
-    # As OpenSSL's X509_check_ca: without basicConstraints, old self-signed roots (version 1) and those that say keyCertSign count.
+def _is_authority(certificate: Certificate, *, anchor: bool) -> bool:
     if certificate.basic_constraints is not None:
         return certificate.basic_constraints.ca
-    return (certificate.version == 1 and certificate.self_issued) or (certificate.key_usage or 0) & _KEY_CERT_SIGN != 0
+    # As OpenSSL's check_extensions: without basicConstraints, old self-signed roots (version 1) and those that say keyCertSign
+    # count, but only at the top. Nobody takes such a certificate for an intermediate (RFC 5280 §6.1.4 (k)).
+    return anchor and (
+        (certificate.version == 1 and certificate.self_issued) or (certificate.key_usage or 0) & _KEY_CERT_SIGN != 0
+    )

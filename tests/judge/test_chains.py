@@ -84,6 +84,16 @@ def without_any_extension() -> Case:
     return (leaf,), [forge.forge(subject=root, key=root_key, version=1, extensions=None)]
 
 
+_CERT_SIGN = forge.extension("2.5.29.15", bytes.fromhex("03020204"), critical=True)
+
+
+def root_without_basic_constraints() -> Case:
+    root_key = private_key()
+    root = forge.name(forge.attribute("2.5.4.3", "Root that says keyCertSign"))
+    leaf = forge.forge(subject=forge.name(forge.attribute("2.5.4.3", API)), issuer=root, issuer_key=root_key)
+    return (leaf,), [forge.forge(subject=root, key=root_key, extensions=[_CERT_SIGN])]
+
+
 def issuer_in_another_string_type() -> Case:
     """The issuer is named in UTF8String with other case and spaces than the root calls itself in PrintableString."""
     root_key = private_key()
@@ -129,6 +139,7 @@ ACCEPTED = [
     cross_signed_with_one_expired_path,
     cross_signed_to_the_old_root,
     without_any_extension,
+    root_without_basic_constraints,
     issuer_in_another_string_type,
     sha1,
     path_length_that_suffices,
@@ -225,6 +236,20 @@ def issuer_without_cert_sign() -> Case:
     return root.intermediate(key_usage=usage(digital_signature=True)).issue(API).ders, [root.der]
 
 
+def intermediate_without_basic_constraints() -> Case:
+    root, key = Authority.root(), private_key()
+    middle = forge.name(forge.attribute("2.5.4.3", "Intermediate that says keyCertSign"))
+    leaf = forge.forge(subject=forge.name(forge.attribute("2.5.4.3", API)), issuer=middle, issuer_key=key)
+    issued = forge.forge(
+        subject=middle,
+        key=key,
+        issuer=root.certificate.subject.public_bytes(),
+        issuer_key=root.key,
+        extensions=[_CERT_SIGN],
+    )
+    return (leaf, issued), [root.der]
+
+
 def path_too_long() -> Case:
     root = Authority.root(path_length=0)
     return root.intermediate().issue(API).ders, [root.der]
@@ -277,6 +302,7 @@ REFUSED = {
     root_with_the_same_name_and_another_kind_of_key: ["invalid_signature"],
     issued_by_an_end_entity: ["ca_constraint"],
     issuer_without_cert_sign: ["ca_constraint"],
+    intermediate_without_basic_constraints: ["ca_constraint"],
     path_too_long: ["ca_constraint"],
     client_certificate: ["not_a_server_certificate"],
     key_usage_of_an_authority_alone: ["not_a_server_certificate"],
