@@ -7,7 +7,17 @@ from typing import NamedTuple
 
 from prober.judge import der
 
-__all__ = ["COMMON_NAME", "ORGANIZATION", "ORGANIZATIONAL_UNIT", "Attribute", "canonical", "parse_name", "printable", "rfc4514"]
+__all__ = [
+    "COMMON_NAME",
+    "ORGANIZATION",
+    "ORGANIZATIONAL_UNIT",
+    "Attribute",
+    "canonical",
+    "misencoded",
+    "parse_name",
+    "printable",
+    "rfc4514",
+]
 
 COMMON_NAME = bytes.fromhex("550403")  # 2.5.4.3
 ORGANIZATION = bytes.fromhex("55040a")  # 2.5.4.10
@@ -50,6 +60,9 @@ _CODECS = {
     0x1E: "utf-16-be",  # BMPString
 }
 
+# The types whose octets encode Unicode. Those of the others are taken as they come.
+_UNICODE = {0x0C, 0x1C, 0x1E}
+
 
 class Attribute(NamedTuple):
     """One attribute of a relative distinguished name. ``text`` is None where the value is no readable string."""
@@ -87,6 +100,12 @@ def _text(value: der.Element) -> str | None:
         return value.value.decode(codec)
     except UnicodeDecodeError:
         return None
+
+
+def misencoded(rdns: tuple[Rdn, ...]) -> str | None:
+    """The first attribute whose octets are no text in their string's encoding, in hexadecimal; None if there is none."""
+    parts = (part for rdn in rdns for part in rdn if part.text is None and part.encoding[0] in _UNICODE)
+    return next(map(_pair, parts), None)
 
 
 def rfc4514(rdns: tuple[Rdn, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from prober.judge import der
 from prober.judge.general_names import GeneralName, general_name
-from prober.judge.names import Rdn, canonical, parse_name, rfc4514
+from prober.judge.names import Rdn, canonical, misencoded, parse_name, rfc4514
 
 __all__ = [
     "ANY_USAGE",
@@ -143,8 +143,8 @@ def parse(data: bytes) -> Certificate:
         signature=reading.of("signature", lambda: der.bit_string(signature), b""),
         version=version,
         serial_number=reading.of("serialNumber", lambda: der.integer(serial), None),
-        issuer=Name(issuer.encoding, reading.of("issuer", lambda: parse_name(issuer), ())),
-        subject=Name(subject.encoding, reading.of("subject", lambda: parse_name(subject), ())),
+        issuer=reading.name("issuer", issuer),
+        subject=reading.name("subject", subject),
         not_before=not_before,
         not_after=not_after,
         public_key=public_key.encoding,
@@ -180,6 +180,15 @@ class _Reading:
         except der.DerError as error:
             self.flaws.append(f"malformed {what}: {error}")
             return default
+
+    def name(self, what: str, element: der.Element) -> Name:
+        rdns: tuple[Rdn, ...] = self.of(what, lambda: parse_name(element), ())
+        odd = misencoded(rdns)
+        if odd is not None:
+            self.flaws.append(
+                f"malformed {what}: OpenSSL and Go read no certificate with {odd}, which is no text in its encoding"
+            )
+        return Name(element.encoding, rdns)
 
     def read_extensions(self, wrapper: der.Element) -> None:
         seen: set[bytes] = set()

@@ -107,6 +107,31 @@ def test_a_date_that_openssl_does_not_take_is_told_as_that_and_shown(tag: int, t
     assert rfc3339(certificate_facts(leaf).not_after) == "2044-01-01T00:00:00Z"
 
 
+@pytest.mark.parametrize(("tag", "octets"), [(0x0C, b"Z\xfcrich"), (0x1E, b"\x00a\x00"), (0x1C, b"\x00\x00a")])
+def test_a_name_that_is_no_text_in_its_encoding_makes_a_certificate_unreadable(
+    tag: int, octets: bytes, openssl: str, tmp_path: Path
+) -> None:
+    """Latin-1 in a UTF8String, half a character in a BMPString: clients on OpenSSL and Go drop the certificate as a whole."""
+    root = Authority.root()
+    subject = forge.name(forge.attribute(forge.COMMON_NAME, octets, tag))
+    leaf = forge.forge(subject=subject, issuer=root.certificate.subject.public_bytes(), issuer_key=root.key)
+    assert not witness.accepts(openssl, tmp_path, (leaf,), [root.der], NOW)
+    (problem,) = judge_chain((leaf,), (), TrustStore(root.pem), NOW)
+    shown = f"CN=#{forge.tlv(tag, octets).hex()}"
+    reason = f"OpenSSL and Go read no certificate with {shown}, which is no text in its encoding"
+    assert problem == (ProblemCode.UNPARSEABLE, f"{shown}: malformed subject: {reason}")
+
+
+@pytest.mark.parametrize("tag", [0x13, 0x14, 0x16])
+def test_octets_above_ascii_in_other_strings_are_let_pass(tag: int, openssl: str, tmp_path: Path) -> None:
+    """OpenSSL takes PrintableString, TeletexString and IA5String as they come, so that nobody is alarmed."""
+    root = Authority.root()
+    subject = forge.name(forge.attribute(forge.COMMON_NAME, b"Z\xfcrich", tag))
+    leaf = forge.forge(subject=subject, issuer=root.certificate.subject.public_bytes(), issuer_key=root.key)
+    assert witness.accepts(openssl, tmp_path, (leaf,), [root.der], NOW)
+    assert codes((leaf,), [root.der]) == []
+
+
 def test_no_certificate_at_all_is_a_problem_of_its_own() -> None:
     """An empty Certificate message."""
     assert codes((), []) == ["empty"]
