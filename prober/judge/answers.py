@@ -35,6 +35,8 @@ class Answer(NamedTuple):
     """The product whose default certificate it is."""
     presented: bool = False
     """A Certificate message came, whatever went wrong behind it."""
+    broke_off: str | None = None
+    """How the server ended the handshake behind its certificate, for people; None where it did not."""
 
     @property
     def served(self) -> bool:

@@ -40,8 +40,12 @@ class Story(NamedTuple):
 
     @property
     def serves(self) -> str:
-        """``It serves a.example.``: the known names that got a certificate."""
-        return f"It serves {_names([answer for answer in self.answers if answer.sni is Sni.KNOWN and answer.served])}."
+        """``It serves a.example.``: the known names that got a certificate; or behind whose certificate it stops."""
+        served = [answer for answer in self.answers if answer.sni is Sni.KNOWN and answer.served]
+        stopped = [answer for answer in served if answer.broke_off]
+        if stopped:
+            return f"It stops behind the certificate of {_names(stopped)} ({stopped[0].broke_off})."
+        return f"It serves {_names(served)}."
 
     @property
     def none(self) -> Answer:
@@ -114,12 +118,16 @@ _WORDS = {
 
 
 def _ok(story: Story) -> str:
-    asked = any(answer.sni is Sni.NONE for answer in story.answers)
-    return (
-        f"{story.subject} serves clients without SNI, too. {story.serves}"
-        if asked
-        else f"{story.subject}: clients without SNI were not tried. {story.serves}"
-    )
+    judged = [answer for answer in story.answers if answer.sni is not Sni.UNKNOWN]
+    none = next((answer for answer in judged if answer.sni is Sni.NONE), None)
+    if all(answer.broke_off for answer in judged):
+        return f"{story.subject} presents its certificate and stops behind it ({judged[0].broke_off}): look into its log."
+    if none is None:
+        return f"{story.subject}: clients without SNI were not tried. {story.serves}"
+    if none.broke_off:
+        head = f"{story.subject} presents a certificate to clients without SNI and stops behind it ({none.broke_off})."
+        return _with(head, story.serves)
+    return f"{story.subject} serves clients without SNI, too. {story.serves}"
 
 
 def _inconclusive(story: Story) -> str:
@@ -169,8 +177,26 @@ def _tls_failing(story: Story) -> str:
         return f"{story.subject} answers no hello behind a PROXY header with a certificate ({saw}): unless it expects one, probe without it."
     if all(answer.outcome is Outcome.TIMEOUT and answer.late for answer in answers):
         return f"{story.subject} begins to answer, and finishes its answer to no hello in time: {_SLOW}."
-    advice = story.advice("check that it speaks TLS and has a certificate")
+    refusal = next((answer.tls_alert for answer in answers if answer.tls_alert is not None), None)
+    otherwise = "check that it speaks TLS and has a certificate"
+    if refusal is not None:
+        otherwise = _REFUSED_BY_ALERT.get(refusal.code, "its log has the reason")
+    advice = story.advice(otherwise)
     return f"{story.subject} accepts connections, but no hello gets a certificate ({saw}){story.known_for}: {advice}."
+
+
+_FORM = "it refuses this form of a hello; choose another --hello"
+
+# An alert is TLS already, and says what to look at. Alerts 40 and 70 have rows among the signatures.
+_REFUSED_BY_ALERT: dict[int, str] = {
+    AlertDescription.illegal_parameter: _FORM,
+    AlertDescription.decode_error: _FORM,
+    AlertDescription.insufficient_security: "compare its cipher suites and groups with the hello's",
+    AlertDescription.internal_error: "see its log; Caddy says so without a certificate",
+    AlertDescription.missing_extension: _FORM,
+    AlertDescription.unrecognized_name: "check its virtual hosts and their certificates",
+    AlertDescription.no_application_protocol: "it wants another ALPN protocol; choose another --hello",
+}
 
 
 # What servers do with a PROXY header that they take for a TLS record: Apache, GnuTLS, nginx, Node.js, OpenSSL and Python were seen.

@@ -19,7 +19,7 @@ from prober.judge.problems import Problem, ProblemCode
 from prober.judge.signatures import Signature, recognise
 from prober.judge.summaries import Story, subject_of, summarise
 from prober.judge.trust import TrustStore
-from prober.model import Differential, Handshake, NonSniPolicy, Outcome, Sni, Verdict
+from prober.model import Close, Differential, Handshake, NonSniPolicy, Observation, Outcome, Sni, Verdict
 from prober.tls.remembered import Remembered
 
 __all__ = ["EXCUSED", "RULES", "Case", "HandshakeJudgement", "Judgement", "NonSni", "Opinion", "judge"]
@@ -178,7 +178,8 @@ _opinions: Remembered[tuple[int, NonSniPolicy, bool, tuple[Answer, ...]], Opinio
 
 _NOTHING_PRESENTED = HandshakeJudgement()
 
-_KNOWN, _CERTIFICATE = Sni.KNOWN, Outcome.CERTIFICATE
+_KNOWN, _CERTIFICATE, _CLOSE_NONE = Sni.KNOWN, Outcome.CERTIFICATE, Close.NONE
+_ENDED = {Close.FIN: "closed", Close.RST: "reset", Close.TIMEOUT: "timeout"}
 
 # What a NamedTuple's own constructor does, at half its price.
 _new_tuple = tuple.__new__
@@ -216,8 +217,21 @@ def _answer(handshake: Handshake, judged: HandshakeJudgement) -> Answer:
             judged.problems,
             judged.default_of,
             observation.facts.certificate_read,
+            _broke_off(observation),
         ),
     )
+
+
+def _broke_off(observation: Observation) -> str | None:
+    """What the server did behind its certificate instead of finishing, seen at depth ``finished``, and in TLS 1.2 where no flight was whole."""
+    close, facts = observation.close, observation.facts
+    alert = facts.tls_alert
+    if (close is _CLOSE_NONE and alert is None) or observation.outcome is not _CERTIFICATE or facts.finished:
+        return None
+    # Who wants a client certificate and gets none is right to end it.
+    if facts.client_certificate_requested:
+        return None
+    return _ENDED[close] if alert is None else f"alert {alert.code} {alert.description}"
 
 
 def _opinion(subject: str, policy: NonSniPolicy, answers: tuple[Answer, ...], *, proxied: bool) -> Opinion:
