@@ -175,10 +175,12 @@ def _why_untrusted(search: Search, trust: TrustStore) -> Problem:
         if refusal.anchor and issuer is not None and _another_key(top, issuer):
             text = f"{top.title} was issued by another {top.issuer} than the one among {trust.origin}: its key is a different one"
             return Problem(ProblemCode.UNKNOWN_AUTHORITY, text)
-    itself = check_signature(top, top.public_key) if top.self_issued else SignatureCheck.UNSUPPORTED
-    if itself is SignatureCheck.VALID and alone:
+    itself = check_signature(top, top.public_key) if top.self_issued else None
+    # One that cannot be checked (DSA, ML-DSA, MD5) is believed here: it names no issuer but itself, so that none can be sent.
+    self_signed = itself not in {None, SignatureCheck.INVALID}
+    if self_signed and alone:
         return Problem(ProblemCode.SELF_SIGNED, f"{top.title} is self-signed, and not among {trust.origin}")
-    if itself is SignatureCheck.VALID:
+    if self_signed:
         return Problem(ProblemCode.UNKNOWN_AUTHORITY, f"the chain ends in {top.title}, a root that is not among {trust.origin}")
     if refusals or itself is SignatureCheck.INVALID:
         cause = "the certificate was altered, or another authority has the same name"

@@ -50,6 +50,16 @@ def test_an_unknown_signature_algorithm_is_not_called_a_forgery() -> None:
     assert codes((leaf,), [root.der]) == ["unsupported_signature"]
 
 
+@pytest.mark.parametrize("way", ["md5", "dsa"])
+def test_a_self_signed_certificate_whose_signature_is_not_checked_lacks_no_intermediate(way: str) -> None:
+    """It names itself as its issuer: to send that one would change nothing. The old default certificate of a device is of this kind."""
+    if way == "md5":
+        leaf = forge.forge(key=private_key("rsa2048"), rsa_hash="md5")
+    else:
+        leaf = forge.forge(algorithm=forge.tlv(0x30, forge.oid("2.16.840.1.101.3.4.3.2")))
+    assert codes((leaf,), [Authority.root().der]) == ["self_signed"]
+
+
 def test_any_extended_key_usage_is_enough_for_a_server() -> None:
     """Go, Java and NSS accept anyExtendedKeyUsage; OpenSSL alone does not."""
     root = Authority.root()
