@@ -223,6 +223,8 @@ def _sni_failing(story: Story) -> str:
     advice = "check that name's route and certificate"
     if all(answer.outcome in NOT_CONNECTED for answer in failed):
         advice = _NO_MATTER_OF_NAMES
+    elif all(answer.tls_alert is not None and _REFUSED_BY_ALERT.get(answer.tls_alert.code) is _FORM for answer in failed):
+        advice = _FORM
     return f"{story.subject} fails {_names(failed)} ({saw}), while {who} gets a certificate: {advice}."
 
 

@@ -9,8 +9,7 @@ from prober.judge.signatures import ANY, SIGNATURES, Signature
 from prober.judge.summaries import _REMEDIES
 from prober.judge.trust import TrustStore
 from prober.judge.verdicts import judge
-from prober.model import Close, Differential, Endpoint, NonSniPolicy, Outcome
-from prober.tls.facts import TlsAlert
+from prober.model import Differential, Endpoint, NonSniPolicy, Outcome
 from tests.judge.differentials import KNOWN, ROOT, TRUST, differential
 from tests.pki import NOW, Authority
 
@@ -147,6 +146,14 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             f"{AT} fails {KNOWN} (reset), while a client without SNI gets a certificate: check that name's route and certificate.",
         ),
         (
+            ("alert 50", "certificate", "alert 50"),
+            C,
+            (
+                f"{AT} fails {KNOWN} (alert 50 decode_error), while a client without SNI gets a certificate: "
+                "it refuses this form of a hello; choose another --hello."
+            ),
+        ),
+        (
             ("not_tls", "not_tls", "not_tls"),
             C,
             (
@@ -220,55 +227,6 @@ def test_who_refuses_every_hello_with_an_alert_speaks_tls_and_is_not_asked_wheth
     """The alert says what to look at, also beside the longest address."""
     sentence = said(differential(*(alert,) * 3, endpoint=Endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 65535)))
     assert sentence.endswith(f": {advice}.")
-
-
-@pytest.mark.parametrize(
-    ("stops", "sentence"),
-    [
-        ((KNOWN, None), f"{AT} presents its certificate and stops behind it (alert 80 internal_error): look into its log."),
-        (
-            (KNOWN,),
-            f"{AT} serves clients without SNI, too. It stops behind the certificate of {KNOWN} (alert 80 internal_error).",
-        ),
-        (
-            (None,),
-            f"{AT} presents a certificate to clients without SNI and stops behind it (alert 80 internal_error). It serves {KNOWN}.",
-        ),
-    ],
-)
-def test_a_certificate_with_an_alert_behind_it_is_not_called_service(stops: tuple[str | None, ...], sentence: str) -> None:
-    """A key that cannot sign: the certificate was read, which is the verdict, and no client gets any further."""
-    alert = TlsAlert("fatal", 80, "internal_error")
-    assert said(_ended(differential(*("certificate",) * 3), *stops, tls_alert=alert)) == sentence
-
-
-@pytest.mark.parametrize(
-    ("close", "word"), [(Close.FIN, "closed"), (Close.RST, "reset"), (Close.TIMEOUT, "timeout")], ids=lambda value: str(value)
-)
-def test_a_server_that_leaves_behind_its_certificate_is_not_called_service(close: Close, word: str) -> None:
-    """The same without a word of TLS."""
-    case = _ended(differential("certificate", "certificate"), KNOWN, None, close=close)
-    assert said(case) == f"{AT} presents its certificate and stops behind it ({word}): look into its log."
-
-
-@pytest.mark.parametrize("fact", ["client_certificate_requested", "finished"])
-def test_an_end_that_is_our_doing_is_no_fault_of_the_server(fact: str) -> None:
-    """Who wants a client certificate says goodbye to whoever has none, in TLS 1.3 behind the handshake."""
-    case = differential("certificate", "certificate")
-    ended = _ended(case, KNOWN, None, close=Close.FIN, tls_alert=TlsAlert("fatal", 116, "certificate_required"), **{fact: True})
-    assert said(ended) == said(case)
-
-
-def _ended(case: Differential, *names: str | None, close: Close = Close.FIN, **facts: object) -> Differential:
-    """The hellos with these names ended by the server, which said ``facts``."""
-    return case._replace(
-        handshakes=tuple(
-            each._replace(observation=each.observation._replace(close=close, facts=each.observation.facts._replace(**facts)))
-            if each.server_name in names
-            else each
-            for each in case.handshakes
-        )
-    )
 
 
 def test_a_host_without_ipv6_is_not_sent_to_the_network_policies_of_the_ingress() -> None:
