@@ -162,6 +162,7 @@ _UNREACHABLE = {
 }
 
 
+_SEE_BYTES = "see the bytes with `prober once --verbose`"
 _SLOW = "look for load, and for large packets that are dropped (MTU)"
 
 
@@ -181,6 +182,8 @@ def _tls_failing(story: Story) -> str:
     otherwise = "check that it speaks TLS and has a certificate"
     if refusal is not None:
         otherwise = _REFUSED_BY_ALERT.get(refusal.code, "its log has the reason")
+    elif all(answer.outcome is Outcome.PROTOCOL_ERROR for answer in answers):
+        otherwise = _SEE_BYTES
     advice = story.advice(otherwise)
     return f"{story.subject} accepts connections, but no hello gets a certificate ({saw}){story.known_for}: {advice}."
 
@@ -285,7 +288,7 @@ def _non_sni_timeout(story: Story) -> str:
 
 
 def _non_sni_failing(story: Story) -> str:
-    otherwise = _NO_MATTER_OF_NAMES if story.none.outcome in NOT_CONNECTED else "see the bytes with `prober once --verbose`"
+    otherwise = _NO_MATTER_OF_NAMES if story.none.outcome in NOT_CONNECTED else _SEE_BYTES
     return _refuses(story, f"fails clients without SNI ({_saw(story.none)})", otherwise)
 
 

@@ -154,6 +154,11 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ),
         ),
         (
+            ("protocol_error",) * 3,
+            C,
+            f"{AT} accepts connections, but no hello gets a certificate (broken TLS): see the bytes with `prober once --verbose`.",
+        ),
+        (
             ("not_tls", "not_tls", "not_tls"),
             C,
             (
