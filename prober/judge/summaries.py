@@ -202,11 +202,13 @@ _REFUSED_BY_ALERT: dict[int, str] = {
 }
 
 
-# What servers do with a PROXY header that they take for a TLS record: Apache, GnuTLS, nginx, Node.js, OpenSSL and Python were seen.
+# What servers do with a PROXY header that they take for a TLS record: Apache, Botan, Erlang, GnuTLS, nginx, Node.js, NSS, OpenSSL, Python,
+# rustls, tlslite-ng and wolfSSL were seen.
 _HEADER_REFUSED = {Outcome.RESET, Outcome.CLOSED, Outcome.TIMEOUT, Outcome.NOT_TLS, Outcome.PROTOCOL_ERROR}
 _HEADER_REFUSED_BY_ALERT = {
     AlertDescription.unexpected_message,
     AlertDescription.record_overflow,
+    AlertDescription.illegal_parameter,
     AlertDescription.decode_error,
     AlertDescription.protocol_version,
 }

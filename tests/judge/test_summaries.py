@@ -206,7 +206,8 @@ def test_an_address_of_the_other_family_is_no_matter_of_dns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "looked_for"), [(("closed",) * 3, True), (("alert 10",) * 3, True), (("alert 40",) * 3, False)]
+    ("words", "looked_for"),
+    [(("closed",) * 3, True), (("alert 10",) * 3, True), (("alert 47",) * 3, True), (("alert 40",) * 3, False)],
 )
 def test_a_proxy_header_is_the_first_suspect_where_no_hello_can_have_been_read(
     words: tuple[str, ...], *, looked_for: bool
