@@ -131,7 +131,7 @@ def _ok(case: Case, good: tuple[Evidence, ...], doubts: list[Finding]) -> Findin
     untried = (
         ""
         if http or not active
-        else f" Whether requests are routed is open: {case.requests.telling_nothing[0].text} (try --http-path or --http-agent)."
+        else f" Whether requests are routed is open: {case.requests.telling_nothing[0].text} ({_next_request(case)})."
         if case.requests.telling_nothing
         else " Whether requests are routed was not tried (--http)."
     )
@@ -146,6 +146,14 @@ def _ok(case: Case, good: tuple[Evidence, ...], doubts: list[Finding]) -> Findin
         against=against,
         severity=Severity.INFO,
     )
+
+
+def _next_request(case: Case) -> str:
+    """What to try where a request fails with SNI as well. One that is never answered, with any path, fails in TLS or right behind it."""
+    answers = (answer for probe in case.probes for sni in (Sni.NONE, Sni.KNOWN) for answer in probe.answers(sni))
+    if any(answer.status is not None for answer in answers):
+        return "try --http-path or --http-agent"
+    return "see whether the handshake ends well: prober once --depth finished"
 
 
 def _asked_for_certificate(probe: ProbeFacts) -> bool:

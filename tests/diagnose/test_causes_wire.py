@@ -166,6 +166,14 @@ def test_a_request_that_fails_with_a_name_as_well_is_said_to_tell_nothing() -> N
     assert "ok" not in unlinked
 
 
+def test_a_request_that_nobody_answers_is_no_matter_of_its_path() -> None:
+    """A key that cannot sign, a backend that is gone: the connection ends behind the certificate, whatever is asked for."""
+    summary = told(probes=probe("certificate", "certificate", None, *answers(None, None)))["ok"].summary
+
+    assert "--http-path" not in summary
+    assert "prober once --depth finished" in summary
+
+
 @pytest.mark.parametrize("texts", [(UNLINKED, WILDCARD), (GROUP, UNLINKED.replace("prod", "test"), WILDCARD)])
 def test_a_certificate_alone_is_not_ok_where_the_configuration_is_in_the_way_of_requests(texts: tuple[str, ...]) -> None:
     """Not linked, or in part: requests of a client without SNI would get 404, and that was named."""
