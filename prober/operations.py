@@ -94,7 +94,11 @@ class Operations(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Configuration loaded, and every endpoint of the first round judged."""
+        """Configuration loaded, every source of targets asked, and every endpoint of the first round judged."""
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The sources under ``discovery`` that have neither answered nor failed yet."""
 
     def diagnosis(self, target: str) -> Diagnosis | None:
         """Why a target fails, by its name; None where it does not, or where there is no cluster to ask."""

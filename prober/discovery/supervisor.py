@@ -114,9 +114,9 @@ class Supervisor:
         return {name: running.found for name, running in self._running.items()}
 
     @property
-    def settled(self) -> bool:
-        """Every source has answered, or failed, once."""
-        return all(running.answered for running in self._running.values())
+    def unanswered(self) -> tuple[str, ...]:
+        """The sources that have neither answered nor failed yet."""
+        return tuple(name for name, running in self._running.items() if not running.answered)
 
     @property
     def problems(self) -> Mapping[str, int]:

@@ -144,7 +144,10 @@ class StatusPages:
             notices.append(
                 "The web configuration file cannot be used as it is now; what it was before still counts. The log says why."
             )
-        if not self._operations.ready and len(self._operations.store):
+        if self._operations.unanswered:
+            silent = ", ".join(self._operations.unanswered)
+            notices.append(f"Discovery has not answered yet, so what it would find is not watched: {silent}.")
+        elif not self._operations.ready and len(self._operations.store):
             notices.append("The first round is under way: some addresses have not been judged yet.")
         return notices
 

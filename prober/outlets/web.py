@@ -144,9 +144,9 @@ class _Service:
         if self._operations.ready:
             return PlainTextResponse("Ready\n")
         judged, watched = len(self._operations.store), len(self._operations.targets)
-        return PlainTextResponse(
-            f"Not ready: the first round is under way ({judged} addresses judged of {watched} targets)\n", 503
-        )
+        silent = ", ".join(self._operations.unanswered)
+        what = f"discovery has not answered yet: {silent}" if silent else "the first round is under way"
+        return PlainTextResponse(f"Not ready: {what} ({judged} addresses judged of {watched} targets)\n", 503)
 
     async def reload(self, request: Request) -> Response:
         """A bad configuration changes nothing and is explained."""

@@ -30,7 +30,7 @@ GATHER = 0.05
 
 
 class Discovering:
-    """Runs the sources of the configuration. ``on_targets`` is told the targets that they come to, and whether all have answered.
+    """Runs the sources of the configuration. ``on_targets`` is told the targets that they come to, and who has not answered yet.
 
     Every shard is told all targets; what is counted is the ``shard``'s own.
     """
@@ -39,7 +39,7 @@ class Discovering:
         self,
         config: Config,
         statistics: Statistics,
-        on_targets: Callable[[tuple[Target, ...], bool], None],
+        on_targets: Callable[[tuple[Target, ...], tuple[str, ...]], None],
         shard: Shard = WHOLE,
     ) -> None:
         self._config = config
@@ -88,7 +88,7 @@ class Discovering:
             if counts.get(source, 0) != count:  # one that has not answered yet has found nothing, which is no news
                 event(_log, logging.INFO, "discovered", source=source, targets=count)
             counts[source] = count
-        self._on_targets(made.targets, self._supervisor.settled)
+        self._on_targets(made.targets, self._supervisor.unanswered)
 
     def _changed(self) -> None:
         self._wake.set()

@@ -68,7 +68,8 @@ class RunningService:
         """Told when a reload begins (True), and when it is over."""
         self.diagnosed: Callable[[str], Diagnosis | None] = lambda _: None
         """Who knows why a target fails."""
-        self._rounds.awaiting_targets = bool(plan.config.discovery)
+        self._unanswered = tuple(source.name for source in plan.config.discovery)
+        self._rounds.awaiting_targets = bool(self._unanswered)
         self._adopt(plan)
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -97,6 +98,11 @@ class RunningService:
     def ready(self) -> bool:
         """Configuration loaded and first round done."""
         return self._rounds.first_round_done
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """Discovery sources that are still to answer for the first time."""
+        return self._unanswered
 
     def diagnosis(self, target: str) -> Diagnosis | None:
         """Why a target fails."""
@@ -147,10 +153,11 @@ class RunningService:
         self._statistics.targets["config"] = sum(shard.owns(target.name) for target in plan.config.targets)
         self._watch()
 
-    def discovered(self, targets: tuple[Target, ...], complete: bool) -> None:
-        """Watch these beside the configured ones; ``complete`` once no source is still to answer for the first time."""
+    def discovered(self, targets: tuple[Target, ...], unanswered: tuple[str, ...]) -> None:
+        """Watch these beside the configured ones; ``unanswered`` are the sources that are still to answer for the first time."""
         self._found = targets
-        self._rounds.awaiting_targets = not complete
+        self._unanswered = unanswered
+        self._rounds.awaiting_targets = bool(unanswered)
         self._watch()
 
     def _watch(self) -> None:

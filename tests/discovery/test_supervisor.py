@@ -51,13 +51,13 @@ async def test_a_source_that_fails_costs_no_other(autojump_clock: MockClock, nur
     """Neither one that says why, nor one with a bug: both are run again, later and later."""
     bad, bug = Scripted(SourceError("no")), Scripted(ZeroDivisionError())
     supervisor, success = supervised(good=Scripted(FOUND), bad=bad, bug=bug)
-    assert not supervisor.settled
+    assert supervisor.unanswered == ("good", "bad", "bug")
     nursery.start_soon(supervisor.run)
     await trio.sleep(60)
     assert supervisor.found == {"good": FOUND, "bad": (), "bug": ()}
     assert success.keys() == {"good"}
     assert supervisor.problems == {"good": 0, "bad": 1, "bug": 1}
-    assert supervisor.settled
+    assert supervisor.unanswered == ()
     # After 2, 4, 8, 16 and 32 seconds.
     assert bad.runs == bug.runs == 5
 

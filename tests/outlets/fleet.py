@@ -192,6 +192,7 @@ class FakeService:
 
     targets: tuple[Target, ...] = ()
     ready: bool = True
+    unanswered: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     yaml: str = "listen: 127.0.0.1:9859\n"
     answer: Callable[[ProbeRequest], Awaitable[ProbeAnswer | ProbeRefused]] = _unexpected_probe

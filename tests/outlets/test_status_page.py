@@ -194,6 +194,16 @@ async def test_an_empty_service_says_what_to_do() -> None:
     assert waiting.all("h2")[0].text == "The first round is under way"
 
 
+async def test_sources_that_have_not_answered_are_named() -> None:
+    """Where all addresses are judged but for those that nobody has named yet, the round is not what is waited for."""
+    service = fleet()
+    service.ready, service.unanswered = False, ("kubernetes",)
+
+    [notice] = (await page(service)).all("p", class_="notice")
+
+    assert notice.text == "Discovery has not answered yet, so what it would find is not watched: kubernetes."
+
+
 async def test_a_failed_reload_is_said_on_the_page() -> None:
     """A calm page must not be believed for the wrong reason."""
     service = fleet()

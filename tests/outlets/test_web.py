@@ -142,6 +142,8 @@ async def test_health_is_alive_and_readiness_waits_for_the_first_round() -> None
 
     assert waiting.status_code == 503
     assert "first round" in waiting.text
+    service.unanswered = ("kubernetes", "http")
+    assert "discovery has not answered yet: kubernetes, http (" in (await get(service, "/-/ready")).text
     assert (await get(service, "/-/healthy")).status_code == 200
 
 
