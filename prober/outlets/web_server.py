@@ -256,6 +256,7 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
         """That are being answered."""
         self.quiet_since = trio.current_time()
         """When there was last any, or when it was opened."""
+        self._ended = False
         if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
             stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
@@ -274,6 +275,9 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything, or fail when the client does not read for `SEND_SECONDS`."""
+        if self._ended:
+            # hypercorn ends the connection of a client that has gone while an answer to it is still being sent.
+            raise trio.ClosedResourceError("the connection is being ended")
         with trio.move_on_after(SEND_SECONDS) as scope:
             await self._stream.send_all(data)
         if scope.cancelled_caught:
@@ -285,7 +289,8 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
         await self._stream.wait_send_all_might_not_block()
 
     async def send_eof(self) -> None:
-        """As the socket stream."""
+        """As the socket stream; it is the last that is sent, also while it is under way."""
+        self._ended = True
         await self._stream.send_eof()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:

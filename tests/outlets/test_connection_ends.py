@@ -69,6 +69,18 @@ async def test_one_of_http2_is_closed_when_nothing_more_is_asked(hurried_clock: 
     assert trio.current_time() - began >= HEADER_SECONDS - 0.5
 
 
+async def test_a_client_that_leaves_at_the_first_byte_of_a_refusal_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """It has not sent its body yet, so that the end of its connection and that of the answer meet."""
+    async with served(create_app(watching())) as (host, port, _):
+        for _ in range(50):
+            stream = await trio.open_tcp_stream(host, port)
+            await stream.send_all(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 413 ")
+            await stream.aclose()
+
+    assert not caplog.records
+
+
 async def test_a_client_that_opens_no_window_does_not_hold_up_the_end() -> None:
     """Its answer is over but for what it does not take; the service ends all the same."""
     async with served(create_app(watching())) as (host, port, shutdown), connected(host, port) as (stream, client):
