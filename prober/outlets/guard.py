@@ -66,8 +66,10 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in {**SECURITY_HEADERS, **self._headers()}.items():
                     headers[name] = value
-                # The version in a static file's address changes with its content.
-                headers["Cache-Control"] = "public, max-age=86400" if static else "no-store"
+                # The version in a static file's address changes with its content. What is no file (a wrong password, too many requests,
+                # a version that another instance has) is over sooner than a day.
+                lasting = static and message["status"] in {200, 304}
+                headers["Cache-Control"] = "public, max-age=86400" if lasting else "no-store"
             await send(message)
 
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")

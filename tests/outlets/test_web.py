@@ -201,6 +201,19 @@ async def test_every_answer_keeps_browsers_strict(path: str) -> None:
     assert ("max-age" in answer.headers["cache-control"]) == path.startswith("/static/")
 
 
+async def test_of_static_files_only_answers_that_last_are_kept() -> None:
+    """A page that a newer instance has sent may ask an older one for its style; that there is none yet must not hold for a day."""
+    found = await get(busy(), "/static/style.css")
+    same = await get(busy(), "/static/style.css", **{"If-None-Match": found.headers["etag"]})
+    missing = await get(busy(), "/static/newer.css")
+
+    assert [(answer.status_code, answer.headers["cache-control"]) for answer in (found, same, missing)] == [
+        (200, "public, max-age=86400"),
+        (304, "public, max-age=86400"),
+        (404, "no-store"),
+    ]
+
+
 async def test_an_unknown_path_lists_the_known_ones() -> None:
     """As text, as a page for browsers, as JSON within the API; what was asked for is escaped."""
     text = await get(FakeService(), "/nothing")
