@@ -165,6 +165,9 @@ def _link(value: Value) -> str:
 
 
 def _url_file(value: Value) -> str:
+    if re.match(r"\s*https?:", text(value), re.IGNORECASE):
+        # Not repeated: it is there because it is a secret.
+        raise Wrong("is a URL and no file; write the URL into a file and name that here, or write url where it is no secret")
     path = readable_file(value)
     try:
         _url(_first_bytes(path), "https://hooks.example.com/path")
@@ -199,11 +202,21 @@ def _place(parts: SplitResult) -> str:
 
 def _distinct(read: tuple[tuple[Value, Alertmanager], ...]) -> tuple[Alertmanager, ...]:
     first: dict[str, Value] = {}
+    taken: set[str] = set()
+    named: list[Alertmanager] = []
     for value, one in read:
         if one.url in first:
             value.complain(f"is written twice, first as {first[one.url].path}; keep one")
         first.setdefault(one.url, value)
-    return tuple(one for _, one in read)
+        named.append(replace(one, name=_free(one.name, taken)))
+    return tuple(named)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name for one more at the same place, and now taken: as it is, or with a number behind it."""
+    free = next(each for each in (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))) if each not in taken)
+    taken.add(free)
+    return free
 
 
 def _named_apart(read: tuple[tuple[Value, Webhook], ...]) -> tuple[Webhook, ...]:
@@ -228,7 +241,5 @@ def _named_apart(read: tuple[tuple[Value, Webhook], ...]) -> tuple[Webhook, ...]
             value.complain(f"is written twice, first as {where[one.url, one.url_file].path}; keep one")
         where.setdefault((one.url, one.url_file), value)
         place = f"webhook:{_place(urlsplit(one.url)) if one.url else Path(one.url_file or '').name}"
-        name = next(name for name in (place, *(f"{place}-{number}" for number in range(2, len(read) + 2))) if name not in taken)
-        taken.add(name)
-        named.append(replace(one, name=name))
+        named.append(replace(one, name=_free(place, taken)))
     return tuple(named)

@@ -224,6 +224,17 @@ def test_webhooks_of_one_host_are_told_apart_by_number(tmp_path: Path) -> None:
     ]
 
 
+def test_alertmanagers_of_one_host_are_told_apart_by_number(tmp_path: Path) -> None:
+    """Behind one gateway each has a path; of one name, the log would call both silent and delivered to in turn."""
+    hosts = ("am.example.com/a", "am.example.com/b", "am.example.com-2")
+    config = written(tmp_path, "alerting:\n  alertmanagers:\n" + "".join(f"  - https://{host}\n" for host in hosts))
+    assert [one.name for one in config.alerting.receivers.alertmanagers] == [
+        "alertmanager:am.example.com",
+        "alertmanager:am.example.com-2",
+        "alertmanager:am.example.com-2-2",
+    ]
+
+
 def test_an_alertmanager_is_a_url_or_a_mapping(tmp_path: Path) -> None:
     """In Prometheus's words; what is shown reads back, and holds no secret."""
     (tmp_path / "token").write_text("hunter2")
