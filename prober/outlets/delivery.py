@@ -29,7 +29,14 @@ ATTEMPT_SECONDS = 10.0
 _ANSWER_LIMIT = 64 * 1024
 """Bytes of an answer that are read so that its connection can be used again."""
 
-_PLAINLY = {"RemoteProtocolError": "it hung up, or what it answered is not HTTP"}
+_NO_URL = "its URL is none that can be posted to; see url_file"
+"""That of ``url`` was checked when the configuration was read; a file may hold something else by now."""
+
+_PLAINLY = {
+    "RemoteProtocolError": "it hung up, or what it answered is not HTTP",
+    "UnsupportedProtocol": _NO_URL,
+    "InvalidURL": _NO_URL,
+}
 """What httpx's errors mean, by their names: httpx is imported late, and their texts may hold the URL."""
 
 Report: TypeAlias = Callable[[str, str, str | None], None]
