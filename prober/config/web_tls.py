@@ -184,7 +184,8 @@ def _prepare(settings: ServerTls, fields: Fields) -> None:
         _complain_about_pair(settings, fields, error)
     if settings.client_ca is not None:
         try:
-            context.load_verify_locations(cadata=settings.client_ca.decode("ascii", "replace"))
+            # Comments beside the PEM may be in any language, but the ssl module takes nothing that is no ASCII.
+            context.load_verify_locations(cadata=settings.client_ca.decode("ascii", "backslashreplace"))
         except ssl.SSLError:
             fields.at("client_ca_file", "client_ca").complain(
                 "has no certificate that can be read; put the authority's PEM into it"

@@ -183,8 +183,9 @@ def _headers(path: Path, user: Mapping[str, Any]) -> dict[str, str]:
 
 def _trust(authorities: bytes | None, where: str) -> ssl.SSLContext:
     try:
-        return verifying(cadata=authorities.decode("ascii") if authorities else None)
-    except (ssl.SSLError, UnicodeDecodeError, ValueError):
+        # Comments beside the PEM may be in any language, but the ssl module takes nothing that is no ASCII.
+        return verifying(cadata=authorities.decode("ascii", "backslashreplace") if authorities else None)
+    except (ssl.SSLError, ValueError):
         raise SourceError(f"{where}: the certificate authority is no PEM") from None
 
 

@@ -11,7 +11,7 @@ from prober.config import ConfigError, load
 from prober.config.show import show
 from prober.config.web_file import load_web_file
 from prober.operations import RateLimit
-from tests.config.web_files import HASH, PAIR, directory
+from tests.config.web_files import CLIENT, HASH, PAIR, directory
 
 __all__ = ["directory"]
 
@@ -74,6 +74,16 @@ def test_paths_are_relative_to_the_file_that_names_them(directory: Path, monkeyp
     with pytest.raises(ConfigError) as refused:
         load(directory / "prober.yml")
     assert [Path(problem.file).name for problem in refused.value.problems] == ["prober.yml", "web.yml"]
+
+
+def test_an_authority_may_be_named_in_any_language_beside_its_pem(directory: Path) -> None:
+    """As the bundles of distributions do; OpenSSL passes it over."""
+    authority = Path("ca.pem")
+    authority.write_bytes("# Základní autorita Größe\n".encode() + authority.read_bytes())
+    Path("web.yml").write_text(CLIENT)
+    tls = load_web_file("web.yml").tls
+    assert tls is not None
+    assert tls.context.cert_store_stats()["x509_ca"] == 1
 
 
 def test_the_file_of_the_command_line_wins(directory: Path) -> None:

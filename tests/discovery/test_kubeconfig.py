@@ -86,6 +86,15 @@ def test_a_client_certificate_is_presented(inline: bool, tmp_path: Path) -> None
     assert _presented(how.tls, authority, tmp_path) == "prober"
 
 
+def test_an_authority_may_be_named_in_any_language_beside_its_pem(tmp_path: Path) -> None:
+    """As the bundles of distributions do; kubectl passes it over. What is no PEM is refused all the same."""
+    pem = "# Základní autorita Größe\n".encode() + Authority.root().pem
+    how = access(written(tmp_path, {}, **{"certificate-authority-data": b64encode(pem).decode()}), None, {})
+    assert how.tls.cert_store_stats()["x509_ca"] == 1
+    with pytest.raises(SourceError, match=r"the certificate authority is no PEM$"):
+        access(written(tmp_path, {}, **{"certificate-authority-data": b64encode("Größe".encode()).decode()}), None, {})
+
+
 _BEFORE_A_TERMINAL = """
 import os, sys
 os.open(sys.argv[1], os.O_RDWR)  # becomes the terminal of this new session
