@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from prober.model import Endpoint
+
 __all__ = [
     "ADDRESS",
     "BARE_ACCESS",
@@ -96,8 +98,8 @@ class DnsNames:
     srv: bool = False
     port: int = 443
     server_names: tuple[str, ...] = ()
-    servers: tuple[tuple[str, int], ...] = ()
-    """IP addresses and ports of DNS servers; empty: those of the system."""
+    servers: tuple[Endpoint, ...] = ()
+    """Of DNS; empty: those of the system."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

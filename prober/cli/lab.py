@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from prober.cli.descriptors import require_descriptors
+from prober.whole_numbers import whole_number
 
 __all__ = ["add_parser", "run"]
 
@@ -81,18 +82,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _PORTS:
+    port = whole_number(text, 0, _PORTS)
+    if port is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; write 0 (a free one) to {_PORTS}")
-    return int(text)
+    return port
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of listeners; write 0 or more")
     # Each takes a port of its own. Whether there are enough is known only when all are made, and a billion fill the memory first.
-    if len(text) > len(str(_PORTS)) or int(text) > _PORTS:
+    count = whole_number(text, 0, _PORTS)
+    if count is None:
         raise argparse.ArgumentTypeError(f"{text!r} is more listeners than there are ports; write 0 to {_PORTS}")
-    return int(text)
+    return count
 
 
 def _usage(message: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prober.cli.descriptors import require_descriptors
 from prober.cli.parser import UsageError
+from prober.whole_numbers import whole_number
 
 __all__ = ["add_parser", "run"]
 
@@ -89,9 +90,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _workers(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS):
+    workers = whole_number(text, 1, MOST_WORKERS)
+    if workers is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; write one from 1 to {MOST_WORKERS}")
-    return int(text)
+    return workers
 
 
 def run(args: argparse.Namespace) -> int:

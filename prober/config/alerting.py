@@ -11,10 +11,10 @@ from urllib.parse import SplitResult, urlsplit
 
 import yaml
 
-from prober.config.http_access import ACCESS_KEYS, http_access
+from prober.config.http_access import ACCESS_KEYS, http_access, is_url, without_user
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
-from prober.config.readers import duration, each, mode_of, readable_file, text, word
+from prober.config.readers import called, duration, each, mode_of, number, readable_file, text, word
 from prober.judge.alerting import Policy
 from prober.notices import Alertmanager, Receivers, Webhook
 from prober.sources import BARE_ACCESS, HttpAccess
@@ -44,11 +44,12 @@ def alerting(value: Value) -> Alerting:
     """Reader of the section."""
     fields = value.fields(KEYS)
     default = Policy()
-    failures = fields.read("failures", _rounds, default.failures)
+    rounds = number("number of rounds", 1, MOST_ROUNDS)
+    failures = fields.read("failures", rounds, default.failures)
     return Alerting(
         policy=Policy(
             failures=failures,
-            resolve_after=fields.read("resolve_after", _rounds, failures),
+            resolve_after=fields.read("resolve_after", rounds, failures),
             for_seconds=fields.read("for", duration(at_least=0.0), default.for_seconds),
             expiry=fields.read("expiry", duration(at_least=0.0), default.expiry),
         ),
@@ -77,13 +78,6 @@ def state_directory(value: Value) -> str:
     return str(path)
 
 
-def _rounds(value: Value) -> int:
-    raw = value.raw.strip()
-    if not (raw.isascii() and raw.isdigit() and len(raw) <= 4 and 1 <= int(raw) <= MOST_ROUNDS):
-        raise Wrong(f"{raw!r} is no number of rounds; write a whole number from 1 to {MOST_ROUNDS}")
-    return int(raw)
-
-
 def _alertmanager(value: Value) -> Alertmanager:
     """A URL, or a mapping of one and how its server is convinced."""
     if not isinstance(value.node, yaml.MappingNode):
@@ -102,10 +96,7 @@ def _alertmanager_at(url: str, access: HttpAccess) -> Alertmanager:
 
 
 def _plain_url(value: Value) -> str:
-    url = _base(_url(text(value), _ALERTMANAGER), _ALERTMANAGER)
-    if urlsplit(url).username is not None:
-        raise Wrong("has user information; secrets come from files, so write basic_auth with username and password_file")
-    return url
+    return without_user(_base(_url(text(value), _ALERTMANAGER), _ALERTMANAGER))
 
 
 def _webhook(value: Value) -> Webhook:
@@ -122,29 +113,17 @@ def _webhook(value: Value) -> Webhook:
     url = fields.read("url", lambda value: _url(text(value), "https://hooks.example.com/path"), None)
     url_file = fields.read("url_file", _url_file, None)
     return Webhook(
-        name=fields.read("name", _name, ""),
+        name=fields.read("name", called("receiver"), ""),
         url=url,
         url_file=url_file,
         secret_file=fields.read("secret_file", _secret_file, None),
     )
 
 
-def _name(value: Value) -> str:
-    name = word(value)
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", name):
-        raise Wrong(f"{name!r} is no name of a receiver; write up to 64 letters, digits, dots, colons, hyphens or underscores")
-    return name
-
-
 def _url(raw: str, example: str) -> str:
     """A complete http(s) URL. Complaints do not repeat it: it may be a secret."""
     url = raw.strip()
-    try:
-        parts = urlsplit(url)
-        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        fine = False
-    if not fine or re.search(r"\s", url):
+    if not is_url(url):
         raise Wrong(f"is no URL that can be posted to; write http:// or https://, a host and a path, for example {example}")
     return url
 

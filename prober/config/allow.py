@@ -10,6 +10,7 @@ from prober.config.nodes import Value
 from prober.config.problems import Wrong
 from prober.config.readers import each, filled, text
 from prober.model import Endpoint
+from prober.whole_numbers import whole_number
 
 __all__ = ["AllowRule", "permits", "probe_allow"]
 
@@ -71,10 +72,11 @@ def _network(value: Value) -> Network:
 
 def _ports(value: Value) -> tuple[int, int]:
     raw = value.raw.strip()
-    low, dash, high = raw.partition("-")
-    numbers = [part.strip() for part in ((low, high) if dash else (low,))]
-    if not all(number.isascii() and number.isdigit() and len(number) <= 5 and 1 <= int(number) <= 65535 for number in numbers):
+    first, dash, last = (part.strip() for part in raw.partition("-"))
+    low = whole_number(first, 1, 65535)
+    high = whole_number(last, 1, 65535) if dash else low
+    if low is None or high is None:
         raise Wrong(f'{raw!r} is no port; write a number from 1 to 65535 or a range such as "8443-8450"')
-    if int(numbers[0]) > int(numbers[-1]):
-        raise Wrong(f"{raw!r} runs backwards; write {numbers[-1]}-{numbers[0]}")
-    return int(numbers[0]), int(numbers[-1])
+    if low > high:
+        raise Wrong(f"{raw!r} runs backwards; write {high}-{low}")
+    return low, high

@@ -6,16 +6,17 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from prober.addresses import is_ip, parse_server_name
-from prober.config.http_access import ACCESS_KEYS, http_access
+from prober.config.http_access import ACCESS_KEYS, http_access, is_url, without_user
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
-from prober.config.readers import choice, duration, each, filled, no_repeats, parsed, readable_file, word
+from prober.config.readers import called, choice, duration, each, filled, no_repeats, number, parsed, readable_file, word
 from prober.config.relabelling import relabel_rule
 from prober.config.targets import read_labels
+from prober.model import Endpoint
 from prober.sources import DnsNames, HttpSource, KubernetesSource, Source, TargetFiles
+from prober.whole_numbers import whole_number
 
 __all__ = ["discovery", "kubernetes"]
 
@@ -57,17 +58,10 @@ def _source(value: Value) -> Source | None:
     how = fields.read(kinds[0], _KINDS[kinds[0]], None)
     if how is None:
         return None
-    name = fields.read("name", _name, kinds[0])
+    name = fields.read("name", called("source"), kinds[0])
     if "name" in fields.failed:
         return None  # what it is called nobody knows, so whether another one is called so is no question
     return Source(name=name, how=how, relabelling=tuple(rule for _, rule in relabelling))
-
-
-def _name(value: Value) -> str:
-    name = word(value)
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", name):
-        raise Wrong(f"{name!r} is no name of a source; write up to 64 letters, digits, dots, colons, hyphens or underscores")
-    return name
 
 
 # -- files ----------------------------------------------------------------------------------------------------------------
@@ -100,7 +94,7 @@ def _dns(value: Value) -> DnsNames:
     return DnsNames(
         names=no_repeats(fields.require("names", filled(each(parsed(_dns_name)), hint), (), hint)),
         srv=srv,
-        port=fields.read("port", _port, 443),
+        port=fields.read("port", number("port", 1, 65535), 443),
         server_names=no_repeats(fields.read("server_names", each(parsed(parse_server_name)), ())),
         servers=tuple(server for _, server in fields.read("servers", each(parsed(_dns_server)), ())),
         labels=fields.read("labels", read_labels, {}),
@@ -114,21 +108,15 @@ def _dns_name(raw: str) -> str:
     return name
 
 
-def _dns_server(raw: str) -> tuple[str, int]:
+def _dns_server(raw: str) -> Endpoint:
     if is_ip(raw):
-        return raw, _DNS_PORT
-    host, _, port = raw.rpartition(":")
+        return Endpoint(raw, _DNS_PORT)
+    host, _, written = raw.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not is_ip(host) or not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):
+    port = whole_number(written, 1, 65535)
+    if port is None or not is_ip(host):
         raise ValueError(f"{raw!r} is no DNS server; write IP or IP:PORT, for example 10.96.0.10:53")
-    return host, int(port)
-
-
-def _port(value: Value) -> int:
-    raw = value.raw.strip()
-    if not (raw.isascii() and raw.isdigit() and len(raw) <= 5 and 1 <= int(raw) <= 65535):
-        raise Wrong(f"{raw!r} is no port; write a number from 1 to 65535")
-    return int(raw)
+    return Endpoint(host, port)
 
 
 # -- HTTP -----------------------------------------------------------------------------------------------------------------
@@ -147,17 +135,10 @@ def _http(value: Value) -> HttpSource:
 
 def _url(value: Value) -> str:
     url = word(value)
-    try:
-        parts = urlsplit(url)
-        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        fine = False
-    # Complaints do not repeat it: it may hold a password.
-    if not fine or re.search(r"\s", url):
+    if not is_url(url):
+        # Not repeated: it may hold a password.
         raise Wrong("is no URL; write http:// or https://, a host and a path, for example https://sd.example.com/targets")
-    if parts.username is not None:
-        raise Wrong("has user information; secrets come from files, so write basic_auth with username and password_file")
-    return url
+    return without_user(url)
 
 
 # -- Kubernetes -----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from prober.config.web_file import WebFile, load_web_file
 from prober.model import Module, Target
 from prober.notices import parse_vantage
 from prober.sources import Source
+from prober.whole_numbers import whole_number
 
 __all__ = ["DEFAULT_LISTEN", "Config", "Listen", "load", "parse_listen"]
 
@@ -132,9 +133,10 @@ def parse_listen(text: str) -> Listen:
     else:
         address = parse_address(text)
         host, port = address.host, str(address.port)
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+    number = whole_number(port, 0, 65535)
+    if number is None:
         raise ValueError(f"{port!r} is no port; write a number from 1 to 65535")
-    return Listen(host, int(port))
+    return Listen(host, number)
 
 
 def _web(file: str | Path | None) -> tuple[WebFile | None, tuple[Problem, ...]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from prober.config.nodes import Fields, Value
 from prober.config.problems import Problem, Wrong
@@ -14,9 +15,26 @@ from prober.config.readers import readable_file, text, word
 from prober.http_access import AccessError, request_headers, tls_context
 from prober.sources import HttpAccess
 
-__all__ = ["ACCESS_KEYS", "http_access", "show_access"]
+__all__ = ["ACCESS_KEYS", "http_access", "is_url", "show_access", "without_user"]
 
 ACCESS_KEYS = ("basic_auth", "authorization", "tls_config")
+
+
+def is_url(url: str) -> bool:
+    """Whether this is a complete URL of http or https."""
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return fine and not re.search(r"\s", url)
+
+
+def without_user(url: str) -> str:
+    """The same URL, which may have no password. Complaints do not repeat it."""
+    if urlsplit(url).username is not None:
+        raise Wrong("has user information; secrets come from files, so write basic_auth with username and password_file")
+    return url
 
 
 def http_access(fields: Fields) -> HttpAccess:

@@ -13,8 +13,10 @@ from typing import TypeVar
 from prober.config.durations import format_duration, parse_duration
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
+from prober.whole_numbers import whole_number
 
 __all__ = [
+    "called",
     "choice",
     "duration",
     "each",
@@ -22,6 +24,7 @@ __all__ = [
     "member",
     "mode_of",
     "no_repeats",
+    "number",
     "optional",
     "parsed",
     "readable_file",
@@ -80,6 +83,31 @@ def duration(*, at_least: float) -> Callable[[Value], float]:
         if seconds < at_least:
             raise Wrong(f"{raw} is too short; write at least {format_duration(at_least)}")
         return seconds
+
+    return read
+
+
+def number(what: str, least: int, most: int) -> Callable[[Value], int]:
+    """A reader of a whole number within a range; ``what`` is said of what is none."""
+
+    def read(value: Value) -> int:
+        raw = value.raw.strip()
+        found = whole_number(raw, least, most)
+        if found is None:
+            raise Wrong(f"{raw!r} is no {what}; write a whole number from {least} to {most}")
+        return found
+
+    return read
+
+
+def called(what: str) -> Callable[[Value], str]:
+    """A reader of the name that is given to a ``what``: in metrics, logs and files it needs no quotes."""
+
+    def read(value: Value) -> str:
+        name = word(value)
+        if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", name):
+            raise Wrong(f"{name!r} is no name of a {what}; write up to 64 letters, digits, dots, colons, hyphens or underscores")
+        return name
 
     return read
 

@@ -6,12 +6,13 @@ import re
 
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
-from prober.config.readers import each, member, text
+from prober.config.readers import each, member, number, text
 from prober.sources import Action, RelabelRule
 
 __all__ = ["relabel_rule"]
 
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_MOST_MODULUS = 2**64 - 1  # Prometheus reads an uint64
 # https://github.com/google/re2/wiki/Syntax
 _CLASSES = {
     "alnum": "0-9A-Za-z",
@@ -86,7 +87,7 @@ def relabel_rule(value: Value) -> RelabelRule:
         source_labels=tuple(label for _, label in fields.read("source_labels", each(_label), ())),
         separator=fields.read("separator", text, default.separator),
         regex=fields.read("regex", _regex, default.regex),
-        modulus=fields.read("modulus", _modulus, 0),
+        modulus=fields.read("modulus", number("modulus", 1, _MOST_MODULUS), 0),
         target_label=fields.read("target_label", _target if action is Action.REPLACE else _label, ""),
         replacement=fields.read("replacement", text, default.replacement),
     )
@@ -109,13 +110,6 @@ def _target(value: Value) -> str:
     """May refer to groups of the regular expression."""
     name = text(value)
     return name if "$" in name else _label(value)
-
-
-def _modulus(value: Value) -> int:
-    raw = value.raw.strip()
-    if not (raw.isascii() and raw.isdigit() and int(raw[:20])):
-        raise Wrong(f"{raw!r} is no modulus; write a whole number from 1")
-    return int(raw[:20])
 
 
 def _regex(value: Value) -> re.Pattern[str]:

@@ -32,7 +32,7 @@ def _how(source: Source) -> tuple[str, Any]:
                 "names": list(how.names),
                 **({"type": "SRV"} if how.srv else {"port": how.port}),
                 "server_names": list(how.server_names),
-                "servers": [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in how.servers],
+                "servers": [str(server) for server in how.servers],
                 "labels": dict(how.labels),
             }
         case HttpSource():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prober.config.nodes import Fields, Value, document, read_text
 from prober.config.problems import Problems, Wrong, near_miss
-from prober.config.readers import duration, text
+from prober.config.readers import duration, number, text
 from prober.config.web_tls import ServerTls, boolean, tls_server_config
 from prober.operations import RateLimit
 
@@ -109,15 +109,9 @@ def _rate_limit(value: Value) -> RateLimit | None:
     if not interval and "burst" not in fields:
         return None
     # Without a burst the exporters answer nobody at all, which is nobody's wish.
-    burst = fields.require("burst", _burst, 1, "write how many requests may come at once, at least 1")
+    requests = number("number of requests", 1, MOST_AT_ONCE)
+    burst = fields.require("burst", requests, 1, "write how many requests may come at once, at least 1")
     return RateLimit(interval, burst) if interval else None
-
-
-def _burst(value: Value) -> int:
-    raw = value.raw.strip()
-    if not (raw.isascii() and raw.isdigit() and len(raw) < 10 and 1 <= int(raw) <= MOST_AT_ONCE):
-        raise Wrong(f"{raw!r} is no number of requests; write a whole number from 1 to {MOST_AT_ONCE}")
-    return int(raw)
 
 
 def _users(value: Value) -> dict[str, bytes]:

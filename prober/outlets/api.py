@@ -22,6 +22,7 @@ from prober.outlets.streaming import streamed
 from prober.outlets.wording import rfc3339_seconds
 from prober.report import Json, address_object
 from prober.snapshot import EndpointState
+from prober.whole_numbers import whole_number
 
 __all__ = ["Api", "change_object", "target_object"]
 
@@ -100,8 +101,7 @@ async def _listed(key: str, objects: Iterable[Mapping[str, Json]]) -> AsyncItera
 def _limit(request: Request, default: int, most: int) -> int | None:
     """What ``limit=`` asks for; None for nonsense."""
     written = request.query_params.get("limit", str(default))
-    fine = written.isascii() and written.isdigit() and len(written) < 10 and 1 <= int(written) <= most
-    return int(written) if fine else None
+    return whole_number(written, 1, most)
 
 
 def target_object(target: Target, states: Sequence[EndpointState]) -> dict[str, Json]:

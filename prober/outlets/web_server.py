@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
+from prober.whole_numbers import whole_number
+
 if TYPE_CHECKING:
     from hypercorn.trio.worker_context import WorkerContext
 
@@ -57,12 +59,13 @@ def bind(listen: str) -> tuple[socket.socket, ...]:
 
     ``OSError`` says which address cannot be had and what to do. Port 0 lets the kernel choose.
     """
-    host, colon, port = listen.rpartition(":")
+    host, colon, written = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    port = whole_number(written, 0, 65535)
+    if not colon or port is None:
         raise OSError(errno.EINVAL, f"cannot listen on {listen!r}: write IP:PORT, [IPv6]:PORT or :PORT")
     try:
-        found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise OSError(
             errno.EADDRNOTAVAIL, f"cannot listen on {listen!r}: {error.strerror}; write an address of this host"

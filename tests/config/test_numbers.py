@@ -15,12 +15,14 @@ FORMS = {
     "a permitted range": "probe_allow: [{{networks: [192.0.2.0/24], ports: ['1-{}']}}]\n",
     "failures": "alerting: {{failures: {}}}\n",
     "the port of a discovered name": "discovery: [{{dns: {{names: [a.example], port: {}, server_names: [b.example]}}}}]\n",
+    "the port of a DNS server": "discovery: [{{dns: {{names: [a.example], server_names: [b.example], servers: ['[2001:db8::53]:{}']}}}}]\n",
+    "a modulus": "discovery: [{{files: [a.yml], relabel_configs: [{{action: hashmod, source_labels: [a], target_label: b, modulus: {}}}]}}]\n",
     "the interval": "interval: {}y\n",
     "the expiry": "alerting: {{expiry: {}d}}\n",
 }
 
 
-@pytest.mark.parametrize("number", ["9" * 400, "9" * 5000, "0000001" + "9" * 9], ids=["float", "int", "zeros"])
+@pytest.mark.parametrize("number", ["9" * 400, "9" * 5000, "0000001" + "9" * 20], ids=["float", "int", "zeros"])
 @pytest.mark.parametrize("form", list(FORMS))
 def test_a_number_of_any_length_is_refused_in_its_place(tmp_path: Path, form: str, number: str) -> None:
     """One complaint with its line, and no word about Python."""

@@ -157,6 +157,7 @@ def test_what_re2_does_not_know_is_refused(regex: str, tmp_path: Path) -> None:
         ("{action: keepequal, source_labels: [a], target_label: b, regex: x}", "regex: means nothing with the action keepequal"),
         ("{action: dropequal, source_labels: [a]}", "target_label is missing"),
         ("{action: hashmod, source_labels: [a], target_label: b, modulus: 0}", "is no modulus"),
+        ("{action: hashmod, source_labels: [a], target_label: b, modulus: 18446744073709551616}", "is no modulus"),
         ("{action: uppercase, source_labels: [a], target_label: '$1'}", "is no label name"),
         ("{source_labels: [a], target_label: 'a-b'}", "is no label name"),
     ],

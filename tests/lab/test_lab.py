@@ -265,6 +265,7 @@ def test_a_lab_that_cannot_start_leaves_the_directory_of_the_running_one_alone(l
         (("--directory", "/dev/null/lab"), "cannot write to --directory /dev/null/lab: Not a directory; name one that"),
         (("--control-port", "65536"), "'65536' is no port; write 0 (a free one) to 65535"),
         (("--port", "-1"), "'-1' is no port; write 0 (a free one) to 65535"),
+        (("--port", "9" * 5000), "9' is no port; write 0 (a free one) to 65535"),
         (("--count", "-1"), "'-1' is no number of listeners; write 0 or more"),
         (("--count", "99999999999"), "'99999999999' is more listeners than there are ports; write 0 to 65535"),
     ],
