@@ -192,7 +192,6 @@ def _offers(facts: CaptureFacts, terminal: Terminal) -> Iterator[str]:
         yield f"{_INDENT}what they offer"
     rows = sorted(kinds.items(), key=lambda row: (row[0].server_name is not None, -row[1].total()))
     for hello, clients in rows[:_KINDS]:
-        host = f"[{hello.server}]" if ":" in hello.server else hello.server
         others = f" and {len(clients) - 2:,} others" if len(clients) > 2 else ""
         parts = [
             "no server_name" if hello.server_name is None else f"server_name {printable(hello.server_name)}",
@@ -202,7 +201,7 @@ def _offers(facts: CaptureFacts, terminal: Terminal) -> Iterator[str]:
             f"JA4 {hello.ja4}",
             *([f"in {hello.via}"] if hello.via else []),
             *([f"captured {hello.copies} times"] if hello.copies > 1 else []),
-            f"{_ended(hello)}; from {', '.join(client for client, _ in clients.most_common(2))}{others} to {host}:{hello.server_port}",
+            f"{_ended(hello)}; from {', '.join(client for client, _ in clients.most_common(2))}{others} to {hello.to}",
         ]
         first, *more = wrap(f"{clients.total():>7,}  {'; '.join(parts)}", terminal, _INDENT * 2)
         yield first

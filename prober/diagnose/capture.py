@@ -20,6 +20,7 @@ from prober.diagnose.endings import ending_of
 from prober.diagnose.first_bytes import first_message, past_proxy_header, spoken_by, tls_in_connect
 from prober.diagnose.fragments import Reassembly
 from prober.diagnose.packets import (
+    ACK,
     LINK_TYPES,
     RST,
     SYN,
@@ -33,6 +34,7 @@ from prober.diagnose.packets import (
     quick_key,
 )
 from prober.diagnose.tcp_flows import Flow, turned
+from prober.model import Endpoint
 from prober.tls.client_hello_parser import ClientHello, parse_client_hello
 from prober.tls.errors import ProtocolError
 from prober.tls.fingerprint import ja4
@@ -143,7 +145,7 @@ class Follower:
 
     def _segment(self, segment: TcpSegment, time: float) -> None:
         flow = self._index.get(segment.flow)
-        fresh_syn = bool(segment.flags & SYN) and not segment.flags & 0x10
+        fresh_syn = bool(segment.flags & SYN) and not segment.flags & ACK
         if flow is not None and fresh_syn and segment.flow == flow.key and (flow.to_server.data or flow.server_rst):
             # The port is used again: the flow before has ended.
             self._close(flow)
@@ -173,7 +175,7 @@ class Follower:
 
     def _end(self, flow: Flow) -> None:
         facts = self.facts
-        server = f"{address_text(flow.server[0])}:{flow.server[1]}"
+        server = str(Endpoint(address_text(flow.server[0]), flow.server[1]))
         data = flow.to_server.data
         facts.one_sided += flow.one_sided
         if not data:
@@ -333,7 +335,7 @@ def _bump(table: Counter[_Key], key: _Key, others: _Key, by: int = 1) -> None:
 def _from_client(segment: TcpSegment) -> bytes:
     """The key of a flow whose first captured segment this is, turned so that the client is its source."""
     flags, payload, key = segment.flags, segment.payload, segment.flow
-    syn_ack = flags & SYN and flags & 0x10
+    syn_ack = flags & SYN and flags & ACK
     # Without a SYN the lower port is the server's, unless the bytes themselves begin a hello.
     speaks_first = payload[:1] == b"\x16" and payload[5:6] == b"\x01"
     from_client = (flags & SYN and not syn_ack) or speaks_first or key[-4:-2] > key[-2:]

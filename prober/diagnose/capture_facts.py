@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from prober.model import Endpoint
+
 __all__ = ["MAX_HELLOS", "CaptureFacts", "CapturedHello", "Ending"]
 
 MAX_HELLOS = 50_000
@@ -61,6 +63,11 @@ class CapturedHello(NamedTuple):
     """The tunnel that it was captured in."""
     copies: int = 1
     """Flows in which the same hello was seen: address translation, several interfaces."""
+
+    @property
+    def to(self) -> Endpoint:
+        """The socket address that it was sent to."""
+        return Endpoint(self.server, self.server_port)
 
 
 @dataclass(slots=True)

@@ -41,11 +41,10 @@ def flow_groups(file: str, facts: CaptureFacts) -> tuple[FlowGroup, ...]:
 
 
 def _group(file: str, hello: CapturedHello) -> FlowGroup:
-    host = f"[{hello.server}]" if ":" in hello.server else hello.server
     return FlowGroup(
         file=file,
         client=hello.client,
-        server=f"{host}:{hello.server_port}",
+        server=str(hello.to),
         tls=True,
         sni=hello.server_name,
         end=_ENDS[hello.ending],

@@ -22,13 +22,17 @@ __all__ = [
     "PSH",
     "RST",
     "SYN",
+    "WRAPPED",
     "Decoded",
     "Fragment",
-    "WRAPPED",
     "TcpSegment",
     "Unread",
+    "address_text",
+    "decode",
+    "decode_payload",
+    "is_carrier",
+    "quick_key",
 ]
-__all__ += ["address_text", "decode", "decode_payload", "is_carrier", "quick_key"]
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 

@@ -296,3 +296,19 @@ def test_more_connections_with_a_proxy_header_than_are_waited_for_are_told_at_on
     segments = [each for port in range(5) for each in handshake(PROXY_1 + hello(), "rst", port=40000 + port)]
 
     assert {(CLIENT, "proxy protocol"): 5} == facts(segments).not_tls
+
+
+def test_servers_without_a_hello_are_named_as_their_addresses_are_written() -> None:
+    """One that refuses, and one that says nothing: an IPv6 address has brackets, or its port could be a part of it."""
+    there = {"source": "2001:db8::7", "destination": "2001:db8::1"}
+    back = {"source": "2001:db8::1", "destination": "2001:db8::7", "source_port": 443}
+    refused = [
+        Segment(flags=SYN, sequence=1, **there),
+        Segment(flags=RST | ACK, sequence=0, acknowledgement=2, destination_port=40000, **back),
+    ]
+    silent = Segment(flags=SYN, sequence=1, source_port=40001, **there)
+
+    found = read(pcap([frame(each) for each in (silent, *refused, *handshake(hello(), "rst"), *[silent] * 400)]))
+
+    assert {"[2001:db8::1]:443": 1} == dict(found.refused)
+    assert {"[2001:db8::1]:443": 1} == dict(found.unanswered_syn)
