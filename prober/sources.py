@@ -19,6 +19,7 @@ __all__ = [
     "BARE_ACCESS",
     "EXPECT",
     "INTERVAL",
+    "LABEL_NAME",
     "MODULE",
     "NAME",
     "SERVER_NAMES",
@@ -47,6 +48,10 @@ MODULE = "__module"
 EXPECT = "__expect_non_sni"
 INTERVAL = "__interval"
 TIMEOUT = "__timeout"
+
+
+LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+"""What `match` finds in the name of a label, and in nothing else."""
 
 
 class SourceError(Exception):

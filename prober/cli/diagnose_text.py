@@ -11,7 +11,7 @@ from prober.cli.table import blocks
 from prober.cli.terminal import Paint, Terminal, printable
 from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.evidence import EvidenceSet, ProbeFacts
-from prober.findings import Evidence, Finding, Fix, Severity, SourceReport
+from prober.findings import Finding, Fix, Severity, SourceReport
 from prober.report import result_object
 
 __all__ = ["report"]
@@ -81,19 +81,14 @@ def _finding(finding: Finding, terminal: Terminal, shown: set[tuple[str | None, 
             left = f"and {len(finding.evidence) - _SHOWN:,} more (--format json has them all)"
             yield from _labelled("", left, terminal)
             break
-        yield from _labelled("evidence" if not place else "", _place(each), terminal)
+        yield from _labelled("evidence" if not place else "", printable(str(each)), terminal)
     for each in finding.against:
-        yield from _labelled("against" if each is finding.against[0] else "", _place(each), terminal, Paint.UNSURE)
+        yield from _labelled("against" if each is finding.against[0] else "", printable(str(each)), terminal, Paint.UNSURE)
     yield from _labelled("cause", printable(finding.summary), terminal, Paint.STRONG)
     if finding.fix is not None:
         again = (finding.fix.yaml, finding.fix.commands) in shown
         shown.add((finding.fix.yaml, finding.fix.commands))
         yield from _fix(finding.fix, terminal, again=again)
-
-
-def _place(evidence: Evidence) -> str:
-    place = f"{evidence.file}:{evidence.line}" if evidence.file and evidence.line else evidence.file or ""
-    return printable(f"[{evidence.source}] {place + ': ' if place else ''}{evidence.text}")
 
 
 def _fix(fix: Fix, terminal: Terminal, *, again: bool) -> Iterator[str]:

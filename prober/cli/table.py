@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from prober.cli.terminal import Paint, Terminal, columns, printable
-from prober.model import Close, Outcome, Sni, Verdict
+from prober.model import Address, Close, Outcome, Sni, Verdict
 
 __all__ = ["LineTable", "blocks", "totals"]
 
@@ -114,8 +114,7 @@ def _headline(result: Result, terminal: Terminal) -> str:
 
 
 def _address(result: Result) -> str:
-    address, port = printable(result["address"]), result["port"]
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return str(Address(printable(result["address"]), result["port"]))
 
 
 def _rows(result: Result, terminal: Terminal, now: datetime) -> Iterator[str]:

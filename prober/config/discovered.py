@@ -5,21 +5,19 @@ What a source says is not what an operator wrote: one unusable entry is left out
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from prober.addresses import parse_address, parse_server_name
 from prober.config.durations import parse_duration
-from prober.config.modules import SHORTEST_TIMEOUT, default_timeout
+from prober.config.modules import SHORTEST_TIMEOUT
 from prober.config.problems import near_miss
 from prober.config.targets import RESERVED_LABELS, SHORTEST_INTERVAL, TargetDefaults, not_below
 from prober.model import NonSniPolicy, Target
-from prober.sources import ADDRESS, EXPECT, INTERVAL, MODULE, NAME, SERVER_NAMES, TIMEOUT, LabelSet, LabelSets
+from prober.sources import ADDRESS, EXPECT, INTERVAL, LABEL_NAME, MODULE, NAME, SERVER_NAMES, TIMEOUT, LabelSet, LabelSets
 
 __all__ = ["Discovered", "discovered"]
 
-_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MANY = 20
 """Problems of one source that are told one by one."""
 
@@ -81,8 +79,7 @@ def _target(labels: LabelSet, defaults: TargetDefaults, complaints: list[str]) -
     if expect not in set(NonSniPolicy):
         raise ValueError(f"{EXPECT} is {expect!r}; write one of {', '.join(NonSniPolicy)}")
     interval = _duration(labels, INTERVAL, SHORTEST_INTERVAL) or defaults.interval
-    inherited = defaults.timeout if module.timeout is None else module.timeout
-    timeout = _duration(labels, TIMEOUT, SHORTEST_TIMEOUT) or inherited or default_timeout(interval)
+    timeout = _duration(labels, TIMEOUT, SHORTEST_TIMEOUT) or defaults.timeout_of(module, interval)
     if timeout >= interval:
         raise ValueError(not_below(timeout, interval))
     return Target(
@@ -126,7 +123,7 @@ def _own_labels(labels: LabelSet, complaints: list[str]) -> Iterable[tuple[str, 
     for name, value in sorted(labels.items()):
         if name.startswith("__") or name == NAME or not value:
             continue
-        if name in RESERVED_LABELS or not _LABEL_NAME.match(name):
+        if name in RESERVED_LABELS or not LABEL_NAME.match(name):
             why = "is a label of prober's own series" if name in RESERVED_LABELS else "is no label name"
             complaints.append(f"{labels.get(ADDRESS)}: {name!r} {why}; the label is left out, rename it by relabel_configs")
             continue

@@ -17,7 +17,7 @@ from prober.config.problems import ConfigError, Problem, Problems, Wrong
 from prober.config.readers import choice, duration, optional, parsed, readable_file, word
 from prober.config.targets import SHORTEST_INTERVAL, TargetDefaults, not_below, targets
 from prober.config.web_file import WebFile, load_web_file
-from prober.model import Module, Target
+from prober.model import Address, Module, Target
 from prober.notices import parse_vantage
 from prober.sources import Source
 from prober.whole_numbers import whole_number
@@ -49,7 +49,7 @@ class Listen:
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return str(Address(self.host, self.port))
 
 
 DEFAULT_LISTEN = Listen("127.0.0.1", 9859)

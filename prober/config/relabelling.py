@@ -7,11 +7,10 @@ import re
 from prober.config.nodes import Value
 from prober.config.problems import Wrong
 from prober.config.readers import each, member, number, text
-from prober.sources import Action, RelabelRule
+from prober.sources import LABEL_NAME, Action, RelabelRule
 
 __all__ = ["relabel_rule"]
 
-_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MOST_MODULUS = 2**64 - 1  # Prometheus reads an uint64
 # https://github.com/google/re2/wiki/Syntax
 _CLASSES = {
@@ -101,7 +100,7 @@ def _action(value: Value) -> Action:
 
 def _label(value: Value) -> str:
     name = text(value)
-    if not _LABEL_NAME.match(name):
+    if not LABEL_NAME.match(name):
         raise Wrong(f"{name!r} is no label name; write letters, digits and underscores, no digit first")
     return name
 

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from prober.config.durations import format_duration
-from prober.config.modules import default_timeout
 from prober.config.nodes import Value, document, read_text
 from prober.config.problems import ConfigError, Problems, Wrong
 from prober.config.readers import each
@@ -100,7 +99,6 @@ def _described(target: Target, defaults: TargetDefaults) -> LabelSet:
         described[EXPECT] = str(target.non_sni)
     if target.interval != defaults.interval:
         described[INTERVAL] = format_duration(target.interval)
-    inherited = defaults.timeout if target.module.timeout is None else target.module.timeout
-    if target.timeout != (default_timeout(target.interval) if inherited is None else inherited):
+    if target.timeout != defaults.timeout_of(target.module, target.interval):
         described[TIMEOUT] = format_duration(target.timeout)
     return described

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from sys import intern
@@ -14,6 +13,7 @@ from prober.config.nodes import Fields, Value
 from prober.config.problems import Problem, Wrong, near_miss
 from prober.config.readers import duration, each, filled, member, no_repeats, parsed, text, word
 from prober.model import Address, Module, NonSniPolicy, Sni, Target
+from prober.sources import LABEL_NAME
 
 __all__ = ["RESERVED_LABELS", "SHORTEST_INTERVAL", "TargetDefaults", "not_below", "read_labels", "targets"]
 
@@ -42,7 +42,6 @@ RESERVED_LABELS = frozenset(
         *("verdict", "version"),
     }
 )
-_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,11 @@ class TargetDefaults:
     timeout: float | None
     """None where the document has none: then it depends on the interval."""
     modules: Mapping[str, Module]
+
+    def timeout_of(self, module: Module, interval: float) -> float:
+        """Of a target that has none of its own: the nearest that is written, its module's or the document's."""
+        written = self.timeout if module.timeout is None else module.timeout
+        return default_timeout(interval) if written is None else written
 
 
 def targets(value: Value, defaults: TargetDefaults) -> tuple[Target, ...]:
@@ -105,11 +109,9 @@ def _module(value: Value, modules: Mapping[str, Module]) -> Module:
 
 
 def _times(fields: Fields, module: Module, defaults: TargetDefaults) -> tuple[float, float]:
-    """Interval and timeout; the nearest timeout wins: the target's, its module's, the document's."""
+    """Interval and timeout; the target's own timeout wins."""
     interval = fields.read("interval", duration(at_least=SHORTEST_INTERVAL), defaults.interval)
-    inherited = defaults.timeout if module.timeout is None else module.timeout
-    written = fields.read("timeout", duration(at_least=SHORTEST_TIMEOUT), inherited)
-    timeout = default_timeout(interval) if written is None else written
+    timeout = fields.read("timeout", duration(at_least=SHORTEST_TIMEOUT), defaults.timeout_of(module, interval))
     # What the target only inherits from the document is the document's mistake, and reported there, once.
     its_own = "interval" in fields or "timeout" in fields or module.timeout is not None
     if timeout >= interval and its_own and not fields.failed & {"interval", "timeout", "module"}:
@@ -152,7 +154,7 @@ def read_labels(value: Value) -> dict[str, str]:
     """Reader of the labels that an operator gives to targets."""
     labels: dict[str, str] = {}
     for name, entry in value.entries().items():
-        if not _LABEL_NAME.match(name):
+        if not LABEL_NAME.match(name):
             entry.complain(f"{name!r} is no label name; write letters, digits and underscores, no digit first")
         elif name.startswith("__"):
             entry.complain(f"{name!r} begins with two underscores, which Prometheus keeps for itself; choose another name")

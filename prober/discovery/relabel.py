@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable
 from hashlib import md5
 from typing import assert_never
 
-from prober.sources import Action, LabelSet, RelabelRule
+from prober.sources import LABEL_NAME, Action, LabelSet, RelabelRule
 
 __all__ = ["relabel"]
 
 # Go's Regexp.Expand: $name or ${name}, the longest run of word characters; $$ is a dollar.
 _REFERENCE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<braced>\w+)\}|(?P<plain>\w+))", re.ASCII)
-_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def relabel(labels: LabelSet, rules: Iterable[RelabelRule]) -> LabelSet | None:
@@ -44,7 +43,7 @@ def _apply(rule: RelabelRule, labels: dict[str, str]) -> bool:
             found = rule.regex.fullmatch(text)
             if found is not None:
                 target = _expand(rule.target_label, found)
-                if _LABEL_NAME.match(target):
+                if LABEL_NAME.match(target):
                     _set(labels, target, _expand(rule.replacement, found))
         case Action.HASHMOD:
             # Prometheus: the last eight bytes of the MD5 sum, big-endian. Half a character is refused where it is used, not here.

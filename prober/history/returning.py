@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from prober.history.records import FAILURES_KEPT
+from prober.model import Endpoint
 
 __all__ = ["first_sequence", "move"]
 
@@ -49,7 +50,7 @@ def _move_verdicts(memory: sqlite3.Connection, file: sqlite3.Connection) -> None
     for target, address, port, previous, verdict, at, expected in memory.execute(
         "SELECT target, address, port, previous, verdict, at, expected FROM changes ORDER BY id"
     ):
-        key = (target, f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+        key = (target, str(Endpoint(address, port)))
         before = previous
         if previous is None and key in known:
             before, since = known.pop(key)

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from prober.lab.behaviours import BEHAVIOURS, find
 from prober.lab.listener import Listener
+from prober.model import Endpoint
 
 __all__ = ["build_control"]
 
@@ -30,7 +31,7 @@ def describe(listeners: Mapping[str, Listener]) -> str:
 
 def address(listener: Listener) -> str:
     """``127.0.0.1:9443`` or ``[::1]:9443``."""
-    return f"[{listener.host}]:{listener.port}" if ":" in listener.host else f"{listener.host}:{listener.port}"
+    return str(Endpoint(listener.host, listener.port))
 
 
 def build_control(listeners: Mapping[str, Listener]) -> Starlette:

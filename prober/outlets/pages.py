@@ -14,7 +14,7 @@ import jinja2
 from prober.changelog import VerdictChange
 from prober.judge.certificates import CertificateFacts
 from prober.judge.verdicts import HandshakeJudgement
-from prober.model import Handshake, NonSniPolicy, Outcome, Sni, Target, Verdict
+from prober.model import Address, Handshake, NonSniPolicy, Outcome, Sni, Target, Verdict
 from prober.outlets.opinions import HelloTone, Tone, endpoint_tone, hello_tone
 from prober.outlets.wording import OUTCOME_WORDS, PROBLEM_WORDS, SNI_TITLES, VERDICT_TITLES, age, duration, rfc3339_seconds
 from prober.report import presented_chain
@@ -300,7 +300,7 @@ def change_lines(changes: Sequence[VerdictChange], now: float) -> tuple[ChangeLi
             f"First judged: {VERDICT_TITLES[change.verdict]}"
             if change.previous is None
             else f"{VERDICT_TITLES[change.previous]} → {VERDICT_TITLES[change.verdict]}",
-            f"[{change.address}]:{change.port}" if ":" in change.address else f"{change.address}:{change.port}",
+            str(Address(change.address, change.port)),
             Moment.at(change.at, now),
         )
         for change in changes

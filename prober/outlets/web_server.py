@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
+from prober.model import Endpoint
 from prober.whole_numbers import whole_number
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _listening(family: int, kind: int, protocol: int, address: tuple[Any, ...]) 
 def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """``http://127.0.0.1:9859`` of a listening socket."""
     host, port = listener.getsockname()[:2]
-    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{'https' if tls else 'http'}://{Endpoint(host, port)}"
 
 
 def _advice(error: OSError) -> str:
