@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["Bar", "bar_for"]
+__all__ = ["REFRESH", "Bar", "bar_for"]
 
 REFRESH = 0.2
 """Seconds between two drawings."""

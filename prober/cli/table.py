@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from prober.cli.terminal import Paint, Terminal, columns, printable
 from prober.model import Address, Close, Outcome, Sni, Verdict
 
-__all__ = ["LineTable", "blocks", "totals"]
+__all__ = ["LineTable", "blocks", "totals", "wrap"]
 
 Result = Mapping[str, Any]
 """One element of ``results``, as `prober.report.result_object` builds it."""

@@ -12,7 +12,7 @@ from prober.config.readers import each, filled, text
 from prober.model import Endpoint
 from prober.whole_numbers import whole_number
 
-__all__ = ["AllowRule", "permits", "probe_allow"]
+__all__ = ["EVERY_PORT", "AllowRule", "permits", "probe_allow"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["CaptureError", "Frame", "is_capture", "read_frames"]
+__all__ = ["MAX_FRAME", "CaptureError", "Frame", "is_capture", "read_frames"]
 
 # No snaplen in use is larger (libpcap's own limit, MAXIMUM_SNAPLEN); a longer frame is damage, not data.
 MAX_FRAME = 262_144

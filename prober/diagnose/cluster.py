@@ -30,7 +30,7 @@ class ClusterError(Exception):
 
 
 class Cluster(Protocol):
-    """A way to a cluster. Both methods raise `ClusterError`."""
+    """A way to a cluster. All methods raise `ClusterError`."""
 
     @property
     def namespace(self) -> str:

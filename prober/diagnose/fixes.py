@@ -18,7 +18,7 @@ from prober.diagnose.overrides import OverridesFacts, VirtualHost
 from prober.diagnose.route import Route
 from prober.findings import Fix
 
-__all__ = ["Remedy"]
+__all__ = ["STANDARD_INPUT", "Remedy"]
 
 DEFAULT_ROUTE = "non-sni"
 UNKNOWN_CREDENTIAL = "CREDENTIAL_NAME"

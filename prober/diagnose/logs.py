@@ -21,7 +21,9 @@ from prober.diagnose.log_lines import LogLine
 from prober.diagnose.sources import SourceRange, range_of
 
 __all__ = [
+    "FILTER_CHAIN_NOT_FOUND",
     "MAX_ROWS",
+    "NOISE_LINES",
     "OTHERS",
     "LogFacts",
     "SourceKind",

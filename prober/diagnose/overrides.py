@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from prober.diagnose.manifest import Manifest, Node, is_unresolved
 from prober.findings import Lint
 
-__all__ = ["IngressGateway", "OverridesFacts", "VirtualHost", "is_overrides", "read_overrides"]
+__all__ = ["INGRESS_APP", "IngressGateway", "OverridesFacts", "VirtualHost", "is_overrides", "read_overrides"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

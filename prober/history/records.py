@@ -19,7 +19,7 @@ from prober.notices import OutboxEntry
 from prober.report import Json, address_object
 from prober.snapshot import EndpointState, StateKey
 
-__all__ = ["Batch", "Loaded", "PackedFailure", "RememberedVerdict", "apply", "load", "packed"]
+__all__ = ["FAILURES_KEPT", "Batch", "Loaded", "PackedFailure", "RememberedVerdict", "apply", "load", "packed"]
 
 _Write: TypeAlias = Callable[[str, Sequence[Any]], object]
 

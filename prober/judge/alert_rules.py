@@ -16,7 +16,7 @@ from prober.judge.answers import NOT_CONNECTED
 from prober.judge.verdicts import EXCUSED, Judgement
 from prober.model import Differential, NonSniPolicy, Outcome, Sni, Target, Verdict
 
-__all__ = ["RULES", "AlertName", "AlertRule", "Condition", "Evidence", "Round", "assess", "expiring", "soonest_end"]
+__all__ = ["RULES", "AlertName", "AlertRule", "Condition", "Evidence", "Round", "assess", "evidence", "expiring", "soonest_end"]
 
 
 class AlertName(StrEnum):

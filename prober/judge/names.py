@@ -12,6 +12,7 @@ __all__ = [
     "ORGANIZATION",
     "ORGANIZATIONAL_UNIT",
     "Attribute",
+    "Rdn",
     "canonical",
     "misencoded",
     "parse_name",

@@ -16,7 +16,7 @@ from prober.lab.behaviours import BEHAVIOURS, find
 from prober.lab.listener import Listener
 from prober.model import Endpoint
 
-__all__ = ["build_control"]
+__all__ = ["address", "build_control", "describe"]
 
 _MAX_BODY = 256
 

@@ -5,6 +5,7 @@ names.py           the system's resolver, so that one name that hangs holds up n
 runner.py          one differential: the hellos side by side, and the concurrency limit
 attempt.py         what the engine is asked to do: one handshake
 engine.py          thousands of handshakes over one poller, in one Trio task
+host.py            what a flight needs from the engine that it is in
 flight.py          one handshake: the step machine around its socket
 exchange.py        what the peer's bytes say: the TLS core's answers become findings
 steps.py           where a handshake is, and how long a known outcome waits for the rest

@@ -1,7 +1,7 @@
 """From a configured address to socket addresses: every A and AAAA answer, in the resolver's order.
 
-The system's resolver is asked, as every other client on this host asks it (hosts file, search list, nsswitch). It runs in a
-thread of Trio's; whoever waits owns the deadline, and a thread that is late is left behind.
+The system's resolver is asked, as every other client on this host asks it (hosts file, search list, nsswitch). It blocks, so
+`prober.probing.names` has threads for it; whoever waits owns the deadline, and a thread that is late is left behind.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ UNSEEN_SECONDS = 300.0
 
 
 class Alerting:
-    """Implements `prober.service.rounds.Witness`."""
+    """Implements `prober.service.recording.Witness`."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["HandshakeFacts", "TlsAlert", "TranscriptEntry"]
+__all__ = ["NOTHING_SAID", "HandshakeFacts", "TlsAlert", "TranscriptEntry"]
 
 
 class TlsAlert(NamedTuple):

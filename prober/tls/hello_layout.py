@@ -14,7 +14,7 @@ from prober.tls.key_exchange import PUBLIC_SIZES
 from prober.tls.profile import Padding, Profile
 from prober.tls.registry import ContentType, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion
 
-__all__ = ["MAX_FRAGMENT", "RANDOM_SIZE", "RECORD_HEADER_SIZE", "HelloLayout", "HelloTooLarge"]
+__all__ = ["MAX_FRAGMENT", "RANDOM_SIZE", "RECORD_HEADER_SIZE", "HelloLayout", "HelloTooLarge", "fragmented", "reassembled"]
 
 RANDOM_SIZE = 32
 RECORD_HEADER_SIZE = 5
