@@ -10,9 +10,8 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import NamedTuple, Protocol, cast
 
 from prober.cli.parser import Parser, UsageError
@@ -50,7 +49,7 @@ class Command(NamedTuple):
     summary: str
 
 
-# In the order of `prober --help`. A command whose module is not there is not offered.
+# In the order of `prober --help`.
 COMMANDS = (
     Command("once", "once", "probe now, and say what is wrong"),
     Command("serve", "serve", "watch targets, export metrics, raise alerts"),
@@ -115,7 +114,7 @@ def build_parser(*, loaded: dict[str, _CommandModule] | None = None) -> Parser:
     parser = Parser(prog="prober", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"prober {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
-    for command in available():
+    for command in COMMANDS:
         module = _load(command) if loaded is None else loaded.get(command.name)
         if module is None:
             subparsers.add_parser(command.name, help=command.summary)
@@ -125,15 +124,10 @@ def build_parser(*, loaded: dict[str, _CommandModule] | None = None) -> Parser:
     return parser
 
 
-def available() -> Iterable[Command]:
-    """The commands whose modules are there."""
-    return (command for command in COMMANDS if find_spec(f"prober.cli.{command.module}") is not None)
-
-
 def _chosen(argv: Sequence[str]) -> Command | None:
     # No option of `prober` itself takes a value, so the first word that is no option is the command.
     word = next((argument for argument in argv if not argument.startswith("-")), None)
-    return next((command for command in available() if command.name == word), None)
+    return next((command for command in COMMANDS if command.name == word), None)
 
 
 def _load(command: Command) -> _CommandModule:

@@ -6,8 +6,7 @@ import argparse
 import re
 from typing import TypeAlias
 
-from prober.addresses import parse_server_name
-from prober.cli.parser import UsageError, seconds
+from prober.cli.parser import UsageError, seconds, server_name
 
 __all__ = ["add_parser", "run", "since_seconds"]
 
@@ -87,7 +86,9 @@ _SOURCES = {
     "overrides": "an overrides.yaml",
 }
 
+# Answered by the ingress itself, and only to such agents (Apigee hybrid, ``istiod.healthCheckUserAgents``).
 HEALTH_PATH = "/healthz/ingress"
+HEALTH_AGENT = "GoogleHC/1.0"
 
 _Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -163,7 +164,7 @@ def _probing(parser: argparse.ArgumentParser) -> None:
         "--server-name",
         action="append",
         default=[],
-        type=_server_name,
+        type=server_name,
         metavar="NAME",
         help="known name, repeatable (default: TARGET's own host when it is a name)",
     )
@@ -177,7 +178,7 @@ def _probing(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--http-path", dest="http", type=_path, metavar="PATH", help="GET this path instead")
     how.add_argument(
         "--http-agent",
-        default="GoogleHC/1.0",
+        default=HEALTH_AGENT,
         type=_agent,
         metavar="TEXT",
         help="User-Agent of that request (default: %(default)s)",
@@ -206,13 +207,6 @@ def _cluster(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _server_name(text: str) -> str:
-    try:
-        return parse_server_name(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def since_seconds(text: str) -> int:
     """Seconds of a duration as kubectl writes it (``1h30m``, ``45s``). Raises `ArgumentTypeError` for what is none."""
     parts = re.findall(r"(\d{1,6})([hms])", text)
@@ -229,13 +223,13 @@ def _since(text: str) -> str:
 
 def _path(text: str) -> str:
     if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no path; write /healthz/ingress")
+        raise argparse.ArgumentTypeError(f"{text!r} is no path; write {HEALTH_PATH}")
     return text
 
 
 def _agent(text: str) -> str:
     if not text.isascii() or not text.isprintable() or text != text.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} cannot stand in a header; write printable ASCII, as GoogleHC/1.0")
+        raise argparse.ArgumentTypeError(f"{text!r} cannot stand in a header; write printable ASCII, as {HEALTH_AGENT}")
     return text
 
 

@@ -83,7 +83,7 @@ class Gathered:
         """Read one file as ``kind``; None: as what its content says it is."""
         name = "standard input" if path == "-" else path
         try:
-            with _progress(name) as progress:
+            with _ReadingProgress(name) as progress:
                 source = Input(path, progress=progress.at)
                 progress.expect(source.size)
                 try:
@@ -275,7 +275,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-class _progress:  # noqa: N801
+class _ReadingProgress:
     """A progress bar on a terminal's standard error, by bytes; nothing elsewhere, and nothing for what is read at once."""
 
     def __init__(self, name: str) -> None:

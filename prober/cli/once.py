@@ -7,10 +7,9 @@ import gc
 import os
 from collections.abc import Sequence
 
-from prober.addresses import parse_server_name
 from prober.cli.descriptors import require_descriptors
 from prober.cli.once_targets import Recipe, TargetFile
-from prober.cli.parser import UsageError, near_miss, positive_int, seconds
+from prober.cli.parser import UsageError, near_miss, positive_int, seconds, server_name
 from prober.model import Depth, Module, NonSniPolicy, Sni, Target, TlsOffer
 
 __all__ = ["add_parser", "run"]
@@ -64,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--server-name",
         action="append",
         default=[],
-        type=_server_name,
+        type=server_name,
         metavar="NAME",
         help="known name, repeatable (default: TARGET's own host when it is a name)",
     )
@@ -198,13 +197,6 @@ def _files(paths: Sequence[str]) -> list[TargetFile]:
         except OSError as error:
             raise UsageError(f"--file {path}: {error.strerror or error}") from None
     return files
-
-
-def _server_name(text: str) -> str:
-    try:
-        return parse_server_name(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _sni(text: str) -> tuple[Sni, ...]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-__all__ = ["Parser", "UsageError", "near_miss", "positive_int", "seconds"]
+__all__ = ["Parser", "UsageError", "near_miss", "positive_int", "seconds", "server_name"]
 
 
 class UsageError(Exception):
@@ -106,3 +106,13 @@ def seconds(text: str) -> float:
     if not 0.001 <= duration <= 3600:  # also false for NaN
         raise argparse.ArgumentTypeError(f"{text!r} is out of range; write 0.001 to 3600 seconds")
     return duration
+
+
+def server_name(text: str) -> str:
+    """What a hello may carry as server name."""
+    from prober.addresses import parse_server_name
+
+    try:
+        return parse_server_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

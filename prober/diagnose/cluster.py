@@ -56,8 +56,8 @@ class ClusterReading:
     reports: tuple[SourceReport, ...]
 
 
-def read_cluster(cluster: Cluster, credentials: Iterable[str] = ()) -> ClusterReading:
-    """Read what a diagnosis needs; ``credentials`` are further Secrets to look for, beside those that the routes name."""
+def read_cluster(cluster: Cluster) -> ClusterReading:
+    """Read what a diagnosis needs; of Secrets those that the routes name."""
     manifests: list[Manifest] = []
     reports: list[SourceReport] = []
     denied: list[str] = []
@@ -88,7 +88,7 @@ def read_cluster(cluster: Cluster, credentials: Iterable[str] = ()) -> ClusterRe
     configs = objects("apigeerouteconfigs") or []
     pods = [pod for each in objects("pods") or [] if (pod := _pod(each)) is not None]
     issues = [text for each in objects("apigeeissues") or [] if (text := _issue(each))]
-    names = dict.fromkeys((*credentials, *(name for each in (*routes, *configs) for name in _credentials(each))))
+    names = dict.fromkeys(name for each in (*routes, *configs) for name in _credentials(each))
     secrets = _secrets(cluster, names, denied)
     if secrets:
         reports.append(SourceReport(kind="kubernetes", name="secrets", summary=_told(secrets)))

@@ -22,11 +22,7 @@ from prober.tls.events import ApplicationData, Progress
 from prober.tls.handshake import ClientHandshake
 from prober.tls.profiles import PROFILES
 
-__all__ = ["HEALTH_AGENT", "HEALTH_PATH", "ask"]
-
-HEALTH_PATH: Final = "/healthz/ingress"
-"""Answered by the ingress itself (Apigee hybrid, ``istiod.healthCheckUserAgents``)."""
-HEALTH_AGENT: Final = "GoogleHC/1.0"
+__all__ = ["ask"]
 
 _PROFILE: Final = "modern"
 """That of the handshakes that are judged, so that what they met is met again. It has no ALPN: the answer is then HTTP/1.1."""
@@ -41,8 +37,8 @@ async def ask(
     sni: Sni,
     server_name: str | None,
     host: str,
-    path: str = HEALTH_PATH,
-    agent: str = HEALTH_AGENT,
+    path: str,
+    agent: str,
     preamble: Callable[[Endpoint, Endpoint], bytes] | None = None,
 ) -> HttpAnswer:
     """GET ``path`` with the Host ``host`` over a connection whose hello carries ``server_name``. Never raises for the peer.

@@ -72,8 +72,7 @@ async def run_lab(options: LabOptions, announce: Callable[[str], None]) -> None:
         async with trio.open_nursery() as nursery:
             for listener, sock in zip(listeners.values(), sockets, strict=True):
                 await nursery.start(listener.run, sock)
-            serving = nursery.start_soon
-            serving(_serve_control, serve, build_control(listeners), config)
+            nursery.start_soon(_serve_control, serve, build_control(listeners), config)
             announce(_announcement(listeners, certificates.ca_file, configuration, control_port))
     finally:
         for sock in sockets:

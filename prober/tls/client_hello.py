@@ -79,11 +79,6 @@ class Offer:
         return layout.fill(self.random + self.session_id, self.name, self.key_shares) == self.wire
 
     @property
-    def has_name(self) -> bool:
-        """Whether it carries a server name."""
-        return bool(self.name)
-
-    @property
     def extensions(self) -> frozenset[int]:
         """The extension types that a server may answer to."""
         return self.factory.extensions if self.name else self.factory.extensions_without_name

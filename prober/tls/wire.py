@@ -66,10 +66,6 @@ class Reader:
         self.offset = end
         return self.data[start] << 8 | self.data[start + 1]
 
-    def u24(self, what: str = "u24") -> int:
-        """Three bytes, big-endian."""
-        return int.from_bytes(self.take(3, what))
-
     def u32(self, what: str = "u32") -> int:
         """Four bytes, big-endian."""
         return int.from_bytes(self.take(4, what))
@@ -164,10 +160,6 @@ class Writer:
     def u16(self, value: int) -> None:
         """Two bytes, big-endian; OverflowError when it does not fit."""
         self._buffer += value.to_bytes(2)
-
-    def u24(self, value: int) -> None:
-        """Three bytes, big-endian; OverflowError when it does not fit."""
-        self._buffer += value.to_bytes(3)
 
     def raw(self, data: bytes) -> None:
         """Bytes as they are."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prober.cli import available, main
+from prober.cli import COMMANDS, main
 from tests.servers.requirements import require_program
 
 
@@ -59,7 +59,7 @@ def test_every_script_knows_every_command_and_option(shell: str, capsys: pytest.
     """It is written from the parsers, so nothing can be missing."""
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    for command in available():
+    for command in COMMANDS:
         assert command.name in script
     for option in ("server-name", "expect-non-sni", "proxy-protocol", "log-format", "http-agent", "kubernetes"):
         assert option in script

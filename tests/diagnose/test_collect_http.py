@@ -20,6 +20,7 @@ from tests.servers.ports import Ports
 from tests.servers.processes import running, wait_until_accepting
 
 NAME = "api.example.test"
+AGENT = "GoogleHC/1.0"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_the_request_comes_through_wherever_the_handshake_does(
         command += ["-cert", str(files.certificate), "-key", str(files.key)]
         with running(command, directory=tmp_path, name="s_server", environment=NO_CONFIGURATION) as server:
             wait_until_accepting(server, [endpoint])
-            answer = _within(10, lambda: ask(endpoint, sni=sni, server_name=server_name, host=NAME, path="/"))
+            answer = _within(10, lambda: ask(endpoint, sni=sni, server_name=server_name, host=NAME, path="/", agent=AGENT))
 
     assert (answer.status, answer.error) == (200, None)
 
@@ -78,7 +79,7 @@ async def test_the_answer_of_a_server_that_is_gone_when_we_say_goodbye_counts(
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, serve, 0)
         endpoint = Endpoint("127.0.0.1", listeners[0].socket.getsockname()[1])
-        answer = await ask(endpoint, sni=Sni.KNOWN, server_name=NAME, host=NAME)
+        answer = await ask(endpoint, sni=Sni.KNOWN, server_name=NAME, host=NAME, path="/", agent=AGENT)
         nursery.cancel_scope.cancel()
 
     assert (answer.status, answer.server, answer.error) == (200, "istio-envoy", None)
