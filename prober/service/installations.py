@@ -19,6 +19,7 @@ from prober.diagnose.hostnames import covers
 from prober.diagnose.overrides import INGRESS_APP
 from prober.diagnose.routes import RouteFacts, read_routes
 from prober.discovery.kubernetes_client import Client, Object, Unknown, list_objects
+from prober.discovery.kubernetes_objects import items, mapping
 from prober.findings import SourceReport
 from prober.snapshot import EndpointState
 from prober.sources import KubernetesSource, SourceError
@@ -71,7 +72,7 @@ async def read_installations(client: Client, source: KubernetesSource) -> tuple[
 
 def that_serves(installations: Iterable[Installation], states: Sequence[EndpointState]) -> Installation | None:
     """The installation behind these endpoints of one target: by address, else by server name, else the one that may be it."""
-    hosts = {host for state in states for host in (state.key.address.rpartition(":")[0].strip("[]"), state.address.host)}
+    hosts = {state.address.host for state in states} | {state.endpoint.ip for state in states if state.endpoint is not None}
     names = {handshake.server_name for state in states for handshake in state.differential.handshakes if handshake.server_name}
     names |= {name for state in states for name in state.target.server_names}
     known = list(installations)
@@ -176,29 +177,21 @@ def _spaces(kind: str, answers: _Answers) -> Iterator[str]:
 
 
 def _space(item: Object) -> str:
-    return str((item.get("metadata") or {}).get("namespace", ""))
+    return str(mapping(item, "metadata").get("namespace", ""))
 
 
 def _concerns(kind: str, item: Object) -> bool:
     """Whether it is Apigee's: of pods those of its gateway, of Services those that say that they lead to them."""
     match kind:
         case "pods":
-            return _labels(item).get("app") == INGRESS_APP
+            return mapping(item, "metadata", "labels").get("app") == INGRESS_APP
         case "services":
-            return _selector(item).get("app") == INGRESS_APP
+            return mapping(item, "spec", "selector").get("app") == INGRESS_APP
         case _:
             return True
 
 
-def _labels(item: Object) -> Mapping[str, Any]:
-    return (item.get("metadata") or {}).get("labels") or {}
-
-
-def _selector(service: Object) -> Mapping[str, Any]:
-    return (service.get("spec") or {}).get("selector") or {"": ""}
-
-
 def _outside(service: Object) -> Iterator[str]:
-    points = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    points = items(mapping(service, "status", "loadBalancer"), "ingress")
     yield from (str(point[key]) for point in points for key in ("ip", "hostname") if point.get(key))
-    yield from map(str, (service.get("spec") or {}).get("externalIPs") or ())
+    yield from map(str, mapping(service, "spec").get("externalIPs") or ())
