@@ -5,8 +5,8 @@ The tree in the order in which the data flows:
   config/      YAML text -> frozen model values; every error with file, line and path
   discovery/   targets from files, DNS, HTTP and Kubernetes, while the service runs
   model.py     the values that the parts exchange: Target, Handshake, Observation, Differential, Verdict
-  addresses.py, whole_numbers.py, http_access.py, yaml_text.py, packet_filter.py
-               what several parts need in the same way: addresses, numbers, access to HTTP servers, YAML, packet sockets
+  addresses.py, whole_numbers.py, timestamps.py, http_access.py, yaml_text.py, packet_filter.py
+               what several parts need in the same way: addresses, numbers, times, access to HTTP servers, YAML, packet sockets
   sources.py, notices.py, findings.py, changelog.py, operations.py
                what passes between parts that do not import each other: discovery, notifications, diagnosis, history, service
   schedule.py  when a differential is due: a stable phase from the target's key; skips, never queues

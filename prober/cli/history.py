@@ -13,6 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from prober.cli.parser import UsageError
+from prober.timestamps import rfc3339_milliseconds
 
 if TYPE_CHECKING:
     from prober.changelog import VerdictChange
@@ -141,7 +142,7 @@ def _document(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice]) 
                 "from": change.previous,
                 "to": change.verdict,
                 "expected": change.expected,
-                "at": _rfc3339(change.at),
+                "at": rfc3339_milliseconds(change.at),
             }
             for change in verdicts
         ],
@@ -153,15 +154,11 @@ def _document(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice]) 
                 "address": notice.address,
                 "state": notice.phase,
                 "summary": notice.summary,
-                "at": _rfc3339(notice.at),
+                "at": rfc3339_milliseconds(notice.at),
             }
             for notice in alerts
         ],
     }
-
-
-def _rfc3339(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _print_table(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice], nothing: str) -> None:

@@ -6,7 +6,6 @@ A missing Secret looks on the wire like a missing route (RST, no byte), but the 
 
 from __future__ import annotations
 
-import datetime as dt
 import shlex
 from collections.abc import Iterator
 
@@ -96,7 +95,7 @@ def _issues(case: Case) -> tuple[Evidence, ...]:
 def _canaries(case: Case) -> tuple[tuple[Evidence, ...], tuple[Evidence, ...]]:
     """Unknown names of our probes that were reset at a time that the log covers: not logged, and logged as without filter chain."""
     logs = case.logs
-    end = None if logs is None else _time(logs.span.last)
+    end = None if logs is None else logs.span.end
     unlogged, logged = [], []
     for probe in case.probes:
         hello = probe.hello(Sni.UNKNOWN)
@@ -303,11 +302,3 @@ def wrong_default_cert(case: Case) -> Iterator[Finding]:
 
 def _credential(route: Route) -> str:
     return next((port.credential_name for port in route.ports if port.terminates_tls and port.credential_name), "(none)")
-
-
-def _time(text: str) -> dt.datetime | None:
-    try:
-        parsed = dt.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)

@@ -89,9 +89,14 @@ class Tally:
         self.last = max(self.last, last)
 
     @property
+    def end(self) -> dt.datetime | None:
+        """The time of the last line; None when that is unknown."""
+        return _moment(self.last)
+
+    @property
     def seconds(self) -> float:
         """From the first to the last line; 0.0 when that is unknown."""
-        start, end = _parse(self.first), _parse(self.last)
+        start, end = _moment(self.first), self.end
         return (end - start).total_seconds() if start and end else 0.0
 
     @property
@@ -230,7 +235,7 @@ def kind_of(source: str, tally: Tally) -> tuple[SourceKind, SourceRange | None]:
     return (SourceKind.NOISE if tally.count <= NOISE_LINES else SourceKind.RECURRENT), None
 
 
-def _parse(text: str) -> dt.datetime | None:
+def _moment(text: str) -> dt.datetime | None:
     try:
         parsed = dt.datetime.fromisoformat(text)
     except ValueError:

@@ -19,9 +19,9 @@ from prober.outlets.causes import diagnosis_objects
 from prober.outlets.failures import failure_object
 from prober.outlets.slices import Pause
 from prober.outlets.streaming import streamed
-from prober.outlets.wording import rfc3339_seconds
 from prober.report import Json, address_object
 from prober.snapshot import EndpointState
+from prober.timestamps import rfc3339_seconds
 from prober.whole_numbers import whole_number
 
 __all__ = ["Api", "change_object", "target_object"]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from prober.findings import Confidence, Diagnosis, Evidence, Finding, Severity, SourceReport, finding_object, source_object
 from prober.outlets.opinions import Tone
 from prober.outlets.pages import Moment, target_url
-from prober.outlets.wording import rfc3339_seconds
+from prober.timestamps import rfc3339_seconds
 
 __all__ = ["CauseLink", "CauseView", "cause_link", "cause_view", "diagnosis_objects"]
 

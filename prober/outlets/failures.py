@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from prober.changelog import KeptFailure
 from prober.outlets.pages import Moment
-from prober.outlets.wording import OUTCOME_WORDS, SNI_TITLES, VERDICT_TITLES, rfc3339_seconds
+from prober.outlets.wording import OUTCOME_WORDS, SNI_TITLES, VERDICT_TITLES
 from prober.report import Json
+from prober.timestamps import rfc3339_seconds
 
 __all__ = ["FailureView", "failure_object", "failure_views"]
 

@@ -16,9 +16,10 @@ from prober.judge.certificates import CertificateFacts
 from prober.judge.verdicts import HandshakeJudgement
 from prober.model import Address, Handshake, NonSniPolicy, Outcome, Sni, Target, Verdict
 from prober.outlets.opinions import HelloTone, Tone, endpoint_tone, hello_tone
-from prober.outlets.wording import OUTCOME_WORDS, PROBLEM_WORDS, SNI_TITLES, VERDICT_TITLES, age, duration, rfc3339_seconds
+from prober.outlets.wording import OUTCOME_WORDS, PROBLEM_WORDS, SNI_TITLES, VERDICT_TITLES, age, duration
 from prober.report import presented_chain
 from prober.snapshot import EndpointState
+from prober.timestamps import rfc3339_seconds
 from prober.version import __version__
 
 __all__ = [

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from prober.judge.alerting import Alert, AlertChange, Phase
+from prober.timestamps import rfc3339_milliseconds
 
 __all__ = ["Links", "alertmanager_alert", "annotations_of", "fingerprint", "labels_of", "webhook_payload"]
 
@@ -52,7 +52,7 @@ def annotations_of(alert: Alert, links: Links) -> dict[str, str]:
         "fault": why.fault,
         "address": why.address,
         "outcome": why.outcome,
-        "since": _rfc3339(alert.since),
+        "since": rfc3339_milliseconds(alert.since),
         "summary": f"Flapping ({flapping}): {why.summary}" if flapping else why.summary,
         "flapping": flapping or "",
         # No label: what is seen from two vantage points is one alert.
@@ -68,8 +68,8 @@ def alertmanager_alert(alert: Alert, links: Links, now: float, validity: float) 
     return {
         "labels": labels_of(alert),
         "annotations": annotations_of(alert, links),
-        "startsAt": _rfc3339(alert.starts_at),
-        "endsAt": _rfc3339(ends_at),
+        "startsAt": rfc3339_milliseconds(alert.starts_at),
+        "endsAt": rfc3339_milliseconds(ends_at),
         "generatorURL": links.page(alert),
     }
 
@@ -87,8 +87,8 @@ def webhook_payload(change: AlertChange, receiver: str, links: Links) -> bytes:
                 "status": status,
                 "labels": own,
                 "annotations": told,
-                "startsAt": _rfc3339(alert.starts_at),
-                "endsAt": _NEVER if alert.ends_at is None else _rfc3339(alert.ends_at),
+                "startsAt": rfc3339_milliseconds(alert.starts_at),
+                "endsAt": _NEVER if alert.ends_at is None else rfc3339_milliseconds(alert.ends_at),
                 "generatorURL": links.page(alert),
                 "fingerprint": fingerprint(own),
             }
@@ -116,7 +116,3 @@ def fingerprint(own: dict[str, str]) -> str:
 def _label_name(name: str) -> str:
     legal = re.sub(r"[^a-zA-Z0-9_]", "_", name)
     return legal if legal and not legal[0].isdigit() else f"_{legal}"
-
-
-def _rfc3339(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from prober.judge.problems import ProblemCode
 from prober.model import Outcome, Sni, Verdict
 
-__all__ = ["OUTCOME_WORDS", "PROBLEM_WORDS", "SNI_TITLES", "VERDICT_TITLES", "age", "duration", "rfc3339_seconds"]
+__all__ = ["OUTCOME_WORDS", "PROBLEM_WORDS", "SNI_TITLES", "VERDICT_TITLES", "age", "duration"]
 
 VERDICT_TITLES: dict[Verdict, str] = {
     Verdict.INCONCLUSIVE: "Inconclusive",
@@ -76,8 +74,3 @@ def age(seconds: float) -> str:
     if not days:
         return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
     return f"{days} d {hours % 24} h" if days < 10 and hours % 24 else f"{days} d"
-
-
-def rfc3339_seconds(at: float) -> str:
-    """``2026-01-02T03:04:05Z`` for Unix time."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

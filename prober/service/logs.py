@@ -10,8 +10,9 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TextIO, TypeAlias
+
+from prober.timestamps import rfc3339_milliseconds
 
 __all__ = ["FORMATS", "JsonLines", "LogfmtLines", "configure", "event"]
 
@@ -38,8 +39,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
 
 
 def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Field]]:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    yield "ts", moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    yield "ts", rfc3339_milliseconds(record.created)
     yield "level", record.levelname.lower()
     yield "msg", record.getMessage()
     fields: dict[str, Field] = getattr(record, "fields", {})
