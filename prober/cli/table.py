@@ -65,6 +65,8 @@ _ANSWER_COLUMNS = (
 )
 _INDENT = "  "
 _GAP = "  "
+_BELOW = " " * (len(_INDENT) + 7 + len(_GAP))
+"""Before what stands below a row."""
 _TIME_WIDTH = 7
 
 
@@ -129,12 +131,14 @@ def _rows(result: Result, terminal: Terminal, now: datetime) -> Iterator[str]:
         if handshake["outcome"] == Outcome.CERTIFICATE:
             cells += [column.text(handshake)[: column.width].ljust(column.width) for column in layout.answer]
             cells.append(_certificate(handshake, terminal, layout.certificate, now))
+            # A handshake that was to be finished and was not, or was refused in the end, must not look like one that went well.
+            below = wrap(printable(_behind_certificate(handshake)), terminal, indent=_BELOW)
         else:
             what = printable(_what_happened(handshake))
             if columns(what) > layout.phrase and what != spilled:
                 # Once in full on lines of its own; the same again is cut.
                 spilled, what = what, ""
-                below = wrap(spilled, terminal, indent=" " * (len(_INDENT) + 7 + len(_GAP)))
+                below = wrap(spilled, terminal, indent=_BELOW)
             cells.append(_pad(terminal.shorten(what, layout.phrase), layout.phrase))
         yield _INDENT + _GAP.join(cells) + _milliseconds(handshake).rjust(_TIME_WIDTH + 1)
         yield from (terminal.paint(line, Paint.FAINT) for line in below)
@@ -203,6 +207,14 @@ def _certificate(handshake: Result, terminal: Terminal, width: int, now: datetim
     if days is not None and days < _EXPIRING_DAYS:
         age = terminal.paint(age, Paint.BAD if days < 0 else Paint.UNSURE)
     return terminal.paint(mark, Paint.BAD) + subject + age + padding
+
+
+def _behind_certificate(handshake: Result) -> str:
+    """What went wrong behind a certificate; empty where nothing did."""
+    alert = handshake["tls_alert"]
+    if handshake["detail"] or alert is None:
+        return handshake["detail"] or ""
+    return f"after the certificate: alert {alert['code']} {alert['description']}"
 
 
 def _subject(leaf: Mapping[str, Any]) -> str:

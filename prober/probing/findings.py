@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from prober.model import Close, Observation, Outcome, Seconds, Stage
+from prober.model import Close, Depth, Observation, Outcome, Seconds, Stage
 from prober.probing.attempt import Attempt
 from prober.tls.client_hello import Offer
 from prober.tls.errors import NotTLS, ProtocolError
@@ -23,6 +23,9 @@ _NOTHING: Final[tuple[TranscriptEntry, ...]] = ()
 
 _FIRST_BYTES: Final = 64
 """Of something that is no TLS, how much is shown."""
+
+_ENDS: Final = {Close.NONE: "the end", Close.FIN: "FIN", Close.RST: "RST", Close.TIMEOUT: "silence"}
+"""What came in the place of the messages that were awaited."""
 
 
 class Findings:
@@ -86,7 +89,7 @@ class Findings:
         if handshake is not None:
             facts, said = handshake.facts(), handshake.transcript_entries
             if detail is None:
-                detail = handshake.unfinished_reason
+                detail = handshake.unfinished_reason or self._cut_short(close, attempt, handshake, facts)
         return _new_tuple(
             Observation,
             (
@@ -101,6 +104,14 @@ class Findings:
                 said,
             ),
         )
+
+    def _cut_short(self, close: Close, attempt: Attempt, handshake: ClientHandshake, facts: HandshakeFacts) -> str | None:
+        """Depth ``finished``: what the peer did behind its certificate in the place of finishing; None where it finished."""
+        if attempt.depth is Depth.CERTIFICATE or facts.finished or self.outcome is not Outcome.CERTIFICATE:
+            return None
+        alert = facts.tls_alert
+        what = _ENDS[close] if alert is None else f"alert {alert.code} {alert.description}"
+        return f"after the certificate: {what} while waiting for {handshake.waiting_for}"
 
     def _stage(self, facts: HandshakeFacts) -> Stage:
         if facts.finished:

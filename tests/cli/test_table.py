@@ -106,6 +106,16 @@ def test_a_detail_that_does_not_fit_stands_below_its_row_once() -> None:
     assert "…" in lines[4]
 
 
+def test_what_went_wrong_behind_a_certificate_stands_below_its_row() -> None:
+    """A handshake that was to be finished and was not, and one that was refused in the end, do not look like one that went well."""
+    alert = {"level": "fatal", "code": 116, "description": "certificate_required"}
+    cut_short = handshake("none", "certificate", detail="after the certificate: RST while waiting for Finished")
+    lines = shown(result(handshake(tls_alert=alert), cut_short, handshake("unknown", "certificate"), verdict="ok")).splitlines()
+    assert [line.split()[0] for line in lines[2:7]] == ["known", "after", "none", "after", "unknown"]
+    assert lines[3].strip() == "after the certificate: alert 116 certificate_required"
+    assert lines[5].strip() == "after the certificate: RST while waiting for Finished"
+
+
 def test_a_certificate_that_cannot_be_read_is_shown_all_the_same() -> None:
     """An empty chain, an empty subject, a date that is none."""
     text = shown(

@@ -176,3 +176,26 @@ async def test_a_finished_handshake_that_stalls_after_the_certificate_has_a_cert
     with scripted(read_hello(), send_flight(tls12.context), hold()) as peer:
         observation = await engine.handshake(attempt(peer.endpoint, depth="finished", timeout=0.3))
     assert ending(observation) == (Outcome.CERTIFICATE, Stage.CERTIFICATE, None, Close.TIMEOUT)
+    assert observation.detail == "after the certificate: silence while waiting for NewSessionTicket or ChangeCipherSpec"
+
+
+@pytest.mark.parametrize(
+    ("steps", "close", "what"),
+    [
+        ((), Close.FIN, "FIN"),
+        ((reset(),), Close.RST, "RST"),
+        ((send(ALERT_112),), Close.FIN, "alert 112 unrecognized_name"),
+        ((send(bytes.fromhex("15 0303 0002 01 00")), hold()), Close.NONE, "the end"),
+    ],
+    ids=["fin", "rst", "alert", "close_notify"],
+)
+async def test_a_handshake_that_is_cut_short_behind_the_certificate_says_so(
+    engine: Engine, attempt: AttemptMaker, tls12: Served, steps: tuple[Step, ...], close: Close, what: str
+) -> None:
+    """Whoever asks for a finished handshake is told what came in its place; at depth ``certificate`` nothing was missed."""
+    with scripted(read_hello(), send_flight(tls12.context, cut=_until_certificate), *steps) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, depth="finished"))
+        shallow = await engine.handshake(attempt(peer.endpoint))
+    assert ending(observation) == (Outcome.CERTIFICATE, Stage.CERTIFICATE, None, close)
+    assert (observation.detail or "").startswith(f"after the certificate: {what} while waiting for CertificateStatus or ")
+    assert shallow.detail is None
