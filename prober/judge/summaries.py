@@ -133,7 +133,19 @@ def _ok(story: Story) -> str:
 def _inconclusive(story: Story) -> str:
     met = [f"; without SNI: {_saw(answer)}" for answer in story.answers if answer.sni is Sni.NONE and not answer.failed_here]
     held = f" Also {', '.join(story.faults)}." if story.faults else ""
-    return f"{story.subject} cannot be judged: {clip(story.undecided or '', _TEXT)}{''.join(met)}.{held}"
+    sentence = f"{story.subject} cannot be judged: {clip(story.undecided or '', _TEXT)}{''.join(met)}.{held}"
+    errno = next((answer.errno for answer in story.answers if answer.failed_here and answer.sni is not Sni.UNKNOWN), None)
+    return _with(sentence, f"Check {_HERE[errno]}.") if errno in _HERE else sentence
+
+
+# Where to look on this host. What is not here (a bug of ours, a cancelled probe) is nothing that a person can mend.
+_HERE = {
+    "EMFILE": "its limit of open files (ulimit -n)",
+    "ENFILE": "its limit of open files (fs.file-max)",
+    "EADDRNOTAVAIL": "its free ports, and that it has IPv6 if the address is one",
+    "EAFNOSUPPORT": "that it has IPv6",
+    "ENODEV": "the interface behind the %",
+}
 
 
 def _unreachable(story: Story) -> str:

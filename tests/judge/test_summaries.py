@@ -187,7 +187,10 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
         (
             ("local_error", "certificate"),
             C,
-            f"{AT} cannot be judged: this host could not send the hello with {KNOWN} (EMFILE); without SNI: certificate.",
+            (
+                f"{AT} cannot be judged: this host could not send the hello with {KNOWN} (EMFILE); without SNI: certificate. "
+                "Check its limit of open files (ulimit -n)."
+            ),
         ),
     ],
 )
@@ -203,6 +206,21 @@ def test_an_address_of_the_other_family_is_no_matter_of_dns() -> None:
     assert said(case._replace(handshakes=hellos)).endswith(
         " has no address of the family that was asked for (EAI_ADDRFAMILY): check --connect-ip."
     )
+
+
+@pytest.mark.parametrize(
+    ("errno", "advice"),
+    [
+        ("EADDRNOTAVAIL", " Check its free ports, and that it has IPv6 if the address is one."),
+        ("ENODEV", " Check the interface behind the %."),
+        (None, f" {KNOWN} (local error)."),
+    ],
+)
+def test_what_failed_on_this_host_says_where_to_look_on_it(errno: str | None, advice: str) -> None:
+    """Most often IPv6 that is switched off, beside a name that has both kinds of addresses."""
+    case = differential(*("local_error",) * 3)
+    hellos = tuple(each._replace(observation=each.observation._replace(errno=errno)) for each in case.handshakes)
+    assert said(case._replace(handshakes=hellos)).endswith(advice)
 
 
 @pytest.mark.parametrize(
