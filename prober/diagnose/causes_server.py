@@ -184,7 +184,7 @@ def l4(case: Case) -> Iterator[Finding]:
             f"{probe.where}: no client is served, with the right name or without: {meant}. This is no matter of SNI.",
             active=[probe_evidence(probe)],
             against=against,
-            fix=_look_at_layer_4(case, f"prober once {_target([(probe, set())])} --proxy-protocol v2"),
+            fix=_connect(case, probe, outcomes),
         )
     for server in sorted(case.shut):
         yield found(
@@ -198,13 +198,32 @@ def l4(case: Case) -> Iterator[Finding]:
             ],
             # A client without a name that was served there was served by somebody.
             against=[each for each in case.accepts if each.source == "capture" and f"-> {server}:" in each.text],
-            fix=_look_at_layer_4(case, Remedy(case).prove()),
+            fix=_look_at_layer_4(case, Remedy(case).prove(), expected=_HEADER),
         )  # fmt: skip
 
 
-def _look_at_layer_4(case: Case, command: str) -> Fix:
+_HEADER = ", and whether a PROXY header is expected"
+
+
+def _connect(case: Case, probe: ProbeFacts, outcomes: set[Outcome]) -> Fix:
+    """Where to look first depends on how far the connection came."""
+    if Outcome.RESOLVE_FAILED in outcomes:
+        return Fix(
+            explanation="Look at the name's spelling and its DNS record, and at the resolver of the host that probes.",
+            commands=(f"getent ahosts {shlex.quote(probe.differential.address.host)}",),
+        )
+    again = f"prober once {_target([(probe, set())])}"
+    if Verdict.UNREACHABLE in probe.judgement.faults:
+        # Whoever gets no connection has sent nothing yet, and no PROXY header is missing.
+        return _look_at_layer_4(case, again)
+    return _look_at_layer_4(
+        case, again if "--proxy-protocol" in probe.options else f"{again} --proxy-protocol v2", expected=_HEADER
+    )
+
+
+def _look_at_layer_4(case: Case, command: str, *, expected: str = "") -> Fix:
     return Fix(
-        explanation="Look at the load balancer, the firewall, the Service's endpoints, and whether a PROXY header is expected.",
+        explanation=f"Look at the load balancer, the firewall and the Service's endpoints{expected}.",
         commands=(
             f"kubectl -n {shlex.quote(case.namespace)} get pods,services,endpoints -l app=apigee-ingressgateway -o wide",
             command,

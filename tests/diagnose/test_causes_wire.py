@@ -45,6 +45,28 @@ def test_a_server_that_turns_everybody_away_in_a_capture_is_no_matter_of_sni() -
     assert "unknown-name" not in findings
 
 
+@pytest.mark.parametrize(
+    ("word", "looks_at", "command"),
+    [
+        ("resolve_failed", "DNS record", "getent ahosts "),
+        ("refused", "load balancer", "prober once 192.0.2.10:443 "),
+        ("reset", "PROXY header", "prober once 192.0.2.10:443 "),
+    ],
+)
+def test_who_gets_no_connection_is_not_sent_to_look_for_a_proxy_header(word: str, looks_at: str, command: str) -> None:
+    """DNS comes first; a header can only be missing where a connection stands, and not where one was sent already."""
+    fix = told(probes=probe(word, word))["l4"].fix
+    sent = told(probes=replace(probe(word, word), options=("--proxy-protocol", "v2")))["l4"].fix
+
+    assert fix is not None
+    assert sent is not None
+    assert "--proxy-protocol" not in sent.commands[-1]
+    assert looks_at in fix.explanation
+    assert ("PROXY" in fix.explanation) is (word == "reset")
+    assert fix.commands[-1].startswith(command)
+    assert ("--proxy-protocol" in fix.commands[-1]) is (word == "reset")
+
+
 def test_a_name_that_is_served_or_that_no_route_has_leaves_the_missing_route_confirmed() -> None:
     """What an ingress without a wildcard route does: known names are served, unknown ones are reset as missing ones are."""
     flows = [flow(None, FlowEnd.RESET), flow("shop.test", FlowEnd.RESET), flow(KNOWN, FlowEnd.CERTIFICATE)]
