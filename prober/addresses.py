@@ -22,6 +22,7 @@ DEFAULT_PORT = 443
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _NAME_LIMIT = 253
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_SCOPE_IN_URL = re.compile(r"%25(?=[^\]])")
 # Four numbers without leading zeros, which is all that `ipaddress` takes; a tenth of its time, for ten thousand targets.
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.|\Z)){4}(?<!\.)\Z")
 
@@ -75,7 +76,8 @@ def _from_url(text: str, scheme: str, rest: str) -> Address:
         raise ValueError(f"{text!r} has a path; a handshake ends before any request, so write https://NAME[:PORT]/")
     if not authority:
         raise ValueError(f"{text!r} has no host; write https://NAME[:PORT]/")
-    return _from_authority(authority)
+    # RFC 6874 §2: in a URL the percent sign before a scope is percent-encoded; curl takes it with and without.
+    return _from_authority(_SCOPE_IN_URL.sub("%", authority, count=1) if authority.startswith("[") else authority)
 
 
 def _from_authority(text: str) -> Address:
