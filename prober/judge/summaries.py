@@ -194,8 +194,10 @@ def _tls_failing(story: Story) -> str:
     otherwise = "check that it speaks TLS and has a certificate"
     if refusal is not None:
         otherwise = _REFUSED_BY_ALERT.get(refusal.code, "its log has the reason")
-    elif all(answer.outcome is Outcome.PROTOCOL_ERROR for answer in answers):
-        otherwise = _SEE_BYTES
+    elif all(answer.late and answer.outcome is not Outcome.NOT_TLS for answer in answers):
+        otherwise = _SEE_BYTES  # and they are TLS
+    elif {answer.outcome for answer in answers} <= {Outcome.TIMEOUT, Outcome.CONNECT_TIMEOUT}:
+        otherwise = "its queue of connections may be full; look for hung processes and load"
     advice = story.advice(otherwise)
     return f"{story.subject} accepts connections, but no hello gets a certificate ({saw}){story.known_for}: {advice}."
 

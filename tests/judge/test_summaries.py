@@ -154,6 +154,22 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ),
         ),
         (
+            ("timeout", "connect_timeout", "timeout"),
+            C,
+            (
+                f"{AT} accepts connections, but no hello gets a certificate (timeout, connect timeout): "
+                "its queue of connections may be full; look for hung processes and load."
+            ),
+        ),
+        (
+            ("closed late", "reset late", "closed late"),
+            C,
+            (
+                f"{AT} accepts connections, but no hello gets a certificate (closed after half an answer, reset after half an answer): "
+                "see the bytes with `prober once --verbose`."
+            ),
+        ),
+        (
             ("protocol_error",) * 3,
             C,
             f"{AT} accepts connections, but no hello gets a certificate (broken TLS): see the bytes with `prober once --verbose`.",
