@@ -169,7 +169,7 @@ def _unreachable(story: Story) -> str:
 _UNREACHABLE = {
     Outcome.RESOLVE_FAILED: "{subject} does not resolve ({errno}): check the DNS record and the resolver.",
     Outcome.REFUSED: "{subject} refuses connections: nothing listens there; check the load balancer, its Service and endpoints.",
-    Outcome.CONNECT_TIMEOUT: "{subject} does not answer connection attempts: something drops them; check firewalls, routes and the load balancer.",
+    Outcome.CONNECT_TIMEOUT: "{subject} does not answer connection attempts: they are dropped on the way, or its queue is full; check firewalls, routes and load.",
     Outcome.UNREACHABLE: "{subject} cannot be reached ({errno}): no route, or a firewall forbids it; check routes and network policies.",
 }
 

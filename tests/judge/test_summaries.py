@@ -183,6 +183,14 @@ def said(case: Differential, policy: NonSniPolicy = C) -> str:
             ),
         ),
         (
+            ("connect_timeout",) * 3,
+            C,
+            (
+                f"{AT} does not answer connection attempts: they are dropped on the way, or its queue is full; "
+                "check firewalls, routes and load."
+            ),
+        ),
+        (
             ("refused", "connect_timeout", "refused"),
             C,
             f"{AT} cannot be connected to (connect timeout, connection refused): check the load balancer, its endpoints and firewalls.",
