@@ -77,10 +77,15 @@ def document(evidence: EvidenceSet, findings: tuple[Finding, ...], captures: Map
 
 def _status(evidence: EvidenceSet, findings: tuple[Finding, ...]) -> int:
     failed = [each for each in evidence.sources if each.error is not None]
-    if failed and len(failed) == len(evidence.sources):
+    # A capture that was cut off, or half a packed log, has an error and counts for what is before it.
+    if failed and len(failed) == len(evidence.sources) and not _anything_read(evidence):
         return _EXIT_USAGE
     status = exit_status(findings)
     return _EXIT_UNSURE if failed and status == 0 else status
+
+
+def _anything_read(evidence: EvidenceSet) -> bool:
+    return bool(evidence.capture or (evidence.logs is not None and evidence.logs.entries))
 
 
 def _gather(args: argparse.Namespace) -> Gathered:

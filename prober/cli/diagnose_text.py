@@ -59,7 +59,8 @@ def _sources(sources: Iterable[SourceReport], terminal: Terminal) -> Iterator[st
                 for line in textwrap.wrap(each.summary, max(terminal.width - 14, 30)):
                     yield " " * 13 + terminal.paint(line, Paint.FAINT)
         else:
-            yield from _wrapped(printable(each.error or ""), terminal, head, " " * 13)
+            read = f"; read before that: {each.summary}" if each.summary else ""
+            yield from _wrapped(printable(f"{each.error}{read}"), terminal, head, " " * 13)
 
 
 def _probe(probe: ProbeFacts, terminal: Terminal) -> Iterator[str]:

@@ -18,6 +18,8 @@ import pytest
 from prober.cli import build_parser, main
 from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD
 from tests.diagnose.log_samples import typed
+from tests.diagnose.packet_maker import frame, handshake, pcap
+from tests.diagnose.test_capture import hello
 
 
 @pytest.fixture
@@ -183,6 +185,19 @@ def test_nothing_that_can_be_read_is_a_usage_error(here: Path, capfd: pytest.Cap
 
     assert status == 2
     assert not document["sources"][0]["ok"]
+
+
+def test_what_stands_before_the_end_of_a_capture_that_was_cut_off_is_judged(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A tcpdump that was killed leaves half a frame: the reset before it is told, with exit status 1, and how much was read."""
+    whole = pcap([frame(each) for each in [*handshake(hello(), "rst"), *handshake(hello(), "rst", port=40001)]])
+    (here / "killed").write_bytes(whole[:-1])
+    (here / "nothing").write_bytes(whole[:30])
+
+    assert 1 == main(["diagnose", "capture", "killed"])
+    assert "cut off; read before that:" in " ".join(capfd.readouterr().out.split())
+    assert 2 == main(["diagnose", "capture", "nothing"])
 
 
 @pytest.mark.parametrize(
