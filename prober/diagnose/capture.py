@@ -270,6 +270,7 @@ class Follower:
             delay=ended - flow.hello_time if ended is not None and flow.hello_time is not None and not proxied else None,
             rst_ttl_differs=flow.rst_ttl_differs,
             rst_options_differ=flow.rst_options_differ,
+            answered_http=ending is Ending.OTHER and not proxied and flow.to_client.data.startswith(b"HTTP/"),
             via="HTTP CONNECT" if proxied else None if flow.via is None else flow.via.value,
         )
         self._count(record, +1)

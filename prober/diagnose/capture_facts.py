@@ -61,6 +61,8 @@ class CapturedHello(NamedTuple):
     """The RST has no timestamps, and the server's other segments have: a weaker sign of the same."""
     via: str | None = None
     """The tunnel that it was captured in."""
+    answered_http: bool = False
+    """The server answered the hello in plain HTTP: its port speaks no TLS."""
     copies: int = 1
     """Flows in which the same hello was seen: address translation, several interfaces."""
 

@@ -136,6 +136,18 @@ class Case:
         return frozenset(each.server for each in self.named_turned_away if covers(self.hostnames, each.sni or ""))
 
     @cached_property
+    def refused_alike(self) -> frozenset[FlowGroup]:
+        """Captured hellos that a server refused with alert 40, with a name (no probe's) and without, while it served nobody.
+
+        The same alert to a missing name alone is a matter of that name.
+        """
+        refused = [each for each in self.flows if each.tls and each.end is FlowEnd.ALERT and each.alert == 40]
+        serving = {each.server for each in self.flows if each.tls and each.end is FlowEnd.CERTIFICATE}
+        named = {each.server for each in refused if each.sni is not None and not each.sni.endswith(".invalid")}
+        alike = (named & {each.server for each in refused if each.sni is None}) - serving
+        return frozenset(each for each in refused if each.server in alike)
+
+    @cached_property
     def wrong_certificates(self) -> tuple[Evidence, ...]:
         """Probes whose client without SNI got a certificate that is not acceptable."""
         return tuple(

@@ -36,7 +36,7 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
         if each.tls
         and each.sni is None
         and each.end in _FAILED
-        and not (each.end is FlowEnd.ALERT and each.alert in _OTHER_REASONS)
+        and not (each.end is FlowEnd.ALERT and (each.alert in _OTHER_REASONS or each in case.refused_alike))
     ]
     active = [
         Evidence(source="capture", file=each.file, text=f"{each.client}{_range(each.client)} -> {each.server}: "
@@ -164,6 +164,19 @@ def not_tls(case: Case) -> Iterator[Finding]:
                 commands=(Remedy(case).prove(),),
             ),
         )
+    plain = [each for each in case.flows if each.answered_http]
+    if plain:
+        yield found(
+            "not-tls",
+            f"The port does not speak TLS: {listed(dict.fromkeys(each.server for each in plain))} answers ClientHellos in plain HTTP.",
+            active=[
+                Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {each.times} ClientHello{'s' * (each.times > 1)} answered in plain HTTP")
+                for each in plain
+            ],
+            fix=Fix(
+                explanation="Send the clients to the TLS port, or let this listener terminate TLS.", commands=(Remedy(case).prove(),)
+            ),
+        )  # fmt: skip
     if active:
         clients = listed(dict.fromkeys(each.client for each in flows))
         proxied = [each for each in flows if each.spoken == PROXY_PROTOCOL]

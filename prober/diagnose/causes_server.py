@@ -19,6 +19,7 @@ __all__ = ["l4", "log_disabled", "mtls", "other_server", "proto"]
 
 # RFC 8446 §6 and RFC 5246 §7.2: what a server says that finds no version, cipher suite or parameter in common.
 _PROTOCOL_ALERTS = {40: "handshake_failure", 70: "protocol_version", 71: "insufficient_security"}
+_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 _CLIENT_CERTIFICATE_ALERTS = {42: "bad_certificate", 116: "certificate_required"}
 
 
@@ -38,7 +39,7 @@ def _alerts_everywhere(probe: ProbeFacts, codes: dict[int, str]) -> set[int]:
 def proto(case: Case) -> Iterator[Finding]:
     """Every hello is refused for its version or cipher suites: SNI has nothing to do with it."""
     concerned = [(probe, codes) for probe in case.probes if (codes := _alerts_everywhere(probe, _PROTOCOL_ALERTS))]
-    flows = [flow for flow in case.flows if flow.end is FlowEnd.ALERT and flow.alert in (70, 71)]
+    flows = [flow for flow in case.flows if flow.end is FlowEnd.ALERT and (flow.alert in (70, 71) or flow in case.refused_alike)]
     if not concerned and not flows:
         return
     codes = {code for _, found_codes in concerned for code in found_codes} | {flow.alert for flow in flows if flow.alert}
@@ -63,7 +64,7 @@ def proto(case: Case) -> Iterator[Finding]:
         fix=Fix(
             explanation="Compare minTLSProtocolVersion, maxTLSProtocolVersion and cipherSuites of the virtualhosts (or the server's own settings) "
             "with what the client offers; probe one version at a time.",
-            commands=tuple(f"prober once {_target(concerned)} --tls {version}" for version in ("1.2", "1.3")) if concerned else (),
+            commands=tuple(f"prober once {_target(concerned)} --tls {version}" for version in _VERSIONS) if concerned else (),
         ),
     )  # fmt: skip
 
@@ -139,8 +140,23 @@ def mtls(case: Case) -> Iterator[Finding]:
 
 
 def _refused_for_certificate(probe: ProbeFacts) -> tuple[HttpAnswer, ...]:
-    """Requests that TLS 1.3 ended behind the handshake, since the client had no certificate."""
-    return tuple(answer for answer in probe.http if answer.error and "certificate_required" in answer.error)
+    """Requests that the ingress ended for want of a client certificate: in TLS 1.3 behind the handshake, with an alert of its own.
+
+    Before TLS 1.3 servers answer the empty Certificate with handshake_failure or bad_certificate (RFC 5246 §7.4.6), which mean
+    that only where a certificate was asked for.
+    """
+    return tuple(
+        answer
+        for answer in probe.http
+        if answer.error
+        and (
+            "certificate_required" in answer.error
+            or (
+                ("handshake_failure" in answer.error or "bad_certificate" in answer.error)
+                and _wants_certificate(probe, answer.sni)
+            )
+        )
+    )
 
 
 def _wants_certificate(probe: ProbeFacts, sni: Sni) -> bool:
@@ -225,7 +241,9 @@ def _look_at_layer_4(case: Case, command: str, *, expected: str = "") -> Fix:
     return Fix(
         explanation=f"Look at the load balancer, the firewall and the Service's endpoints{expected}.",
         commands=(
-            f"kubectl -n {shlex.quote(case.namespace)} get pods,services,endpoints -l app=apigee-ingressgateway -o wide",
+            f"kubectl -n {shlex.quote(case.namespace)} get pods -l app=apigee-ingressgateway -o wide",
+            # The Service that Apigee's documentation has people make has no labels.
+            f"kubectl -n {shlex.quote(case.namespace)} get services,endpoints -o wide",
             command,
         ),
     )

@@ -152,6 +152,8 @@ class FlowGroup(NamedTuple):
     times: int = 1
     odd_reset: bool = False
     """The RST lacks the TCP timestamps that the server's other packets have: a weak sign of the same."""
+    answered_http: bool = False
+    """The server answered the hello in plain HTTP."""
     spoken: str = ""
     """What the client's first bytes are, as far as one can guess, where they are no TLS."""
 

@@ -52,6 +52,7 @@ def _group(file: str, hello: CapturedHello) -> FlowGroup:
         early_reset=hello.ending is Ending.RESET_BEFORE_ACK,
         foreign_reset=hello.rst_ttl_differs,
         odd_reset=hello.rst_options_differ,
+        answered_http=hello.answered_http,
     )
 
 

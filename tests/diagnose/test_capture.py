@@ -95,6 +95,14 @@ def test_each_ending_is_told_apart(end: str, answer: bytes, expected: Ending, tl
     assert (expected, tls_alert) == (found.ending, found.tls_alert)
 
 
+def test_an_answer_in_plain_http_is_told_from_other_bytes_that_are_no_tls() -> None:
+    """A port without TLS says so; what anything else means nobody knows."""
+    plain = handshake(hello(), "fin", answer=b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    other = handshake(hello(), "fin", answer=b"SSH-2.0-OpenSSH_9.2\r\n", port=40001)
+
+    assert [True, False] == [each.answered_http for each in facts([*plain, *other]).hellos]
+
+
 @pytest.mark.parametrize(
     ("server_first", "expected"), [(True, Ending.CLOSED_BY_SERVER), (False, Ending.ABORTED_BY_CLIENT)], ids=["server", "client"]
 )
