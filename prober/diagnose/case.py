@@ -13,14 +13,15 @@ from functools import cached_property
 from prober.diagnose.evidence import EvidenceSet, FlowEnd, FlowGroup, ProbeFacts
 from prober.diagnose.hostnames import covers
 from prober.diagnose.http_compared import Requests, compared
+from prober.diagnose.installations import without_wildcard
 from prober.diagnose.logs import LogFacts, SourceKind, Tally, kind_of
 from prober.diagnose.overrides import INGRESS_APP, VirtualHost
 from prober.diagnose.route import ROUTE, ROUTE_CONFIG, Route
-from prober.diagnose.wording import default_problems, listed, probe_evidence, source_evidence
+from prober.diagnose.wording import default_problems, flow_evidence, hellos, listed, probe_evidence, source_evidence
 from prober.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.model import Outcome, Sni, Verdict
 
-__all__ = ["Case", "conflict", "found", "serves_unknown"]
+__all__ = ["Case", "Labels", "conflict", "found", "serves_unknown"]
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -88,8 +89,11 @@ class Case:
     @cached_property
     def resets(self) -> tuple[Evidence, ...]:
         """Clients without SNI that were turned away as a missing filter chain explains it: probes first, then captured flows."""
-        probes = tuple(probe_evidence(each) for each in self.probes if each.resets and not serves_unknown(each))
-        return probes + _counted(self.ingress_resets, "the server ended it before it sent a byte")
+        others = [each for part in self.apart for each in part.probes]
+        probes = tuple(
+            probe_evidence(each) for each in self.probes if each.resets and not serves_unknown(each) and each not in others
+        )
+        return probes + flow_evidence(self.ingress_resets, "the server ended it before it sent a byte")
 
     @cached_property
     def other_resets(self) -> tuple[Evidence, ...]:
@@ -101,12 +105,12 @@ class Case:
         foreign = [each for each in self._nameless(_TURNED_AWAY) if each.foreign_reset or each.early_reset]
         return (
             probes
-            + _counted(foreign, "reset, as it seems, by something on the way and not by the ingress")
+            + flow_evidence(foreign, "reset, as it seems, by something on the way and not by the ingress")
             + tuple(
                 Evidence(
                     source="capture",
                     file=each.file,
-                    text=f"{each.client} -> {each.server}: {_hellos(each)} with server_name {each.sni} turned away, too",
+                    text=f"{each.client} -> {each.server}: {hellos(each)} with server_name {each.sni} turned away, too",
                 )
                 for each in self.named_turned_away
                 if not self.hostnames
@@ -160,7 +164,7 @@ class Case:
     def accepts(self) -> tuple[Evidence, ...]:
         """Clients without SNI that got a certificate."""
         probes = tuple(probe_evidence(each) for each in self.probes if each.accepts)
-        return probes + _counted(self._nameless({FlowEnd.CERTIFICATE}), "the server answered with its handshake")
+        return probes + flow_evidence(self._nameless({FlowEnd.CERTIFICATE}), "the server answered with its handshake")
 
     def _nameless(self, ends: Collection[FlowEnd]) -> list[FlowGroup]:
         return [each for each in self.flows if each.tls and each.sni is None and each.end in ends]
@@ -191,6 +195,11 @@ class Case:
     def route_configs(self) -> tuple[Route, ...]:
         """ApigeeRouteConfigs: what the virtualhost chart applies."""
         return tuple(each for each in self.routes if each.kind == ROUTE_CONFIG)
+
+    @cached_property
+    def apart(self) -> tuple[Case, ...]:
+        """Installations of other namespaces than the wildcard routes' that have none and link to none: each a case of its own."""
+        return tuple(map(Case, without_wildcard(self.evidence)))
 
     def users_of(self, route: Route) -> list[str]:
         """The routes of its own namespace that are linked to it."""
@@ -332,19 +341,6 @@ class Case:
         return (
             Evidence(source="logs", text=f"{total:,} request{'s' * (total != 1)} over TLS without SNI: the handshake succeeded"),
         )
-
-
-def _hellos(group: FlowGroup) -> str:
-    return f"{group.times} ClientHello{'s' * (group.times > 1)}"
-
-
-def _counted(groups: Iterable[FlowGroup], text: str) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence(
-            source="capture", file=each.file, text=f"{each.client} -> {each.server}: {_hellos(each)} without server_name; {text}"
-        )
-        for each in sorted(groups, key=lambda group: -group.times)
-    )
 
 
 def serves_unknown(probe: ProbeFacts) -> bool:

@@ -33,6 +33,8 @@ def not_linked(case: Case) -> Iterator[Finding]:
     active = case.not_found
     if not active and not config and not log:
         return
+    if not config and _leads_nowhere(case):
+        return  # every link is to a route that is not there: that is `dangling`
     if not active and not log and not case.working_wildcards:
         return  # the route itself is wrong; that comes first
     # Where it is linked in part, `partial-vhosts` and `not-applied` say where not; this is then about the Hosts that were seen.
@@ -70,20 +72,30 @@ def _nothing_linked(case: Case) -> tuple[Evidence, ...]:
     names = {route.name for route in case.wildcards}
     if not names or names & _links(case) or any(map(is_unresolved, _links(case))):
         return ()
+    nowhere = _leads_nowhere(case)
     said = [
         route_evidence(route, f"lists no wildcard route in additionalGateways ({listed(route.additional_gateways) or 'none'})",
                        route.additional_gateways_line)
         for route in (*case.group_routes, *case.route_configs)
         if not route.is_mutual  # who demands client certificates is better not linked
+        and nowhere.isdisjoint(route.additional_gateways)
     ]  # fmt: skip
     said += [
         Evidence(
             source="overrides", file=file, line=host.line, text=f"virtualhost {host.name} does not list {listed(sorted(names))}"
         )
         for file, host in case.virtual_hosts
-        if host.tls_mode != "MUTUAL"
+        if host.tls_mode != "MUTUAL" and nowhere.isdisjoint(host.additional_gateways)
     ]
     return tuple(said)
+
+
+def _leads_nowhere(case: Case) -> set[str]:
+    """Links to routes that the cluster has not, where it has a wildcard route: who has such a link lacks no other."""
+    facts = case.evidence.routes
+    if facts is None or not facts.complete or facts.damaged or not case.wildcards:
+        return set()
+    return {name for name in _links(case) if not facts.named(name) and not is_unresolved(name)}
 
 
 def _linked(case: Case) -> tuple[Evidence, ...]:
@@ -190,7 +202,7 @@ def dangling(case: Case) -> Iterator[Finding]:
             # Where there is a wildcard route of another name, a reset is not for want of this one.
             active=() if guessed else (*(() if case.wildcards else case.resets), *case.not_found),
             config=() if guessed else evidence,
-            log=evidence if guessed else (),
+            log=evidence if guessed else unlinked_lines(case) if there else (),
             against=() if case.resets or case.not_found else case.accepts,
             severity=Severity.INFO if guessed and not case.wildcards else None,
             # A second route with host '*' is what must never be: where one is, its name is what the link should say.
@@ -207,9 +219,12 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
     links = {route.name for route in case.wildcards} & _links(case) or _links(case)
     if not links:
         return
+    apart = {each.namespace for each in case.apart}  # they have no wildcard route to be linked to
     without = [
         host
-        for _, host in case.virtual_hosts
+        for facts in case.overrides
+        if facts.namespace not in apart
+        for host in facts.virtual_hosts
         if not links & set(host.additional_gateways) and not any(map(is_unresolved, host.additional_gateways))
     ]
     mutual = [host for host in without if host.tls_mode == "MUTUAL"]
@@ -217,7 +232,7 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
     if len(without) + len(mutual) == len(case.virtual_hosts):
         without = []  # none is linked here: that is drift between the overrides and the cluster
     # What is linked is no environment group, also where its host is not '*' as it should be.
-    groups = [route for route in case.group_routes if route.name not in links]
+    groups = [route for route in case.group_routes if route.name not in links and route.namespace not in apart]
     unlinked = [route for route in groups if not links & set(route.additional_gateways)]
     routes = [] if len(unlinked) == len(groups) else [route for route in unlinked if not route.is_mutual]
     if not without and not routes:

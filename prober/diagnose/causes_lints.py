@@ -20,6 +20,8 @@ def lint_findings(case: Case, causes: Iterable[Finding]) -> list[Finding]:
     """The lints that no cause has told already at the same place."""
     causes = tuple(causes)
     told = {(each.id, evidence.file, evidence.line) for each in causes for evidence in each.evidence}
+    # A link that did not arrive is no group that was left out.
+    told |= {("partial-vhosts", file, line) for cause, file, line in told if cause == "not-applied"}
     # What a cluster's objects say has no line: there a cause tells all that have its mistake.
     told_of_cluster = {each.id for each in causes for evidence in each.evidence if evidence.source == "kubernetes"}
     lints: dict[tuple[str, str], list[Lint]] = {}

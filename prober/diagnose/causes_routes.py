@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 
-from prober.diagnose.case import Case, conflict, found
+from prober.diagnose.case import Case, Labels, conflict, found, serves_unknown
 from prober.diagnose.fixes import Remedy
+from prober.diagnose.hostnames import covers
 from prober.diagnose.route import Route
-from prober.diagnose.wording import listed, route_evidence
+from prober.diagnose.wording import listed, probe_evidence, route_evidence
 from prober.findings import Evidence, Finding, Fix, Severity
 
 __all__ = ["dup_wildcard", "flag_off", "no_wildcard", "port", "selector"]
@@ -23,8 +24,13 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
     Confirmed by a reset on the wire and a configuration without such a route. Contradicted by any client without SNI that got a
     certificate. A route that exists and is wrong is another cause.
     """
-    if case.wildcards:
-        return
+    if not case.wildcards:
+        yield from _without_wildcard(case)
+    for part in case.apart:
+        yield from _without_wildcard(part, f" in namespace {part.namespace}")
+
+
+def _without_wildcard(case: Case, place: str = "") -> Iterator[Finding]:
     config = case.no_wildcard_said
     active = case.resets
     if case.accepts and not active:
@@ -45,9 +51,9 @@ def no_wildcard(case: Case) -> Iterator[Finding]:
         if not config
         else "No virtualhost lists a wildcard route, and "
         if all(each.source == "overrides" for each in config)
-        else "No ApigeeRoute with host '*' is configured, and "
+        else f"No ApigeeRoute with host '*' is configured{place}, and "
         if whole
-        else "None of the ApigeeRoutes given has host '*', and "
+        else f"None of the ApigeeRoutes given{place} has host '*', and "
     )
     summary = f"{known}{consequence}{'' if known else ', as an ingress without a wildcard route does'}.{missing}"
     # By the CRD's own words the flag decides whether '*' comes into the gateway; that it does so for a group's route nobody has seen.
@@ -131,6 +137,46 @@ def selector(case: Case) -> Iterator[Finding]:
             against=(*case.other_resets, *case.accepts),
             fix=Remedy(case).repair_route(route, f"Give ApigeeRoute {route.name} the selector of this ingress."),
         )
+    yield from _on_another_ingress(case)
+
+
+def _on_another_ingress(case: Case) -> Iterator[Finding]:
+    """Groups that are linked to wildcard routes of another ingress alone: clients without SNI that come to their own have none."""
+    for route in case.working_wildcards:
+        groups = [each for each in case.group_routes if _is_beside(case, route, each.selector, each.additional_gateways)]
+        hosts = [
+            (file, host) for file, host in case.virtual_hosts if _is_beside(case, route, host.selector, host.additional_gateways)
+        ]
+        beside = list(dict.fromkeys(each.selector for each in groups) | dict.fromkeys(host.selector for _, host in hosts))
+        if not beside:
+            continue
+        names = tuple(name for each in groups for name in each.hostnames)
+        reset = [
+            probe_evidence(probe)
+            for probe in case.probes
+            if probe.resets and not serves_unknown(probe) and any(covers(names, each.server_name or "") for each in probe.known)
+        ]
+        others = "; ".join(", ".join(f"{key}={value}" for key, value in each) for each in beside)
+        yield found(
+            "selector",
+            f"The wildcard route {route.name} selects {_labels(route)}, and {listed([each.name for each in groups] or [host.name for _, host in hosts])}, "
+            f"linked to it, is on the ingress {others}: clients without SNI {'are' if reset else 'would be'} reset there.",
+            active=reset,
+            config=[
+                route_evidence(route, f"selects {_labels(route)}", route.line_of("selector")),
+                *(route_evidence(each, f"lists {route.name} and selects {_labels(each)}", each.line_of("selector")) for each in groups),
+                *(Evidence(source="overrides", file=file, line=host.line, text=f"virtualhost {host.name} lists {route.name} and is on another ingress") for file, host in hosts),
+            ],
+            fix=Remedy(case).repair_route(
+                route, f"Let ApigeeRoute {route.name} select what the ingresses of all groups have in common, if all are to serve such clients."
+            ),
+        )  # fmt: skip
+
+
+def _is_beside(case: Case, route: Route, selector: Labels, links: Iterable[str]) -> bool:
+    """Whether a group is linked to a wildcard route that shares no pod with it, and to no other that does."""
+    linked = [each for each in case.working_wildcards if each.name in set(links)]
+    return route in linked and all(conflict(each.selector, selector) for each in linked)
 
 
 def _expected(case: Case, labels: tuple[tuple[str, str], ...], text: str) -> Evidence:

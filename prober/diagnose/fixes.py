@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
-from prober.diagnose.case import Case
+from prober.diagnose.case import Case, conflict
 from prober.diagnose.fixes_overrides import link_diff
 from prober.diagnose.fixes_route import common_labels, may_be_named, scalar, used_credential, wildcard_manifest
 from prober.diagnose.manifest import is_unresolved
@@ -60,7 +60,10 @@ class Remedy:
             hint = f"  # the one that is in use: kubectl -n {self.namespace} get apigeeroutes -o yaml | grep credentialName"
         if like is None:
             return wildcard_manifest(name, self.namespace, self.selector, credential, hint)
-        selector = dict(like.selector) if like.selector and self._case.selects_gateway(like) else self.selector
+        fits = self._case.selects_gateway(like) and not any(
+            conflict(like.selector, each.selector) for each in self._case.group_routes if like.name in each.additional_gateways
+        )
+        selector = dict(like.selector) if like.selector and fits else self.selector
         return wildcard_manifest(name, like.namespace or self.namespace, selector, credential, hint, like)
 
     def diff(self, *, only: Iterable[str] | None = None) -> str | None:

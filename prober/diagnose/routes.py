@@ -236,8 +236,9 @@ def _integer(node: Node | None) -> int | None:
 
 def _lints(facts: RouteFacts) -> Iterator[Lint]:
     names = {route.name for route in facts.routes if route.kind == ROUTE}
-    linked = {name for route in facts.routes for name in route.additional_gateways}
+    links = {(route.namespace, name) for route in facts.routes for name in route.additional_gateways}
     for route in facts.routes:
+        linked = {name for place, name in links if _one_place(place, route.namespace)}
         place = route.additional_gateways_line or route.line
         for name in route.additional_gateways:
             if name not in names and facts.complete and not is_unresolved(name):

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prober.diagnose.evidence import ProbeFacts
+from prober.diagnose.evidence import FlowGroup, ProbeFacts
 from prober.diagnose.logs import Tally, kind_of
 from prober.diagnose.route import Route
 from prober.findings import Evidence
 from prober.model import Handshake, Outcome, Sni
 
-__all__ = ["default_problems", "hello_text", "known_problems", "listed", "probe_evidence", "route_evidence", "source_evidence"]
+__all__ = [
+    "default_problems",
+    "flow_evidence",
+    "hello_text",
+    "hellos",
+    "known_problems",
+    "listed",
+    "probe_evidence",
+    "route_evidence",
+    "source_evidence",
+]
 
 
 def listed(names: Iterable[str], most: int = 4) -> str:
@@ -52,6 +62,21 @@ def probe_evidence(probe: ProbeFacts) -> Evidence:
         for each in probe.differential.handshakes
     )
     return Evidence(source="probe", text=f"{probe.where}: " + "; ".join(texts))
+
+
+def hellos(group: FlowGroup) -> str:
+    """How many they were."""
+    return f"{group.times} ClientHello{'s' * (group.times > 1)}"
+
+
+def flow_evidence(groups: Iterable[FlowGroup], text: str) -> tuple[Evidence, ...]:
+    """Captured connections without a name, the most frequent first, and what came of them."""
+    return tuple(
+        Evidence(
+            source="capture", file=each.file, text=f"{each.client} -> {each.server}: {hellos(each)} without server_name; {text}"
+        )
+        for each in sorted(groups, key=lambda group: -group.times)
+    )
 
 
 def route_evidence(route: Route, text: str, line: int | None = None) -> Evidence:

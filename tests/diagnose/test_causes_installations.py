@@ -1,0 +1,113 @@
+"""More than one of everything: ingresses, installations, links. What is right in one of them is not told of the other."""
+
+from __future__ import annotations
+
+import yaml
+
+from prober.diagnose.causes import diagnose
+from prober.diagnose.evidence import EvidenceSet
+from prober.findings import Confidence, Fix, Severity
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, http, overrides, probe, routes, told
+
+LINK = "  additionalGateways: [fallback-no-sni]\n"
+UNLINKED = GROUP.replace(LINK, "")
+AT_EDGE_A = WILDCARD.replace("{app: apigee-ingressgateway}", "{app: apigee-ingressgateway, ingress_name: edge-a}")
+# Of two ingresses, and of two organizations in namespaces of their own.
+OTHER = (
+    GROUP.replace("acme-hyb-prod-grp", "acme-hyb-ext-grp").replace("hostnames: [", "hostnames: [ext.").replace("edge-a", "edge-b")
+)
+SECOND = UNLINKED.replace("acme-hyb", "bcorp-hyb").replace("namespace: apigee,", "namespace: apigee-b,")
+RESET = probe("certificate", "reset")
+
+
+def fix_of(fix: Fix | None) -> dict[str, object]:
+    assert fix is not None
+    assert fix.yaml is not None
+    return dict(yaml.safe_load(fix.yaml))
+
+
+def test_a_group_on_another_ingress_than_the_wildcard_route_it_is_linked_to_is_told() -> None:
+    """The link binds its hosts to the other ingress; who comes to its own without SNI is reset. The fix selects both."""
+    found = told(routes=routes(GROUP, OTHER, AT_EDGE_A))["selector"]
+
+    assert (Severity.WARNING, Confidence.LIKELY) == (found.severity, found.confidence)
+    assert "acme-hyb-ext-grp" in found.summary
+    assert "acme-hyb-prod-grp" not in found.summary
+    assert {"app": "apigee-ingressgateway"} == fix_of(found.fix)["spec"]["selector"]  # type: ignore[index]
+
+
+def test_a_probe_of_the_name_of_that_group_confirms_it() -> None:
+    """And one of a group on the right ingress does not."""
+    there, here = (GROUP.replace("edge-a", "edge-b"), OTHER.replace("edge-b", "edge-a"))
+
+    assert "selector" == next(iter(told(probes=RESET, routes=routes(there, here, AT_EDGE_A))))
+    assert Confidence.CONFIRMED is told(probes=RESET, routes=routes(there, here, AT_EDGE_A))["selector"].confidence
+    assert Confidence.LIKELY is told(probes=RESET, routes=routes(GROUP, OTHER, AT_EDGE_A))["selector"].confidence
+
+
+def test_wildcard_routes_of_both_ingresses_leave_nothing_to_tell() -> None:
+    """One for each, and each group linked to its own; or one for all."""
+    second = AT_EDGE_A.replace("edge-a", "edge-b").replace("fallback-no-sni", "second")
+    both = routes(GROUP, OTHER.replace("fallback-no-sni", "second"), AT_EDGE_A, second)
+
+    assert "selector" not in told(routes=both)
+    assert "selector" not in told(routes=routes(GROUP, OTHER, WILDCARD))
+
+
+def test_an_installation_of_its_own_has_no_use_for_anothers_wildcard_route() -> None:
+    """In its namespace the route is missing, with its own Secret; its groups are not left out of the other's links."""
+    findings = told(routes=routes(GROUP, WILDCARD, SECOND))
+
+    assert "partial-vhosts" not in findings
+    assert "in namespace apigee-b" in findings["no-wildcard"].summary
+    manifest = fix_of(findings["no-wildcard"].fix)
+    assert "apigee-b" == manifest["metadata"]["namespace"]  # type: ignore[index]
+    assert "bcorp-hyb-prod-grp" == manifest["spec"]["ports"][0]["tls"]["credentialName"]  # type: ignore[index]
+
+
+def test_a_reset_is_told_of_the_installation_whose_name_was_probed() -> None:
+    """The missing route of the one is confirmed, and nothing is suspected of the other, which reads right."""
+    elsewhere = GROUP.replace("hostnames: [", "hostnames: [other.")
+    findings = diagnose(EvidenceSet(probes=(RESET,), routes=routes(elsewhere, WILDCARD, SECOND)))
+
+    assert [("no-wildcard", Confidence.CONFIRMED)] == [(each.id, each.confidence) for each in findings]
+
+
+def test_a_wildcard_route_where_no_groups_are_is_in_the_wrong_place_and_of_no_other_installation() -> None:
+    """Then the namespace is what is wrong."""
+    misplaced = routes(GROUP, WILDCARD.replace("namespace: apigee", "namespace: default"))
+
+    assert ["dangling"] == list(told(routes=misplaced))
+
+
+def test_a_link_with_a_slip_in_it_is_no_missing_link_as_well() -> None:
+    """One cause and one fix: two that add and rename would spoil each other. A 404 on the wire confirms it."""
+    files = routes(GROUP.replace("fallback-no-sni", "fallback-nosni"), WILDCARD)
+    slip = overrides(OVERRIDES.replace("fallback-no-sni", "fallback-nosni"))
+
+    assert ["dangling"] == list(told(routes=files, overrides=slip))
+    seen = told(routes=files, overrides=slip, probes=probe("certificate", "certificate", None, *http(404)))
+    assert ["dangling"] == list(seen)
+    assert Confidence.CONFIRMED is seen["dangling"].confidence
+
+
+def test_groups_that_have_no_link_are_told_beside_those_whose_link_has_a_slip() -> None:
+    """Each with its own cause."""
+    files = routes(GROUP.replace("fallback-no-sni", "fallback-nosni"), OTHER.replace(LINK, ""), WILDCARD)
+    findings = told(routes=files)
+
+    assert ["acme-hyb-ext-grp-000-1a2b3c4"] == [each.text.split()[1] for each in findings["not-linked"].evidence]
+    assert "dangling" in findings
+
+
+def test_a_link_that_did_not_arrive_is_no_group_that_was_left_out() -> None:
+    """ApigeeRouteConfig has it, ApigeeRoute has not: one finding, about the step between."""
+    config = """\
+apiVersion: apigee.cloud.google.com/v1alpha1
+kind: ApigeeRouteConfig
+metadata: {name: acme-hyb-prod-grp, namespace: apigee}
+spec:
+  selector: {app: apigee-ingressgateway, ingress_name: edge-a}
+  additionalGateways: [fallback-no-sni]
+"""
+    assert ["not-applied"] == list(told(routes=routes(UNLINKED, config, WILDCARD)))
