@@ -48,6 +48,8 @@ CAUSES: tuple[tuple[str, Callable[[Case], Iterator[Finding]]], ...] = (
 
 _SEVERITIES = list(Severity)
 _CONFIDENCES = list(Confidence)
+_SEEN = {"probe", "capture", "logs"}
+"""Sources that show clients: what some of them suffer comes before what is only written, and might befall others."""
 _LAST = ("ok", "inconclusive")
 
 
@@ -65,6 +67,7 @@ def diagnose(evidence: EvidenceSet) -> tuple[Finding, ...]:
                 each.id in _LAST and each.id != "ok",
                 _SEVERITIES.index(each.severity),
                 _CONFIDENCES.index(each.confidence),
+                not any(piece.source in _SEEN for piece in each.evidence),
                 order[id(each)],
             ),
         )

@@ -50,6 +50,11 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
     # That the configuration wants it so explains what the ingress did, and not what was done on the way or to everybody.
     by_ingress = any(each.end is FlowEnd.ALERT or each in case.ingress_resets for each in flows)
     strict = case.no_wildcard_said if by_ingress and not case.working_wildcards else ()
+    serve = (
+        f"{listed(route.name for route in case.working_wildcards)} should serve such clients, as it reads: probe the ingress."
+        if case.working_wildcards
+        else "Or serve such clients: a wildcard route with enableNonSniClient."
+    )
     total = sum(each.times for each in flows) or sum(tally.count for _, tally in case.rejected_sources)
     # What a log says of a client without a name, it says of plain HTTP in the same words.
     sends = ("send" if len(clients) > 1 else "sends") if active else ("seem to send" if len(clients) > 1 else "seems to send")
@@ -77,7 +82,7 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
         ],
         severity=None if active else Severity.WARNING,
         fix=Fix(
-            explanation=f"{_CLIENTS} Or serve such clients: a wildcard route with enableNonSniClient.",
+            explanation=f"{_CLIENTS} {serve}",
             commands=(Remedy(case).prove(),),
         ),
     )

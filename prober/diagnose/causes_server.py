@@ -270,10 +270,16 @@ def other_server(case: Case) -> Iterator[Finding]:
             if product
             else f"behaves as {signature.products if signature else ''}"
         )
-        remedy = product_fix(key, Remedy(case).prove())
+        name = next((each.server_name for each in probe.known if each.server_name), None)
+        remedy = product_fix(key, Remedy(case).prove(), name)
         yield found(
             "other-server",
-            f"{probe.where} {seen}; this is not what Envoy, Istio and Apigee hybrid do without a wildcard route.",
+            f"{probe.where} {seen}; "
+            + (
+                "Envoy, Istio and Apigee hybrid themselves send a RST without a wildcard route."
+                if key == "sni-router"
+                else "this is not what Envoy, Istio and Apigee hybrid do without a wildcard route."
+            ),
             active=[
                 probe_evidence(probe),
                 *(Evidence(source="probe", text=text) for text in (default_problems(probe) if product else ())[:2]),

@@ -22,6 +22,10 @@ from prober.model import Handshake, Outcome, Sni, Verdict
 __all__ = ["secret", "stale_route", "unknown_name", "wrong_default_cert"]
 
 
+_HOSTS = "NAME:.metadata.name,HOSTS:.spec.hostnames"
+_APPLIED = f"{_HOSTS},STATE:.status.state,GENERATION:.metadata.generation,APPLIED:.status.lastAppliedGeneration"
+
+
 def secret(case: Case) -> Iterator[Finding]:
     """The wildcard route reads right, clients without SNI are reset, and no filter chain was missed: its Secret is not there."""
     absent = _absent_secrets(case)
@@ -197,6 +201,7 @@ def _unsettled(route: Route) -> str | None:
 def unknown_name(case: Case) -> Iterator[Finding]:
     """Clients ask for a name that no route has: a hostname is missing, or the client has it wrong."""
     seen: dict[str, tuple[list[Evidence], list[Evidence]]] = {}
+    unknown_to_server: set[str] = set()
     for probe in case.probes:
         for hello in probe.known:
             refused = _refused_name(hello)
@@ -205,6 +210,8 @@ def unknown_name(case: Case) -> Iterator[Finding]:
                     continue
                 if not refused and not case.hostnames and not probe.accepts and Verdict.SNI_FAILING not in probe.judgement.faults:
                     continue  # everybody is reset: that is no matter of this name
+                if refused:
+                    unknown_to_server.add(hello.server_name)
                 seen.setdefault(hello.server_name, ([], []))[0].append(probe_evidence(probe))
     for group in case.flows:
         if (
@@ -226,9 +233,12 @@ def unknown_name(case: Case) -> Iterator[Finding]:
         config = []
         if case.hostnames and not covered:
             config = [Evidence(source="routes", text=f"no route has {name}; hostnames are {listed(case.hostnames)}")]
-        against = []
+        against: list[Evidence] = []
         if covered:
             against = [Evidence(source="routes", text=f"a route has a hostname that covers {name}: it may not be applied")]
+        elif name not in unknown_to_server:
+            # Istio makes of host '*' a filter chain for every name, and not only for none.
+            against = [_right(route) for route in case.working_wildcards]
         near = near_miss(name, case.hostnames)
         missing = "the ingress turns them away, although a route has that name" if covered else "no route serves that name"
         noise = not active and not covered and not near and _is_noise(case, name)
@@ -242,9 +252,13 @@ def unknown_name(case: Case) -> Iterator[Finding]:
             against=against,
             severity=None if active else Severity.INFO if noise else Severity.WARNING,
             fix=Fix(
-                explanation=f"Add {name} to the hostnames of its environment group, or correct the name in the client.",
+                explanation="Look whether the route that has it is applied, on this ingress."
+                if covered
+                else f"Let the clients ask for {name.removesuffix('.')}, without the dot: no hostname has one."
+                if name.endswith(".")
+                else f"Add {name} to the hostnames of its environment group, or correct the name in the client.",
                 commands=(
-                    f"kubectl -n {shlex.quote(case.namespace)} get apigeeroutes -o custom-columns=NAME:.metadata.name,HOSTS:.spec.hostnames",
+                    f"kubectl -n {shlex.quote(case.namespace)} get apigeeroutes -o custom-columns={_APPLIED if covered else _HOSTS}",
                     Remedy(case).prove(),
                 ),
             ),
@@ -291,7 +305,7 @@ def wrong_default_cert(case: Case) -> Iterator[Finding]:
     text = "Present one certificate that covers all hostnames of all environment groups (one pair for the port), and renew it in time."
     yield found(
         "wrong-default-cert",
-        f"Clients without SNI get a certificate that they refuse: {listed(problems[0], 3)}.{alike}",
+        f"Clients without SNI get a certificate that they refuse: {'; '.join(problems[0][:3])}.{alike}",
         active=(*active, *with_name),
         config=config,
         fix=remedy.repair_route(route, text, credential=remedy.credential)

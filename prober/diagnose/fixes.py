@@ -147,15 +147,15 @@ class Remedy:
         if diff is not None:
             parts.append(f"# and in {self._files}:\n" + _commented(diff))
         linking = (
-            "link it in overrides.yaml (the diff below the manifest)"
+            ", link it in overrides.yaml (the diff below the manifest), and apply both."
             if diff is not None
-            else f'add additionalGateways: ["{self.route}"] to {self._everywhere} of overrides.yaml'
+            else f', add additionalGateways: ["{self.route}"] to {self._everywhere} of overrides.yaml, and apply both.'
             if not self._linked_everywhere()
-            else "it is linked in overrides.yaml already"
+            else f", and apply it and {self._files}, which links it already."
         )
         out = f" Take {instead_of} out of additionalGateways: no ApigeeRoute can have that name." if instead_of else ""
         return Fix(
-            explanation=f"Create the wildcard route {self.route} (save the manifest as {self.route}.yaml), {linking}, and apply both.{out}",
+            explanation=f"Create the wildcard route {self.route} (save the manifest as {self.route}.yaml){linking}{out}",
             yaml="".join(parts),
             commands=(*self.apply_route(), *self._patch(diff, f"{self.route}.yaml"), *self.apply_overrides(), self.prove()),
         )

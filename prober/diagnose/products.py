@@ -32,8 +32,9 @@ tls:
 _ROUTER = """\
 # nginx stream
 map $ssl_preread_server_name $backend {
+    # the lines of your names stay as they are
     ""       fallback;   # no server name
-    default  fallback;
+    default  fallback;   # a name that nobody serves
 }
 # HAProxy, mode tcp
 #   default_backend fallback
@@ -80,9 +81,14 @@ _FIXES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def product_fix(key: str, prove: str) -> Fix:
-    """The fix for a product (a default certificate's) or a signature's id; ``prove`` is the command that comes last."""
+def product_fix(key: str, prove: str, name: str | None = None) -> Fix:
+    """The fix for a product (a default certificate's) or a signature's id; ``prove`` is the command that comes last.
+
+    ``name``: one that the ingress is known to serve.
+    """
     explanation, yaml, commands = _FIXES.get(
         key, ("Configure a default certificate that covers the hostnames, in the product that answers here.", None, ())
     )
+    if yaml is not None and name is not None:
+        yaml = yaml.replace("api.example.com", name)
     return Fix(explanation=explanation, yaml=yaml, commands=(*commands, prove))

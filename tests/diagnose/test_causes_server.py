@@ -74,6 +74,23 @@ def test_every_version_is_tried_where_none_is_in_common() -> None:
     assert ["1.0", "1.1", "1.2", "1.3"] == [command.rpartition(" ")[2] for command in fix.commands]
 
 
+def test_a_router_by_names_is_not_said_to_be_unlike_an_envoy_behind_a_proxy() -> None:
+    """Both close without a byte; and the map that is shown keeps the names that work."""
+    finding = told(probes=probe("certificate", "closed"))["other-server"]
+
+    assert "not what Envoy" not in finding.summary
+    assert finding.fix is not None
+    assert "the lines of your names stay" in (finding.fix.yaml or "")
+
+
+def test_a_products_fix_has_the_name_that_was_probed() -> None:
+    """Caddy's default_sni wants one that it has a certificate for."""
+    fix = told(probes=probe("certificate", "alert 80"))["other-server"].fix
+
+    assert fix is not None
+    assert f"default_sni {KNOWN}" in (fix.yaml or "")
+
+
 def test_services_are_looked_for_without_labels() -> None:
     """The Service that the documentation has people make has none."""
     fix = told(probes=probe("reset", "reset"))["l4"].fix

@@ -351,3 +351,44 @@ def test_a_second_wildcard_route_that_is_off_is_no_sure_duplicate() -> None:
     assert (Confidence.LIKELY, ()) == (sure.confidence, sure.against)
     assert Confidence.SUSPECTED is unsure.confidence
     assert ["legacy" in each.text for each in unsure.against] == [True]
+
+
+def test_a_wildcard_route_speaks_against_a_name_that_nobody_knows() -> None:
+    """Istio makes of host '*' a filter chain for every name; alert 112 is the server's own word, and stands."""
+    seen = told(logs=log(entry(sni_host="shop.test")), routes=routes(GROUP, WILDCARD))["unknown-name"]
+
+    assert any("has host '*'" in each.text for each in seen.against)
+    assert () == told(logs=log(entry(sni_host="shop.test")), routes=routes(UNLINKED))["unknown-name"].against
+    assert (
+        ()
+        == told(probes=probe("alert 112", "certificate"), routes=routes(GROUP.replace(KNOWN, "a.test"), WILDCARD))[
+            "unknown-name"
+        ].against
+    )
+
+
+def test_the_advice_for_a_name_is_about_what_is_wrong_with_it() -> None:
+    """A dot is no hostname's, and a name that a route has needs no second one."""
+    dot = told(logs=log(entry(sni_host=f"{KNOWN}.")), routes=routes(UNLINKED))["unknown-name"].fix
+    has = told(logs=log(entry(sni_host=KNOWN)), routes=routes(UNLINKED))["unknown-name"].fix
+
+    assert dot is not None
+    assert has is not None
+    assert f"{KNOWN}, without the dot" in dot.explanation
+    assert "applied" in has.explanation
+    assert "lastAppliedGeneration" in has.commands[0]
+
+
+def test_clients_that_fail_come_before_what_might_befall_others() -> None:
+    """A log of an unknown name, and routes without '*' that no client in it has missed."""
+    line = entry(sni_host="shop.test", remote_address="10.0.0.7:1")
+
+    assert ["unknown-name", "no-wildcard"] == list(told(logs=log(line), routes=routes(UNLINKED)))
+
+
+def test_who_has_a_wildcard_route_is_not_told_to_make_one() -> None:
+    """A log that says something else than the routes: probe it."""
+    fix = told(logs=log(entry(remote_address="10.0.0.7:1")), routes=routes(GROUP, WILDCARD))["client-no-sni"].fix
+
+    assert fix is not None
+    assert "fallback-no-sni should serve such clients" in fix.explanation
