@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prober.diagnose import causes_applied, causes_clients, causes_links, causes_routes, causes_server, causes_serving
+from prober.diagnose import (
+    causes_applied,
+    causes_clients,
+    causes_links,
+    causes_names,
+    causes_routes,
+    causes_server,
+    causes_serving,
+)
 from prober.diagnose.case import Case, found
 from prober.diagnose.causes_lints import lint_findings
 from prober.diagnose.evidence import EvidenceSet, ProbeFacts
@@ -39,7 +47,7 @@ CAUSES: tuple[tuple[str, Callable[[Case], Iterator[Finding]]], ...] = (
     ("proto", causes_server.proto),
     ("mtls", causes_server.mtls),
     ("middlebox", causes_clients.middlebox),
-    ("unknown-name", causes_serving.unknown_name),
+    ("unknown-name", causes_names.unknown_name),
     ("client-no-sni", causes_clients.client_no_sni),
     ("sni-stripped", causes_clients.sni_stripped),
     ("log-disabled", causes_server.log_disabled),
@@ -56,7 +64,7 @@ _LAST = ("ok", "inconclusive")
 def diagnose(evidence: EvidenceSet) -> tuple[Finding, ...]:
     """All findings, the most severe and most certain first. Never empty: there is `ok` or `inconclusive` where nothing is wrong."""
     case = Case(evidence)
-    findings = [finding for _, rule in CAUSES for finding in rule(case)]
+    findings = _told_once([finding for _, rule in CAUSES for finding in rule(case)])
     findings += lint_findings(case, findings)
     findings += _conclusion(case, findings)
     order = {id(finding): place for place, finding in enumerate(findings)}
@@ -72,6 +80,15 @@ def diagnose(evidence: EvidenceSet) -> tuple[Finding, ...]:
             ),
         )
     )
+
+
+_BROKEN_LINKS = {"dangling", "not-applied", "partial-vhosts"}
+
+
+def _told_once(findings: list[Finding]) -> list[Finding]:
+    """Without a 404 that is told as a missing link once more, though the same 404 has shown where the link broke."""
+    explained = {piece for each in findings if each.id in _BROKEN_LINKS for piece in each.evidence}
+    return [each for each in findings if each.id != "not-linked" or not explained.issuperset(each.evidence)]
 
 
 def exit_status(findings: tuple[Finding, ...]) -> int:

@@ -16,7 +16,7 @@ from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import VirtualHost
 from prober.diagnose.route import ROUTE, ROUTE_CONFIG, Route
 from prober.diagnose.wording import listed, route_evidence
-from prober.findings import Evidence, Finding
+from prober.findings import Evidence, Finding, Severity
 
 __all__ = ["not_applied"]
 
@@ -35,6 +35,17 @@ def not_applied(case: Case) -> Iterator[Finding]:
             yield from _missing_hop(case, facts.file, host, configs, routes)
             yield from _surplus(case, facts.file, host, configs + routes)
     for newer, other in () if case.evidence.routes is None else case.evidence.routes.differing:
+        if None not in (newer.state, other.state) and newer.generation != other.generation:
+            yield found(
+                "not-applied",
+                f"{newer.kind} {newer.name} was given twice, as the cluster had it at two times: that of {newer.file} is the newer one, and is judged.",
+                config=[
+                    route_evidence(newer, f"has generation {newer.generation}"),
+                    route_evidence(other, f"has generation {other.generation}"),
+                ],
+                severity=Severity.INFO,
+            )
+            continue
         yield found(
             "not-applied",
             f"{newer.kind} {newer.name} was given twice, and the two differ: one was not applied, or is older. {newer.file} is judged.",

@@ -59,8 +59,21 @@ def not_linked(case: Case) -> Iterator[Finding]:
         config=config,
         log=log,
         against=against,
-        fix=Remedy(case).link(),
+        fix=Remedy(case).link()
+        if not _linked_everywhere(case)
+        else Remedy(case).reapply(
+            f"{listed(sorted({route.name for route in case.wildcards} & _links(case)))} is linked already: apply the virtual hosts again; "
+            "if the 404 stays, read the watcher's log and restart the ingress manager."
+        ),
     )
+
+
+def _linked_everywhere(case: Case) -> bool:
+    """Whether all that was read has the link: then it is not written once more, but has not arrived."""
+    names = {route.name for route in case.wildcards}
+    lists = [route.additional_gateways for route in (*case.group_routes, *case.route_configs) if not route.is_mutual]
+    lists += [host.additional_gateways for _, host in case.virtual_hosts if host.tls_mode != "MUTUAL"]
+    return bool(lists) and all(not names.isdisjoint(each) for each in lists)
 
 
 def _links(case: Case) -> set[str]:
@@ -232,7 +245,7 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
     if len(without) + len(mutual) == len(case.virtual_hosts):
         without = []  # none is linked here: that is drift between the overrides and the cluster
     # What is linked is no environment group, also where its host is not '*' as it should be.
-    groups = [route for route in case.group_routes if route.name not in links and route.namespace not in apart]
+    groups = [route for route in case.group_routes if route.name not in case.links and route.namespace not in apart]
     unlinked = [route for route in groups if not links & set(route.additional_gateways)]
     routes = [] if len(unlinked) == len(groups) else [route for route in unlinked if not route.is_mutual]
     if not without and not routes:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from prober.diagnose.case import Case, found, serves_unknown
-from prober.diagnose.evidence import FlowEnd, HttpAnswer, ProbeFacts
+from prober.diagnose.evidence import FlowEnd, HttpAnswer, ProbeFacts, is_reset
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers
 from prober.diagnose.products import product_fix
@@ -195,9 +195,17 @@ def l4(case: Case) -> Iterator[Finding]:
         against = [
             Evidence(source="routes", text=f"{name} is in no route's hostnames: it may be only that name") for name in unlisted
         ]
+        # An Envoy does to a name that it does not have what it does to none.
+        unproved = [
+            each.server_name for each in probe.known if is_reset(each) and not covers(case.hostnames, each.server_name or "")
+        ]
+        names = listed(name for name in unproved if name)
+        unless = (
+            f" Unless {names} is no name of this ingress, which an Envoy resets as well: probe one that works." if names else ""
+        )
         yield found(
             "l4",
-            f"{probe.where}: no client is served, with the right name or without: {meant}. This is no matter of SNI.",
+            f"{probe.where}: no client is served, with the right name or without: {meant}. This is no matter of SNI{unless}.",
             active=[probe_evidence(probe)],
             against=against,
             fix=_connect(case, probe, outcomes),

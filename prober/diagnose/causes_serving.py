@@ -1,4 +1,4 @@
-"""Causes behind a configuration that reads right, and names and certificates that do not fit. Pure.
+"""Causes behind a configuration that reads right, and certificates that do not fit. Pure.
 
 A missing Secret looks on the wire like a missing route (RST, no byte), but the filter chain matches, so that the log has *no*
 ``filter_chain_not_found`` for it (measured on a real Envoy): that tells `secret` from `stale-route`.
@@ -12,18 +12,13 @@ from collections.abc import Iterator
 from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, is_reset
 from prober.diagnose.fixes import Remedy
-from prober.diagnose.hostnames import covers, near_miss
-from prober.diagnose.logs import SourceKind, Tally, kind_of
+from prober.diagnose.hostnames import covers
 from prober.diagnose.route import Route
-from prober.diagnose.wording import default_problems, known_problems, listed, probe_evidence, route_evidence
-from prober.findings import Confidence, Evidence, Finding, Fix, Severity
-from prober.model import Handshake, Outcome, Sni, Verdict
+from prober.diagnose.wording import default_problems, known_problems, listed, reads_right, route_evidence
+from prober.findings import Confidence, Evidence, Finding, Fix
+from prober.model import Outcome, Sni, Verdict
 
-__all__ = ["secret", "stale_route", "unknown_name", "wrong_default_cert"]
-
-
-_HOSTS = "NAME:.metadata.name,HOSTS:.spec.hostnames"
-_APPLIED = f"{_HOSTS},STATE:.status.state,GENERATION:.metadata.generation,APPLIED:.status.lastAppliedGeneration"
+__all__ = ["secret", "stale_route", "wrong_default_cert"]
 
 
 def secret(case: Case) -> Iterator[Finding]:
@@ -37,6 +32,9 @@ def secret(case: Case) -> Iterator[Finding]:
         return
     route = case.working_wildcards[0]
     name = _credential(route)
+    in_use = _in_use(case, route)
+    if in_use and not (absent or issues or unlogged):
+        return  # it is there, and good: an older configuration is what remains
     shown = bool(absent or issues or unlogged)
     proof = ""
     if case.resets and not absent and not unlogged:
@@ -51,10 +49,16 @@ def secret(case: Case) -> Iterator[Finding]:
         f"the Secret {name} is {'' if shown else 'perhaps '}missing or invalid in the namespace of the gateway.{proof}",
         active=(*case.resets, *(unlogged if case.resets else ())),
         # That the route reads right is what makes the reset a matter of the Secret; without a trace of it, it confirms nothing.
-        config=(*absent, *issues, *((_right(route),) if shown else ())),
+        config=(*absent, *issues, *((reads_right(route),) if shown else ())),
         log=_unlike_others(case, route, name),
         # What reads right contradicts what was seen, as long as nothing shows why.
-        against=(*_present_secret(case, name), *(() if shown else (_right(route),)), *case.other_resets, *case.accepts),
+        against=(
+            *_present_secret(case, name),
+            *(() if absent or issues else in_use),
+            *(() if shown else (reads_right(route),)),
+            *case.other_resets,
+            *case.accepts,
+        ),
         fix=_recreate(case, name, route),
         at_most=Confidence.SUSPECTED
         if not shown
@@ -85,6 +89,21 @@ def _present_secret(case: Case, name: str) -> tuple[Evidence, ...]:
         for each in (() if cluster is None else cluster.secrets)
         if each.name == name and each.present and each.problem is None
     )
+
+
+def _in_use(case: Case, route: Route) -> tuple[Evidence, ...]:
+    """Names that were served by routes with the same Secret as a wildcard route: it is there, and its certificate is good."""
+    served = [
+        each.server_name for probe in case.probes for each in probe.known if each.observation.outcome is Outcome.CERTIFICATE
+    ]
+    served += [flow.sni for flow in case.flows if flow.tls and flow.end is FlowEnd.CERTIFICATE]
+    return tuple(
+        route_evidence(each, f"names the same Secret, and {name} is served: it is there", each.line_of("ports"))
+        for each in case.group_routes
+        if each.namespace == route.namespace and _credential(each) == _credential(route)
+        for name in dict.fromkeys(served)
+        if name and covers(each.hostnames, name)
+    )[:1]
 
 
 def _issues(case: Case) -> tuple[Evidence, ...]:
@@ -130,10 +149,6 @@ def _unlike_others(case: Case, route: Route, name: str) -> tuple[Evidence, ...]:
     return (route_evidence(route, text, route.line_of("ports")),)
 
 
-def _right(route: Route) -> Evidence:
-    return route_evidence(route, "has host '*', enableNonSniClient true and port 443 with a certificate")
-
-
 def _recreate(case: Case, name: str, route: Route) -> Fix:
     remedy = Remedy(case)
     namespace = route.namespace or remedy.namespace
@@ -162,9 +177,11 @@ def stale_route(case: Case) -> Iterator[Finding]:
     if not stale and not ignored and not undecided:
         return
     told = [route_evidence(route, text, route.line_of("status")) for route, text in stale]
-    right = [_right(route) for route in case.working_wildcards] if unexplained else []
+    right = [reads_right(route) for route in case.working_wildcards] if unexplained else []
     # Where the Secret is seen to be there, an older configuration is what remains.
-    remains = undecided and any(_present_secret(case, _credential(route)) for route in case.working_wildcards)
+    remains = undecided and any(
+        _present_secret(case, _credential(route)) or _in_use(case, route) for route in case.working_wildcards
+    )
     # A group's route that is not applied is no reason for a reset without SNI; the wildcard route itself is.
     concerned = unexplained or any(route.is_wildcard for route, _ in stale)
     unlinked = case.not_found if any(not route.is_wildcard for route, _ in stale) else ()
@@ -196,87 +213,6 @@ def _unsettled(route: Route) -> str | None:
     if route.errors:
         said.append(f"reports {listed(route.errors, 2)}")
     return ", ".join(said) or None
-
-
-def unknown_name(case: Case) -> Iterator[Finding]:
-    """Clients ask for a name that no route has: a hostname is missing, or the client has it wrong."""
-    seen: dict[str, tuple[list[Evidence], list[Evidence]]] = {}
-    unknown_to_server: set[str] = set()
-    for probe in case.probes:
-        for hello in probe.known:
-            refused = _refused_name(hello)
-            if hello.server_name and (is_reset(hello) or refused) and Verdict.UNREACHABLE not in probe.judgement.faults:
-                if case.hostnames and covers(case.hostnames, hello.server_name):
-                    continue
-                if not refused and not case.hostnames and not probe.accepts and Verdict.SNI_FAILING not in probe.judgement.faults:
-                    continue  # everybody is reset: that is no matter of this name
-                if refused:
-                    unknown_to_server.add(hello.server_name)
-                seen.setdefault(hello.server_name, ([], []))[0].append(probe_evidence(probe))
-    for group in case.flows:
-        if (
-            group.tls
-            and group.sni
-            and group.end in {FlowEnd.RESET, FlowEnd.CLOSED}
-            and not (group.sni.endswith(".invalid") or group.foreign_reset or group.early_reset or group.server in case.shut)
-        ):
-            times = f"{group.times} ClientHello{'s' * (group.times > 1)}"
-            text = f"{group.client} -> {group.server}: {times} with server_name {group.sni}; turned away"
-            seen.setdefault(group.sni, ([], []))[0].append(Evidence(source="capture", file=group.file, text=text))
-    for name, tally in sorted(() if case.logs is None else case.logs.rejected_by_name.items(), key=lambda row: -row[1].count):
-        assert case.logs is not None
-        sources = [source for source, _ in case.logs.sources_by_name.get(name, {}).items()]
-        text = f"server name {name} matched no filter chain: {tally.count:,} times, from {listed(sources) or 'unknown sources'}"
-        seen.setdefault(name, ([], []))[1].append(Evidence(source="logs", text=text))
-    for name, (active, log) in list(seen.items())[:10]:
-        covered = covers(case.hostnames, name)
-        config = []
-        if case.hostnames and not covered:
-            config = [Evidence(source="routes", text=f"no route has {name}; hostnames are {listed(case.hostnames)}")]
-        against: list[Evidence] = []
-        if covered:
-            against = [Evidence(source="routes", text=f"a route has a hostname that covers {name}: it may not be applied")]
-        elif name not in unknown_to_server:
-            # Istio makes of host '*' a filter chain for every name, and not only for none.
-            against = [_right(route) for route in case.working_wildcards]
-        near = near_miss(name, case.hostnames)
-        missing = "the ingress turns them away, although a route has that name" if covered else "no route serves that name"
-        noise = not active and not covered and not near and _is_noise(case, name)
-        scanner = " They are single public addresses that came a few times: internet noise." if noise else ""
-        yield found(
-            "unknown-name",
-            f"Clients ask for {name}, and {missing}{near}.{scanner}",
-            active=active,
-            config=config if active or log else (),
-            log=log,
-            against=against,
-            severity=None if active else Severity.INFO if noise else Severity.WARNING,
-            fix=Fix(
-                explanation="Look whether the route that has it is applied, on this ingress."
-                if covered
-                else f"Let the clients ask for {name.removesuffix('.')}, without the dot: no hostname has one."
-                if name.endswith(".")
-                else f"Add {name} to the hostnames of its environment group, or correct the name in the client.",
-                commands=(
-                    f"kubectl -n {shlex.quote(case.namespace)} get apigeeroutes -o custom-columns={_APPLIED if covered else _HOSTS}",
-                    Remedy(case).prove(),
-                ),
-            ),
-        )
-
-
-def _is_noise(case: Case, name: str) -> bool:
-    """Whether those who ask for a name are as those who send none and are no client: public addresses that came a few times."""
-    if case.logs is None:
-        return False
-    sources: dict[str, int] = dict(case.logs.sources_by_name.get(name, {}))
-    return bool(sources) and all(kind_of(source, Tally(count=count))[0] is SourceKind.NOISE for source, count in sources.items())
-
-
-def _refused_name(hello: Handshake) -> bool:
-    """Whether the server itself said that it knows no such name (RFC 6066 §3)."""
-    said = hello.observation.facts.tls_alert
-    return hello.observation.outcome is Outcome.TLS_ALERT and said is not None and said.code == 112
 
 
 def wrong_default_cert(case: Case) -> Iterator[Finding]:

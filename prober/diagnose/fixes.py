@@ -59,7 +59,9 @@ class Remedy:
         if credential == UNKNOWN_CREDENTIAL:
             hint = f"  # the one that is in use: kubectl -n {self.namespace} get apigeeroutes -o yaml | grep credentialName"
         if like is None:
-            return wildcard_manifest(name, self.namespace, self.selector, credential, hint)
+            # Where nothing says which ingress it is, Anthos Service Mesh's is as likely for an old installation.
+            old = "" if self._case.gateways else "  # with Anthos Service Mesh (hybrid 1.8 and earlier): istio-ingressgateway"
+            return wildcard_manifest(name, self.namespace, self.selector, credential, hint, selector_hint=old)
         fits = self._case.selects_gateway(like) and not any(
             conflict(like.selector, each.selector) for each in self._case.group_routes if like.name in each.additional_gateways
         )

@@ -42,16 +42,23 @@ def common_labels(selectors: Sequence[Iterable[tuple[str, str]]]) -> dict[str, s
 
 
 def wildcard_manifest(
-    name: str, namespace: str, selector: Mapping[str, str], credential: str, hint: str = "", like: Route | None = None
+    name: str,
+    namespace: str,
+    selector: Mapping[str, str],
+    credential: str,
+    hint: str = "",
+    like: Route | None = None,
+    *,
+    selector_hint: str = "",
 ) -> str:
-    """YAML of an ApigeeRoute for clients without SNI. ``hint``: a comment behind the credential.
+    """YAML of an ApigeeRoute for clients without SNI. ``hint``, ``selector_hint``: comments behind the credential and the labels.
 
     ``like``: the route as it is now. Who applies the manifest replaces its ports, so all that are not wrong are in it.
     """
     hostnames = like.hostnames if like is not None and WILDCARD in like.hostnames else (WILDCARD,)
     hosts = "".join(f"  - {scalar(host)}\n" for host in hostnames)
     ports = "".join(_ports(like.ports if like is not None else (), credential, hint))
-    labels = "".join(f"    {scalar(key)}: {scalar(value)}\n" for key, value in selector.items())
+    labels = "".join(f"    {scalar(key)}: {scalar(value)}{selector_hint}\n" for key, value in selector.items())
     return (
         "apiVersion: apigee.cloud.google.com/v1alpha1\n"
         "kind: ApigeeRoute\n"

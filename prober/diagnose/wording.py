@@ -18,6 +18,7 @@ __all__ = [
     "known_problems",
     "listed",
     "probe_evidence",
+    "reads_right",
     "route_evidence",
     "source_evidence",
 ]
@@ -84,6 +85,11 @@ def route_evidence(route: Route, text: str, line: int | None = None) -> Evidence
     if route.file.startswith("kubernetes:"):
         return Evidence(source="kubernetes", file=f"{route.kind.lower()}/{route.name}", text=f"{route.kind} {route.name} {text}")
     return Evidence(source="routes", file=route.file, line=line or route.line, text=f"{route.kind} {route.name} {text}")
+
+
+def reads_right(route: Route) -> Evidence:
+    """That a wildcard route is written as it should be."""
+    return route_evidence(route, "has host '*', enableNonSniClient true and port 443 with a certificate")
 
 
 def source_evidence(source: str, tally: Tally) -> Evidence:

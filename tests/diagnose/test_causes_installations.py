@@ -111,3 +111,60 @@ spec:
   additionalGateways: [fallback-no-sni]
 """
     assert ["not-applied"] == list(told(routes=routes(UNLINKED, config, WILDCARD)))
+
+
+def test_a_route_that_is_linked_and_is_no_wildcard_is_no_group_that_was_left_out() -> None:
+    """The list may name other gateways than the one for clients without SNI."""
+    extra = GROUP.replace("acme-hyb-prod-grp-000-1a2b3c4", "extra").replace(LINK, "")
+    both = GROUP.replace("[fallback-no-sni]", "[fallback-no-sni, extra]")
+
+    assert ["inconclusive"] == list(told(routes=routes(both, extra, WILDCARD)))
+
+
+def test_the_404_of_a_link_that_broke_is_told_once() -> None:
+    """Not as a missing link besides, which the overrides have already."""
+    seen = probe("certificate", "certificate", None, *http(404))
+
+    assert ["not-applied"] == list(told(probes=seen, routes=routes(UNLINKED, WILDCARD), overrides=overrides()))
+
+
+def test_a_link_that_is_everywhere_is_not_to_be_written_once_more() -> None:
+    """The requests get 404 all the same: what was applied has not arrived."""
+    fix = told(
+        probes=probe("certificate", "certificate", None, *http(404)), routes=routes(GROUP, WILDCARD), overrides=overrides()
+    )["not-linked"].fix
+
+    assert fix is not None
+    assert "is linked already" in fix.explanation
+    assert fix.yaml is None
+
+
+def test_two_states_of_one_object_in_the_cluster_are_no_mistake() -> None:
+    """Printed before a change and after it: the newer one is judged, and that is said."""
+    before = GROUP.replace("generation: 4", "generation: 3").replace("Generation: 4", "Generation: 3").replace(LINK, "")
+    found = told(routes=routes(before, GROUP, WILDCARD))["not-applied"]
+
+    assert Severity.INFO is found.severity
+    assert "the newer one" in found.summary
+    edited = GROUP.replace(LINK, "")
+    assert Severity.WARNING is told(routes=routes(edited, GROUP, WILDCARD))["not-applied"].severity
+
+
+def test_a_secret_with_which_a_name_is_served_is_not_missing() -> None:
+    """Nobody is told to write over a Secret that is in use; an ingress that runs an older configuration is what remains."""
+    findings = told(probes=RESET, routes=routes(GROUP, WILDCARD))
+
+    assert ["stale-route"] == list(findings)
+    assert Confidence.LIKELY is findings["stale-route"].confidence
+
+
+def test_a_manifest_for_an_unknown_ingress_says_what_old_ones_are_called() -> None:
+    """Up to hybrid 1.8 it may be Anthos Service Mesh's; where the labels are known, they are what counts."""
+    unknown, known = told(probes=RESET)["no-wildcard"].fix, told(probes=RESET, routes=routes(UNLINKED))["no-wildcard"].fix
+
+    assert unknown is not None
+    assert known is not None
+    assert "app: apigee-ingressgateway  # with Anthos Service Mesh (hybrid 1.8 and earlier): istio-ingressgateway" in (
+        unknown.yaml or ""
+    )
+    assert "istio-ingressgateway" not in (known.yaml or "")

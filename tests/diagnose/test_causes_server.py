@@ -10,7 +10,7 @@ from prober.diagnose.causes import exit_status
 from prober.diagnose.evidence import FlowEnd, HttpAnswer, ProbeFacts
 from prober.findings import Confidence
 from prober.model import Sni
-from tests.diagnose.evidence_samples import capture, flow, probe, told
+from tests.diagnose.evidence_samples import GROUP, capture, flow, probe, routes, told
 from tests.judge.differentials import KNOWN
 
 
@@ -89,6 +89,13 @@ def test_a_products_fix_has_the_name_that_was_probed() -> None:
 
     assert fix is not None
     assert f"default_sni {KNOWN}" in (fix.yaml or "")
+
+
+def test_a_name_that_nobody_vouches_for_may_be_what_is_wrong() -> None:
+    """An Envoy resets names that it does not have as it resets none: who mistyped it is not sent to the load balancer alone."""
+    assert "is no name of this ingress" in told(probes=probe("reset", "reset"))["l4"].summary
+    assert "is no name of this ingress" not in told(probes=probe("reset", "reset"), routes=routes(GROUP))["l4"].summary
+    assert "is no name of this ingress" not in told(probes=probe("refused", "refused"))["l4"].summary
 
 
 def test_services_are_looked_for_without_labels() -> None:

@@ -69,7 +69,7 @@ CASES = [
     ("names-only-strings", (UNLINKED,), "no-wildcard", "confirmed", 1),
     ("names-only", (GROUP, WILDCARD.replace("true", "false")), "flag-off", "confirmed", 1),
     ("wildcard-route-not-linked", (UNLINKED, WILDCARD), "not-linked", "confirmed", 1),
-    ("secret-missing-for-the-wildcard", (GROUP, WILDCARD), "secret", "confirmed", 1),
+    ("secret-missing-for-the-wildcard", (GROUP, WILDCARD.replace("acme-hyb-prod-grp", "own-cert")), "secret", "confirmed", 1),
     ("names-only", (GROUP, WILDCARD), "stale-route", "confirmed", 1),
     ("default-chain", (GROUP, WILDCARD, SECOND), "dup-wildcard", "confirmed", 1),
 ]

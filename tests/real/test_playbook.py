@@ -43,6 +43,8 @@ virtualhosts:
 """
 NOT_LINKED = LINKED.replace('  additionalGateways: ["non-sni"]\n', "")
 OFF = WILDCARD.replace("true", "false")
+# With a Secret of its own: one that a group has, too, is in use.
+OWN = WILDCARD.replace("acme-hyb-prod-grp", "own-cert")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,7 @@ CASES = {
     "no wildcard": Case("no-chain", (UNLINKED,), NOT_LINKED, "reset", "no-wildcard", 1, {"probe", "capture", "routes", "overrides", "logs"}),
     "flag off": Case("no-chain", (GROUP, OFF), LINKED, "reset", "flag-off", 1, {"probe", "capture", "routes", "logs"}),
     "not linked": Case("not-linked", (UNLINKED, WILDCARD), NOT_LINKED, "404", "not-linked", 1, {"probe", "routes", "overrides", "logs"}),
-    "missing secret": Case("no-secret", (GROUP, WILDCARD), LINKED, "reset", "secret", 1, {"probe", "capture", "routes", "logs"}),
+    "missing secret": Case("no-secret", (GROUP, OWN), LINKED, "reset", "secret", 1, {"probe", "capture", "routes", "logs"}),
     "duplicate wildcard": Case("two-wildcards", (GROUP, WILDCARD, SECOND), LINKED, "200", "dup-wildcard", 1, {"probe", "routes"}),
     "plain HTTP on the TLS port": Case(
         "no-chain", (UNLINKED,), NOT_LINKED, "reset", "not-tls", 1, {"capture", "logs"}, clients=(plain_http,) * 4, probed=False
