@@ -22,13 +22,14 @@ class Parser(argparse.ArgumentParser):
         settings.setdefault("allow_abbrev", False)
         super().__init__(**settings)
         self._intermixing = False
+        self._given: Sequence[str] = ()
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The arguments' values; unknown options are refused with the nearest known one."""
         parsed: argparse.Namespace
         parsed, unknown = self.parse_known_args(arguments)
         if unknown:
-            parser = self._of_command(getattr(parsed, "command", None))
+            parser = self._of_command(parsed)
             # A word behind an unknown option may be the option's value: it is not a mistake of its own.
             options = [word for word in unknown if word.startswith("-")]
             parser.error("; ".join(parser._describe_unknown(word) for word in options or unknown))
@@ -36,6 +37,8 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's, but words may stand before, between and behind the options."""
+        if not self._intermixing:
+            self._given = args or ()
         if self._intermixing or self._subparsers is not None:
             return super().parse_known_args(args, namespace)
         self._intermixing = True  # until Python 3.13 the call below comes back here
@@ -46,6 +49,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line on standard error, and leave with exit status 2."""
+        if "required" in message and (unknown := self._unknown_options()):
+            # What is missing is what was meant by the option that there is not.
+            message = "; ".join(map(self._describe_unknown, unknown))
         print(f"{self.prog}: {message}\n(`{self.prog} --help` shows how it is used)", file=sys.stderr)
         raise SystemExit(2)
 
@@ -58,18 +64,25 @@ class Parser(argparse.ArgumentParser):
                 None if name == "command" else action, f"{what}{near_miss(str(value), choices)}; choose from {', '.join(choices)}"
             )
 
-    def _of_command(self, command: str | None) -> Parser:
+    def _of_command(self, parsed: argparse.Namespace) -> Parser:
+        """The parser of the command, or the command's command, that was asked for."""
         for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction) and command in action.choices:
-                found = action.choices[command]
-                assert isinstance(found, Parser)
-                return found
+            if isinstance(action, argparse._SubParsersAction):
+                found = action.choices.get(getattr(parsed, action.dest, ""))
+                if isinstance(found, Parser):
+                    return found._of_command(parsed)
         return self
+
+    def _unknown_options(self) -> list[str]:
+        words = self._given[: self._given.index("--")] if "--" in self._given else self._given
+        return [word for word in words if word.startswith("--") and word.partition("=")[0] not in self._option_string_actions]
 
     def _describe_unknown(self, word: str) -> str:
         if not word.startswith("-"):
             return f"unexpected argument {word!r}"
         option = word.partition("=")[0]
+        if option in self._option_string_actions:
+            return f"{option} stands before {self.prog.rpartition(' ')[2]!r}; write it behind"
         return f"unknown option {option}{near_miss(option, self._option_string_actions)}"
 
 

@@ -77,6 +77,14 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
         (["once", "a", "--format", "jsnl"], "did you mean jsonl?"),
         (["completion", "bsh"], "did you mean bash?"),
         (["completion"], "required: shell"),
+        (["--verson"], "prober: unknown option --verson; did you mean --version?"),
+        (["serve", "--confg", "x"], "unknown option --confg; did you mean --config?"),
+        (["serve"], "required: --config"),
+        (
+            ["diagnose", "probe", "a", "--serer-name", "b"],
+            "diagnose probe: unknown option --serer-name; did you mean --server-name?",
+        ),
+        (["--json", "once", "a"], "--json stands before 'once'; write it behind"),
     ],
 )
 def test_a_usage_error_says_what_was_probably_meant(arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
