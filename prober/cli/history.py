@@ -27,7 +27,7 @@ examples:
   prober history                              the last day, oldest first
   prober history --target apigee-prod --since 7d
   prober history --config prober.yml          where `state` is another directory
-  prober history --config prober.yml --format json | jq '.changes[]'
+  prober history --config prober.yml --json | jq '.changes[]'
 
 exit status:
   0  also when nothing happened
@@ -59,6 +59,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--since", metavar="DURATION", default="24h", help="how far back: 30m, 24h, 7d, ... (default: %(default)s)"
     )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="form of the output (default: %(default)s)")
+    parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
+    parser.add_argument("--no-color", action="store_true", help="no colours (also: NO_COLOR in the environment)")
 
 
 class _Line(NamedTuple):
@@ -102,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             if known
             else f" for {args.target}, of which nothing is remembered"
         )
-        _print_table(verdicts, alerts, f"Nothing changed in the last {args.since}{of}.")
+        _print_table(verdicts, alerts, f"Nothing changed in the last {args.since}{of}.", colour=not args.no_color)
     return 0
 
 
@@ -161,12 +163,12 @@ def _document(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice]) 
     }
 
 
-def _print_table(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice], nothing: str) -> None:
+def _print_table(verdicts: Sequence[VerdictChange], alerts: Sequence[AlertNotice], nothing: str, *, colour: bool) -> None:
     import os
 
     from prober.cli.terminal import Paint, Terminal, printable
 
-    terminal = Terminal.of(sys.stdout, os.environ)
+    terminal = Terminal.of(sys.stdout, os.environ, colour=colour)
     lines = sorted([*_of_verdicts(verdicts, terminal), *_of_alerts(alerts, terminal)])
     if not lines:
         print(printable(nothing))

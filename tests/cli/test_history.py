@@ -74,10 +74,21 @@ def test_where_the_state_is_need_not_be_said(
 
 def test_target_and_time_narrow_it(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As JSON, for programs."""
-    assert main(["history", "--state", str(state), "--target", "apigee-prod", "--since", "7d", "--format", "json"]) == 0
+    assert main(["history", "--state", str(state), "--target", "apigee-prod", "--since", "7d", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [change["to"] for change in document["changes"]] == ["ok", "non_sni_wrong_certificate", "ok"]
     assert [alert["state"] for alert in document["alerts"]] == ["firing", "resolved"]
+
+
+@pytest.mark.parametrize(("options", "coloured"), [((), True), (("--no-color",), False)])
+def test_colour_can_be_refused(
+    options: tuple[str, ...], coloured: bool, state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the option that the other commands have, too."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert main(["history", "--state", str(state), *options]) == 0
+    assert ("\x1b[" in capsys.readouterr().out) is coloured
 
 
 @pytest.mark.parametrize(
