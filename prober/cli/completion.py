@@ -106,6 +106,8 @@ def _bash(commands: list[_Command]) -> Iterator[str]:
     yield "# bash completion for prober"
     yield "_prober() {"
     yield "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command= word words="
+    # The shell takes --format=js for three words, and what is completed for the last of them.
+    yield "    if [[ $current == = ]]; then current=; elif [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi"
     yield '    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do'
     paths = "|".join(f'"{command.above} {command.name}"' for command in commands)
     yield f'        case "$command $word" in {paths}) command="${{command:+$command }}$word";; esac'
@@ -186,7 +188,8 @@ def _zsh_arguments(command: _Command) -> str:
 def _zsh_option(option: _Option, name: str) -> str:
     described = option.help.replace("[", "\\[").replace("]", "\\]")
     value = f": :{_zsh_values(option)}" if option.takes_value else ""
-    return f"{'*' if option.repeatable else ''}{name}[{described}]{value}"
+    equals = "=" if option.takes_value and name.startswith("--") else ""  # --format json and --format=json
+    return f"{'*' if option.repeatable else ''}{name}{equals}[{described}]{value}"
 
 
 def _zsh_values(option: _Option) -> str:

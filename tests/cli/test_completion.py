@@ -26,6 +26,9 @@ def bash_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         (["on"], ["once"]),
         (["once", "--fo"], ["--format"]),
         (["once", "--format", "js"], ["json", "jsonl"]),
+        (["once", "--format", "=", "js"], ["json", "jsonl"]),  # what bash makes of --format=js
+        (["once", "--format", "="], ["table", "json", "jsonl", "csv"]),
+        (["once", "--ca-file", "=", "with s"], ["with space.pem"]),
         (["once", "a.example", "--tls", "1."], ["1.0", "1.1", "1.2", "1.3"]),
         (["once", "--hello", "open"], ["openssl-3.0"]),
         (["once", "--server-name", ""], []),
@@ -63,6 +66,14 @@ def test_every_script_knows_every_command_and_option(shell: str, capsys: pytest.
         assert command.name in script
     for option in ("server-name", "expect-non-sni", "proxy-protocol", "log-format", "http-agent", "kubernetes"):
         assert option in script
+
+
+def test_zsh_takes_values_behind_an_equals_sign_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--format=js``, but not a switch such as ``--json``."""
+    assert main(["completion", "zsh"]) == 0
+    script = capsys.readouterr().out
+    assert "'--format=[" in script
+    assert "'--json[" in script
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
