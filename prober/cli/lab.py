@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import tempfile
@@ -67,18 +68,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit status."""
-    from prober.lab.behaviours import BEHAVIOURS
-
     if args.list:
-        width = max(map(len, BEHAVIOURS))
-        for row in BEHAVIOURS.values():
-            print(f"{row.name.ljust(width)}  {row.meaning}")
+        _list()
         return 0
     if args.flip:
         if len(args.flip) != 3 or args.flip[0] != "flip":
             return _usage("write `prober lab flip LISTENER BEHAVIOUR`, or no word at all to start the lab")
         return _flip(args.flip[1], args.flip[2], args.control_port)
     return _start(args)
+
+
+def _list() -> None:
+    """One line each, which a terminal that is narrower gets wrapped behind the name."""
+    from prober.cli.table import wrap
+    from prober.cli.terminal import Terminal
+    from prober.lab.behaviours import BEHAVIOURS
+
+    room = max(map(len, BEHAVIOURS)) + 2
+    terminal = Terminal.of(sys.stdout, os.environ)
+    for row in BEHAVIOURS.values():
+        lines = wrap(row.meaning, terminal, " " * room) if sys.stdout.isatty() else [" " * room + row.meaning]
+        print(row.name.ljust(room) + "\n".join(lines)[room:])
 
 
 def _port(text: str) -> int:
@@ -109,10 +119,8 @@ def _flip(listener: str, behaviour: str, control_port: int) -> int:
     url = httpx.URL(scheme="http", host="127.0.0.1", port=control_port, path=f"/{listener}")
     try:
         answer = httpx.put(url, content=behaviour, timeout=5, trust_env=False)
-    except httpx.HTTPError as error:
-        return _usage(
-            f"no lab answers on 127.0.0.1:{control_port} ({error}); start one with `prober lab`, or give its --control-port"
-        )
+    except httpx.HTTPError:
+        return _usage(f"no lab answers on 127.0.0.1:{control_port}; start one with `prober lab`, or give its --control-port")
     if answer.status_code != httpx.codes.OK:
         return _usage(answer.text.strip())
     print(answer.text, end="")
@@ -136,13 +144,13 @@ def _start(args: argparse.Namespace) -> int:
         return _usage(f"--host {args.host} is not loopback; a rehearsal stays on this machine")
     listeners: list[tuple[str, Behaviour]] = []
     for text in args.listener:
-        name, _, behaviour = text.partition("=")
+        name, equals, behaviour = text.partition("=")
+        if not name or not equals or "/" in name:
+            return _usage(f"--listener {text}: write NAME=BEHAVIOUR, with a name without '/'")
         try:
             listeners.append((name, find(behaviour)))
         except ValueError as error:
             return _usage(f"--listener {text}: {error}")
-        if not name or "/" in name:
-            return _usage(f"--listener {text}: write NAME=BEHAVIOUR, with a name without '/'")
     if len({name for name, _ in listeners}) != len(listeners):
         return _usage("two listeners have the same name")
     healthy = default_listeners(args.count)

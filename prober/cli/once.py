@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
 from collections.abc import Sequence
 
 from prober.cli.descriptors import require_descriptors
@@ -229,15 +230,23 @@ def _check_hello(name: str, tls: str) -> None:
 
 
 def _list_profiles() -> int:
+    """One line each for programs; a terminal, which most lines do not fit, gets them in pieces below one another."""
+    from prober.cli.table import wrap
+    from prober.cli.terminal import Terminal
     from prober.tls.client_hello import HelloFactory
     from prober.tls.profiles import PROFILES
 
     width = max(map(len, PROFILES))
+    terminal = Terminal.of(sys.stdout, os.environ)
     for profile in PROFILES.values():
         try:
             summary = HelloFactory(profile, entropy=os.urandom).describe()
         except ValueError as error:
             print(f"{profile.name:<{width}}  not available: {error}")
+            continue
+        if sys.stdout.isatty():
+            print(f"{summary.name} ({summary.size_with_name} bytes)", *wrap(summary.description, terminal, "  "), sep="\n")
+            print(f"  JA4 {summary.ja4_with_name} with a name", f"      {summary.ja4_without_name} without", sep="\n")
             continue
         # The JA4 with a server name and without one: its fourth letter, d or i, says which is which.
         fingerprints = f"{summary.ja4_with_name}  {summary.ja4_without_name}"

@@ -241,6 +241,13 @@ def test_a_flip_that_cannot_be_done_says_what_there_is(lab: RunningLab) -> None:
     assert "no behaviour is called 'explode'; there are healthy" in nothing.stderr
 
 
+def test_a_listener_without_a_behaviour_is_told_how_to_be_written() -> None:
+    """Not that no behaviour has an empty name."""
+    refused = start("--listener", "shop", "--port", "0", "--control-port", "0")
+    assert refused.returncode == 2
+    assert refused.stderr == "prober lab: --listener shop: write NAME=BEHAVIOUR, with a name without '/'\n"
+
+
 def test_the_lab_writes_a_configuration_that_watches_every_listener(lab: RunningLab) -> None:
     """prober.yml names each listener's address, and the authority that signs its certificates."""
     document = yaml.safe_load((lab.directory / "prober.yml").read_text())
