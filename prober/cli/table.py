@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from prober.cli.terminal import Paint, Terminal, columns, printable
@@ -110,13 +110,19 @@ def _headline(result: Result, terminal: Terminal) -> str:
     line = verdict + wanted + _GAP + terminal.paint(address, Paint.STRONG)
     target = printable(result["target"])
     room = terminal.width - used - len(_GAP)
-    if target != address and not address.startswith(f"{target}:") and room >= 8:
+    if room >= 8 and _adds(target, result):
         line += _GAP + terminal.paint(terminal.shorten(target, room), Paint.FAINT)
     return line
 
 
 def _address(result: Result) -> str:
     return str(Address(printable(result["address"]), result["port"]))
+
+
+def _adds(target: str, result: Result) -> bool:
+    """Whether the target says more than the address, of which it may be another spelling: without port or brackets."""
+    address = _address(result)
+    return target not in {address, result["address"]} and not address.startswith(f"{target}:")
 
 
 def _rows(result: Result, terminal: Terminal, now: datetime) -> Iterator[str]:
@@ -229,7 +235,9 @@ def _subject(leaf: Mapping[str, Any]) -> str:
 
 def _days_left(leaf: Mapping[str, Any], now: datetime) -> int | None:
     try:
-        return (datetime.fromisoformat(leaf["not_after"]).astimezone(UTC) - now).days
+        left = datetime.fromisoformat(leaf["not_after"]).astimezone(UTC) - now
+        # Whole days, also backwards: what expired 25 hours ago expired a day ago, and what expired just now has no day left.
+        return left.days if left >= timedelta() else min(-(-left).days, -1)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None  # a certificate that could not be parsed is shown all the same
 
@@ -285,7 +293,7 @@ class LineTable:
         used = len(_INDENT) + _VERDICT_WIDTH + (_SHORT_WIDTH + 1) * len(cells) + 1 + columns(address) + 1
         target = printable(result["target"])
         line = " ".join([verdict, *cells, address])
-        if target != address and not address.startswith(f"{target}:") and terminal.width - used >= 8:
+        if terminal.width - used >= 8 and _adds(target, result):
             line += " " + terminal.paint(terminal.shorten(target, terminal.width - used), Paint.FAINT)
         return line
 

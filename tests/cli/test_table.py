@@ -116,6 +116,37 @@ def test_what_went_wrong_behind_a_certificate_stands_below_its_row() -> None:
     assert lines[5].strip() == "after the certificate: RST while waiting for Finished"
 
 
+@pytest.mark.parametrize(
+    ("not_after", "told"),
+    [
+        ("2026-11-22T01:00:00Z", "0d"),
+        ("2026-11-21T23:00:00Z", "-1d"),
+        ("2026-11-20T23:00:00Z", "-1d"),
+        ("2026-11-20T00:00:00Z", "-2d"),
+    ],
+)
+def test_days_since_the_end_are_whole_ones(not_after: str, told: str) -> None:
+    """As the pages and alerts count them: 25 hours ago is a day ago. What has ended never has a day left."""
+    lines = shown(result(handshake(certificates=[certificate(not_after=not_after)]))).splitlines()
+    assert told in lines[2].split()
+
+
+@pytest.mark.parametrize(
+    ("target", "headline"),
+    [
+        ("2001:db8::1", "[2001:db8::1]:443"),
+        ("[2001:db8::1]", "[2001:db8::1]:443"),
+        ("[2001:db8::1]:443", "[2001:db8::1]:443"),
+        ("six.example", "[2001:db8::1]:443  six.example"),
+    ],
+)
+def test_an_address_is_not_told_twice(target: str, headline: str) -> None:
+    """A target that is the address adds nothing to it, with brackets or without."""
+    value = result(handshake(), target=target, address="2001:db8::1", port=443)
+    assert shown(value).splitlines()[0].split("  ", 1)[1] == headline
+    assert LineTable(Terminal(width=120), tuple(Sni)).line(value).endswith(headline.replace("  ", " "))
+
+
 def test_a_certificate_that_cannot_be_read_is_shown_all_the_same() -> None:
     """An empty chain, an empty subject, a date that is none."""
     text = shown(
