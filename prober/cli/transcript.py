@@ -25,7 +25,7 @@ def transcript(differential: Differential, terminal: Terminal) -> Iterator[str]:
         observation = handshake.observation
         yield from (terminal.paint(f"  {_EVENT} {line}", Paint.FAINT) for line in _before(observation, differential))
         for entry in observation.transcript:
-            yield f"  {entry.direction} {printable(entry.name)} ({entry.size:,} bytes)"
+            yield f"  {entry.direction} {printable(entry.name)} ({entry.size:,} byte{'s' if entry.size != 1 else ''})"
             for line in entry.lines:
                 yield from (terminal.paint(part, Paint.FAINT) for part in _wrap(printable(line), terminal))
         yield from (terminal.paint(f"  {_EVENT} {line}", Paint.FAINT) for line in _after(observation))

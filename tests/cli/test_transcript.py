@@ -17,6 +17,13 @@ def told(outcome: Outcome, **changes: object) -> list[str]:
     return list(transcript(differential, Terminal()))
 
 
+def test_a_single_byte_is_one_byte() -> None:
+    """ChangeCipherSpec has no more."""
+    entry = TranscriptEntry("<", "ChangeCipherSpec", 1, ())
+    differential = finding(1, handshake(Sni.NONE, Outcome.RESET, transcript=(CLIENT_HELLO, entry))).differential
+    assert "  < ChangeCipherSpec (1 byte)" in transcript(differential, Terminal())
+
+
 def test_a_reset_after_the_hello() -> None:
     """The seed's case: connected, hello sent, RST."""
     assert told(Outcome.RESET) == [
