@@ -86,6 +86,17 @@ _SOURCES = {
     "overrides": "an overrides.yaml",
 }
 
+_TOGETHER = """\
+Judge probes, access logs, packet captures, ApigeeRoutes and overrides.yaml
+together, whichever of them there are: the root cause, how sure it is, the
+evidence for and against it, and the fix.
+"""
+
+_PACKED = """\
+Judge all sources as `prober diagnose all` does, and pack them with the result
+into one archive for support, secrets redacted.
+"""
+
 # Answered by the ingress itself, and only to such agents (Apigee hybrid, ``istiod.healthCheckUserAgents``).
 HEALTH_PATH = "/healthz/ingress"
 HEALTH_AGENT = "GoogleHC/1.0"
@@ -122,18 +133,18 @@ def add_parser(subparsers: _Subparsers) -> None:
     overrides = _route(routes, "overrides", "Apigee's overrides.yaml: every mistake with its line", _OVERRIDES)
     overrides.add_argument("overrides", nargs="+", metavar="FILE", help="overrides.yaml (-: standard input)")
 
-    everything = _route(routes, "all", "any combination of them: the root cause and its fix", _ALL)
+    everything = _route(routes, "all", "any combination of these: the root cause and its fix", _ALL, _TOGETHER)
     _combined(everything)
-    bundle = _route(routes, "bundle", "the same, and everything in one archive for support, secrets redacted", _BUNDLE)
+    bundle = _route(routes, "bundle", "as all, and everything in one archive for support", _BUNDLE, _PACKED)
     bundle.add_argument("-o", "--output", required=True, metavar="FILE.tar.gz", help="the archive to write")
     _combined(bundle)
 
 
-def _route(routes: _Subparsers, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
+def _route(routes: _Subparsers, name: str, text: str, epilog: str, description: str = "") -> argparse.ArgumentParser:
     parser = routes.add_parser(
         name,
         help=text,
-        description=f"{text[:1].upper()}{text[1:]}.",
+        description=description or f"{text[:1].upper()}{text[1:]}.",
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
