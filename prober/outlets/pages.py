@@ -5,7 +5,8 @@ Everything that a peer or a configuration said reaches a page through jinja2's e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -38,6 +39,17 @@ REFRESH_SECONDS = 10
 
 HALF_A_DAY = 43_200.0
 """Seconds within which a time of day alone can only mean one."""
+
+HELLOS_LISTED = 6
+"""Hellos of one kind in a row of the list: a target may have a thousand names. Where there are more, what fails comes first."""
+
+HELLOS_IN_FULL = 60
+"""Cards of one kind on a target's page."""
+
+_RANK: Mapping[HelloTone, int] = {"bad": 0, "unsure": 1, "good": 2, "neutral": 2}
+
+FACT_LIMIT = 60
+"""Names and addresses that the top of a target's page lists; the others are counted."""
 
 CONTENT_NAME_LIMIT = 12
 """Names that a certificate's details list; the others are counted."""
@@ -112,6 +124,8 @@ class Column(NamedTuple):
     sni: Sni
     title: str
     hellos: tuple[HelloView, ...]
+    rest: str
+    """What came of those that are not listed: ``55 more: 53 certificate, 2 reset``; empty where all are."""
 
 
 class EndpointRow(NamedTuple):
@@ -136,7 +150,6 @@ class EndpointRow(NamedTuple):
 def endpoint_row(state: EndpointState, now: float, *, full: bool = False) -> EndpointRow:
     """What a page shows of one endpoint; ``full`` adds certificates and problems."""
     judgement = state.judgement
-    handshakes = list(enumerate(state.differential.handshakes))
     tone = endpoint_tone(judgement)
     return EndpointRow(
         tone=tone,
@@ -151,10 +164,25 @@ def endpoint_row(state: EndpointState, now: float, *, full: bool = False) -> End
         summary=judgement.summary,
         expected_note="as the policy asks" if tone == "ok" and judgement.verdict is not Verdict.OK else "",
         other_faults=tuple(judgement.faults) if len(judgement.faults) > 1 else (),
-        columns=tuple(
-            Column(sni, title, tuple(_hello(state, index, each, now, full=full) for index, each in handshakes if each.sni is sni))
-            for sni, title in SNI_TITLES.items()
-        ),
+        columns=tuple(_column(state, sni, now, full=full) for sni in SNI_TITLES),
+    )
+
+
+def _column(state: EndpointState, sni: Sni, now: float, *, full: bool) -> Column:
+    handshakes = state.differential.handshakes
+    of_kind = [index for index, each in enumerate(handshakes) if each.sni is sni]
+    limit = HELLOS_IN_FULL if full else HELLOS_LISTED
+    if len(of_kind) > limit:
+        of_kind.sort(key=lambda index: _RANK[hello_tone(state, index)])
+    rest = Counter(
+        _words(handshakes[index], state.judgement.handshakes[index], hello_tone(state, index)) for index in of_kind[limit:]
+    )
+    said = ", ".join(rest) if len(rest) < 2 else ", ".join(f"{number:,} {words}" for words, number in rest.most_common())
+    return Column(
+        sni,
+        SNI_TITLES[sni],
+        tuple(_hello(state, index, handshakes[index], now, full=full) for index in of_kind[:limit]),
+        f"{rest.total():,} more: {said}" if rest else "",
     )
 
 
@@ -229,10 +257,7 @@ def _details(handshake: Handshake, judged: HandshakeJudgement, now: float, *, fu
 
 
 def _card(facts: CertificateFacts, now: float) -> CertificateCard:
-    names = facts.subject_alternative_names
-    listed = ", ".join(names[:CONTENT_NAME_LIMIT]) + (
-        f" and {len(names) - CONTENT_NAME_LIMIT} more" if len(names) > CONTENT_NAME_LIMIT else ""
-    )
+    listed = _listed(facts.subject_alternative_names, CONTENT_NAME_LIMIT)
     rows = [
         ("Subject", facts.subject),
         ("Issuer", facts.issuer),
@@ -244,6 +269,10 @@ def _card(facts: CertificateFacts, now: float) -> CertificateCard:
         ("Unreadable", "; ".join(facts.problems)),
     ]
     return CertificateCard(facts.subject or "no subject", tuple((term, value) for term, value in rows if value))
+
+
+def _listed(names: Sequence[str], limit: int) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
 
 
 def _expiry(at: float, now: float) -> str:
@@ -264,9 +293,9 @@ _POLICIES = {
 def target_facts(target: Target) -> Details:
     """What is configured for a target, for the top of its page."""
     rows = (
-        ("Server names", ", ".join(target.server_names)),
+        ("Server names", _listed(target.server_names, FACT_LIMIT)),
         ("Clients without SNI", _POLICIES[target.non_sni]),
-        ("Configured addresses", ", ".join(map(str, target.addresses))),
+        ("Configured addresses", _listed(tuple(map(str, target.addresses)), FACT_LIMIT)),
         ("Every", duration(target.interval)),
         ("Deadline", duration(target.timeout)),
         ("Module", f"{target.module.name} (hello {target.module.hello}, TLS {target.module.tls}, to {target.module.depth})"),

@@ -19,7 +19,7 @@ from prober.outlets.causes import cause_link, cause_view
 from prober.outlets.failures import failure_views
 from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO, Listing, Shown, list_endpoints
 from prober.outlets.opinions import Tone
-from prober.outlets.pages import REFRESH_SECONDS, change_lines, endpoint_row, target_facts
+from prober.outlets.pages import REFRESH_SECONDS, change_lines, endpoint_row, target_facts, target_url
 from prober.outlets.slices import Pause
 from prober.outlets.wording import age
 
@@ -115,7 +115,7 @@ class StatusPages:
         return await _page(
             self._target,
             refresh_seconds=REFRESH_SECONDS,
-            target={"name": target.name, "facts": target_facts(target)},
+            target={"name": name, "facts": target_facts(target), "api": f"/api/v1{target_url(name)}"},
             rows=(endpoint_row(state, now, full=True) for state in states[:ENDPOINTS_SHOWN]),
             more=f"{more} more addresses are on the status page and in the API." if more > 0 else "",
             cause=None if diagnosis is None else cause_view(diagnosis, now),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prober.changelog import RecentChanges, VerdictChange
 from prober.model import Outcome, Verdict
 from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO
+from prober.outlets.pages import HELLOS_IN_FULL, HELLOS_LISTED
 from prober.outlets.wording import OUTCOME_WORDS, VERDICT_TITLES
 from tests.outlets.client import client
 from tests.outlets.fleet import (
@@ -23,6 +24,7 @@ from tests.outlets.fleet import (
     differential,
     ending,
     expired,
+    issued,
     reset,
     target,
 )
@@ -73,6 +75,32 @@ async def test_a_chip_tells_details_to_whom_points_at_it_or_tabs_to_it() -> None
         assert said in known.text
     for said in ("reset, at client_hello", "ECONNRESET", "rst"):
         assert said in none.text
+
+
+async def test_of_many_names_those_that_fail_are_listed_and_the_others_counted() -> None:
+    """A target of a thousand names is a row like others, and says what is wrong at once."""
+    service = FakeService()
+    of = target("shared", names=tuple(f"{number}.many.example" for number in range(1000)))
+    run = differential(of, known=certificate(issued("*.many.example").ders))
+    hellos = list(run.handshakes)
+    hellos[700:710] = (each._replace(observation=reset()) for each in hellos[700:710])
+    service.see(of, run._replace(handshakes=tuple(hellos)))
+    tree = await page(service)
+    cell = rows(tree)[0].all("td", class_="hellos")[0]
+
+    chips = cell.all("span", class_="chip")
+    assert [chip.all("span", class_="word")[0].text for chip in chips] == ["reset"] * HELLOS_LISTED
+    assert "700.many.example" in cell.text
+    [rest] = cell.all("div", class_="rest")
+    assert rest.text == "994 more: 990 certificate, 4 reset"
+    assert rest.all("a")[0].attributes["href"] == "/targets/shared"
+
+    tree = await page(service, "/targets/shared")
+    assert len(tree.all("section", class_="card")) == HELLOS_IN_FULL + 2
+    assert "and 940 more" in tree.all("dl", class_="facts")[0].text
+    [rest] = tree.all("p", class_="more")[:1]
+    assert rest.text.startswith(f"Right SNI: {1000 - HELLOS_IN_FULL} more: certificate.")
+    assert rest.all("a")[0].attributes["href"] == "/api/v1/targets/shared"
 
 
 async def test_an_expected_rejection_is_calm() -> None:
