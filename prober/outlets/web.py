@@ -175,7 +175,7 @@ class _Runbooks:
 
     async def page(self, _: Request) -> Response:
         """One section an alert, its name in lower case as anchor."""
-        return HTMLResponse(self._template.render(sections=sections(), commands=COMMANDS))
+        return HTMLResponse(self._template.render(here="runbooks", sections=sections(), commands=COMMANDS))
 
 
 class _Missing:

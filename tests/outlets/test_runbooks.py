@@ -13,6 +13,7 @@ from prober.judge.alert_rules import AlertName
 from prober.outlets.runbooks import COMMANDS, OF_PROMETHEUS, RUNBOOKS, Runbook
 from prober.outlets.web import create_app
 from tests.outlets.fleet import FakeService
+from tests.outlets.page import fleet, page
 
 
 async def test_every_alert_has_a_section_under_its_anchor() -> None:
@@ -23,6 +24,15 @@ async def test_every_alert_has_a_section_under_its_anchor() -> None:
     for name in (*(name.value for name in AlertName), *OF_PROMETHEUS):
         assert f'id="{name.lower()}"' in answer.text
         assert f">{name}</h2>" in answer.text
+
+
+async def test_every_page_leads_to_the_runbooks() -> None:
+    """Whoever looks at a red page need not have an alert at hand to find out what to do."""
+    for path in ("/", "/runbooks", "/nowhere"):
+        tree = await page(fleet(), path, 404 if path == "/nowhere" else 200)
+        [link] = [each for each in tree.all("nav")[0].all("a") if each.text == "Runbooks"]
+        assert link.attributes["href"] == "/runbooks"
+        assert ("aria-current" in link.attributes) is (path == "/runbooks")
 
 
 ALL: dict[str, Runbook] = {name.value: book for name, book in RUNBOOKS.items()} | {
