@@ -111,7 +111,9 @@ class Findings:
             return None
         alert = facts.tls_alert
         what = _ENDS[close] if alert is None else f"alert {alert.code} {alert.description}"
-        return f"after the certificate: {what} while waiting for {handshake.waiting_for}"
+        # Most often that is all: TLS 1.2 has no word of its own for it, and servers say alert 40.
+        why = "; it asked for a client certificate, and got none" if facts.client_certificate_requested else ""
+        return f"after the certificate: {what} while waiting for {handshake.waiting_for}{why}"
 
     def _stage(self, facts: HandshakeFacts) -> Stage:
         if facts.finished:

@@ -199,3 +199,26 @@ async def test_a_handshake_that_is_cut_short_behind_the_certificate_says_so(
     assert ending(observation) == (Outcome.CERTIFICATE, Stage.CERTIFICATE, None, close)
     assert (observation.detail or "").startswith(f"after the certificate: {what} while waiting for CertificateStatus or ")
     assert shallow.detail is None
+
+
+async def test_a_server_that_demands_a_client_certificate_is_not_told_as_one_that_breaks_off_for_no_reason(
+    engine: Engine, attempt: AttemptMaker, tls12: Served
+) -> None:
+    """TLS 1.2 has no alert for it: OpenSSL says handshake_failure, as for anything else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(tls12.files.certificate, tls12.files.key)
+    context.load_verify_locations(tls12.files.certificate)
+
+    def serve(connection: Any) -> None:
+        with pytest.raises(ssl.SSLError), connection.sock.dup() as plain:
+            context.wrap_socket(plain, server_side=True)
+
+    with scripted(serve) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, depth="finished"))
+    assert ending(observation)[:2] == (Outcome.CERTIFICATE, Stage.CERTIFICATE)
+    assert observation.detail == (
+        "after the certificate: alert 40 handshake_failure while waiting for NewSessionTicket or ChangeCipherSpec; "
+        "it asked for a client certificate, and got none"
+    )
