@@ -19,12 +19,11 @@ from prober.diagnose.capture_files import MAX_FRAME, Frame
 from prober.diagnose.live_filter import filter_program
 from prober.diagnose.packets import WRAPPED
 from prober.diagnose.tunnels import IPV4, IPV6
-from prober.packet_filter import attach
+from prober.packet_filter import ETH_P_ALL, SOL_PACKET, attach
 
 __all__ = ["LiveError", "live_frames"]
 
-_ETH_P_ALL = 0x0003
-_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+_PACKET_STATISTICS = 6
 _RAW, _COOKED = 101, 276
 _VLAN = 0x8100
 _WRAPPED_WHOLE = WRAPPED - {_VLAN, 0x88A8, 0x9100}
@@ -85,13 +84,13 @@ def _frame(data: bytes, ether_type: int) -> Frame:
 
 def _dropped(sock: socket.socket) -> int:
     """Reading the statistics sets them back to zero (struct tpacket_stats: packets, drops)."""
-    drops: int = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+    drops: int = struct.unpack("II", sock.getsockopt(SOL_PACKET, _PACKET_STATISTICS, 8))[1]
     return drops
 
 
 def _open(interface: str) -> socket.socket:
     try:
-        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
     except PermissionError:
         hint = "run it as root, or give the Python interpreter the capability CAP_NET_RAW"
         raise LiveError(f"no right to watch {interface}: {hint}") from None
@@ -101,7 +100,7 @@ def _open(interface: str) -> socket.socket:
         attach(sock, filter_program(MAX_FRAME))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         if interface != "any":
-            sock.bind((interface, _ETH_P_ALL))
+            sock.bind((interface, ETH_P_ALL))
     except OSError as error:
         sock.close()
         known = ", ".join(name for _, name in socket.if_nameindex())

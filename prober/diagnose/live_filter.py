@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from prober.diagnose.packets import WRAPPED
 from prober.diagnose.tunnels import TUNNEL_PORTS
-from prober.packet_filter import Step, assemble
+from prober.packet_filter import Op, Step, assemble
 
 __all__ = ["filter_program"]
 
-_LOAD_BYTE, _LOAD_HALF, _LOAD_HALF_AT_X, _HEADER_LENGTH = 0x30, 0x28, 0x48, 0xB1
-_AND, _EQUAL, _RETURN = 0x54, 0x15, 0x06
 _UDP, _ESP = 17, 50
 _PROTOCOL = 0xFFFFF000
 """Where the EtherType is: the kernel's own place for it (linux/filter.h: SKF_AD_OFF + SKF_AD_PROTOCOL)."""
@@ -29,35 +27,35 @@ def filter_program(longest: int) -> bytes:
     ports = sorted(TUNNEL_PORTS)
     steps = [
         # Of two VLAN tags the kernel takes one off; what is within is told behind the filter.
-        Step(_LOAD_HALF, _PROTOCOL),
-        *(Step(_EQUAL, kind, to="take") for kind in sorted(WRAPPED)),
-        Step(_LOAD_BYTE, 0),
-        Step(_AND, 0xF0),
-        Step(_EQUAL, 0x40, to="IPv4"),
-        Step(_EQUAL, 0x60, to="IPv6"),
-        Step(_RETURN, 0),
-        Step(_LOAD_BYTE, 9, label="IPv4"),
-        *(Step(_EQUAL, protocol, to="take") for protocol in _CARRIERS),
-        Step(_EQUAL, _ESP, to="headers"),
-        Step(_EQUAL, _UDP, to="UDP in IPv4"),
-        Step(_RETURN, 0),
-        Step(_LOAD_HALF, 6, label="UDP in IPv4"),
-        Step(_AND, 0x3FFF),
-        Step(_EQUAL, 0, to="ports of IPv4"),
-        Step(_RETURN, longest),  # a fragment: its port may be in another one
-        Step(_HEADER_LENGTH, 0, label="ports of IPv4"),
-        Step(_LOAD_HALF_AT_X, 2),
-        *(Step(_EQUAL, port, to="take") for port in ports),
-        Step(_RETURN, 0),
-        Step(_LOAD_BYTE, 6, label="IPv6"),
-        *(Step(_EQUAL, protocol, to="take") for protocol in (*_CARRIERS, *_EXTENSIONS)),
-        Step(_EQUAL, _ESP, to="headers"),
-        Step(_EQUAL, _UDP, to="ports of IPv6"),
-        Step(_RETURN, 0),
-        Step(_LOAD_HALF, 42, label="ports of IPv6"),
-        *(Step(_EQUAL, port, to="take") for port in ports),
-        Step(_RETURN, 0),
-        Step(_RETURN, longest, label="take"),
-        Step(_RETURN, _HEADERS, label="headers"),
+        Step(Op.LOAD_HALF, _PROTOCOL),
+        *(Step(Op.EQUAL, kind, to="take") for kind in sorted(WRAPPED)),
+        Step(Op.LOAD_BYTE, 0),
+        Step(Op.AND, 0xF0),
+        Step(Op.EQUAL, 0x40, to="IPv4"),
+        Step(Op.EQUAL, 0x60, to="IPv6"),
+        Step(Op.RETURN, 0),
+        Step(Op.LOAD_BYTE, 9, label="IPv4"),
+        *(Step(Op.EQUAL, protocol, to="take") for protocol in _CARRIERS),
+        Step(Op.EQUAL, _ESP, to="headers"),
+        Step(Op.EQUAL, _UDP, to="UDP in IPv4"),
+        Step(Op.RETURN, 0),
+        Step(Op.LOAD_HALF, 6, label="UDP in IPv4"),
+        Step(Op.AND, 0x3FFF),
+        Step(Op.EQUAL, 0, to="ports of IPv4"),
+        Step(Op.RETURN, longest),  # a fragment: its port may be in another one
+        Step(Op.HEADER_SIZE_TO_X, 0, label="ports of IPv4"),
+        Step(Op.LOAD_HALF_AT_X, 2),
+        *(Step(Op.EQUAL, port, to="take") for port in ports),
+        Step(Op.RETURN, 0),
+        Step(Op.LOAD_BYTE, 6, label="IPv6"),
+        *(Step(Op.EQUAL, protocol, to="take") for protocol in (*_CARRIERS, *_EXTENSIONS)),
+        Step(Op.EQUAL, _ESP, to="headers"),
+        Step(Op.EQUAL, _UDP, to="ports of IPv6"),
+        Step(Op.RETURN, 0),
+        Step(Op.LOAD_HALF, 42, label="ports of IPv6"),
+        *(Step(Op.EQUAL, port, to="take") for port in ports),
+        Step(Op.RETURN, 0),
+        Step(Op.RETURN, longest, label="take"),
+        Step(Op.RETURN, _HEADERS, label="headers"),
     ]
     return assemble(steps)

@@ -9,7 +9,6 @@ or changed by a NAT on this very host, is stamped by the poll as ever.
 from __future__ import annotations
 
 import socket
-import struct
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -17,18 +16,14 @@ from time import perf_counter
 from typing import Final, NamedTuple
 
 from prober.model import Endpoint
-from prober.packet_filter import Step, assemble, attach
+from prober.packet_filter import ETH_P_ALL, SOL_PACKET, Op, Step, assemble, attach
+from prober.probing.receive_clock import ANCILLARY_SIZE, SO_TIMESTAMPNS, TIMESPEC
 from prober.probing.wall_clock import unix_offset
 
 __all__ = ["PacketClock", "PacketClockUnavailable"]
 
-# linux/if_packet.h, linux/if_ether.h, asm-generic/socket.h: the socket module does not have them.
-_SOL_PACKET: Final = 263
+# linux/if_packet.h: the socket module does not have it.
 _PACKET_IGNORE_OUTGOING: Final = 23
-_ETH_P_ALL: Final = 0x0003
-_SO_TIMESTAMPNS: Final = 35
-_TIMESPEC: Final = struct.Struct("@ll")
-_ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_TIMESPEC.size)
 
 _RECEIVE_BUFFER: Final = 1 << 20
 """Bytes: some two thousand segments, more than come while this process does something else."""
@@ -72,13 +67,13 @@ class PacketClock:
             raise PacketClockUnavailable("packet sockets exist on Linux alone")
         try:
             kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-            packets = socket.socket(socket.AF_PACKET, kind, socket.htons(_ETH_P_ALL))
+            packets = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_ALL))
         except OSError as error:
             raise PacketClockUnavailable(f"no packet socket: {error.strerror}; it takes the capability CAP_NET_RAW") from error
         try:
             attach(packets, _ends_from(_first_local_port()))
-            packets.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)  # else loopback tells everything twice
-            packets.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            packets.setsockopt(SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)  # else loopback tells everything twice
+            packets.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         except OSError as error:
             packets.close()
@@ -110,13 +105,13 @@ class PacketClock:
         ends = self._ends
         for _ in range(_AT_ONCE):
             try:
-                segment, ancillary, _, _ = self._socket.recvmsg(_SEGMENT, _ANCILLARY_SIZE)
+                segment, ancillary, _, _ = self._socket.recvmsg(_SEGMENT, ANCILLARY_SIZE)
             except OSError:
                 break  # nothing more; or an interface went down, which is told here once
             end = _end_of(segment)
             for level, kind, data in ancillary:
-                if end is not None and level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
-                    seconds, nanoseconds = _TIMESPEC.unpack(data)
+                if end is not None and level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) == TIMESPEC.size:
+                    seconds, nanoseconds = TIMESPEC.unpack(data)
                     # The first counts: a RST may follow a FIN.
                     ends.setdefault(end, seconds + nanoseconds * 1e-9)
         while len(ends) > _KEPT:
@@ -152,10 +147,6 @@ def _end_of(segment: bytes) -> _End | None:
 
 # -- what the kernel lets through --------------------------------------------------------------------------------------------
 
-_LOAD_BYTE, _LOAD_HALF, _LOAD_BYTE_AT_X, _LOAD_HALF_AT_X = 0x30, 0x28, 0x50, 0x48
-_X_TO_HEADER_SIZE, _X_TO = 0xB1, 0x01
-_AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x54, 0x15, 0x35, 0x45, 0x06
-
 
 def _ends_from(first_port: int) -> bytes:
     """A filter for RSTs and FINs over IPv4 and IPv6 to ports from ``first_port`` on.
@@ -164,32 +155,32 @@ def _ends_from(first_port: int) -> bytes:
     """
     return assemble(
         [
-            Step(_LOAD_BYTE, 0),
-            Step(_AND, 0xF0),
-            Step(_EQUAL, 0x40, to="IPv4"),
-            Step(_EQUAL, 0x60, to="IPv6"),
-            Step(_RETURN, 0),
-            Step(_LOAD_BYTE, 9, label="IPv4"),
-            Step(_EQUAL, socket.IPPROTO_TCP, to="TCP in IPv4"),
-            Step(_RETURN, 0),
-            Step(_LOAD_HALF, 6, label="TCP in IPv4"),
-            Step(_AND, 0x1FFF),
-            Step(_EQUAL, 0, to="header of IPv4"),
-            Step(_RETURN, 0),  # a fragment behind the first has no TCP header
-            Step(_X_TO_HEADER_SIZE, 0, label="header of IPv4"),
-            Step(_LOAD_HALF_AT_X, 2),
-            Step(_AT_LEAST, first_port, to="flags"),
-            Step(_RETURN, 0),
-            Step(_LOAD_BYTE, 6, label="IPv6"),
-            Step(_EQUAL, socket.IPPROTO_TCP, to="TCP in IPv6"),  # as the first header: nobody puts an extension in front of TCP
-            Step(_RETURN, 0),
-            Step(_X_TO, 40, label="TCP in IPv6"),
-            Step(_LOAD_HALF_AT_X, 2),
-            Step(_AT_LEAST, first_port, to="flags"),
-            Step(_RETURN, 0),
-            Step(_LOAD_BYTE_AT_X, 13, label="flags"),
-            Step(_ANY_BIT, _FIN_OR_RST, to="take"),
-            Step(_RETURN, 0),
-            Step(_RETURN, _SEGMENT, label="take"),
+            Step(Op.LOAD_BYTE, 0),
+            Step(Op.AND, 0xF0),
+            Step(Op.EQUAL, 0x40, to="IPv4"),
+            Step(Op.EQUAL, 0x60, to="IPv6"),
+            Step(Op.RETURN, 0),
+            Step(Op.LOAD_BYTE, 9, label="IPv4"),
+            Step(Op.EQUAL, socket.IPPROTO_TCP, to="TCP in IPv4"),
+            Step(Op.RETURN, 0),
+            Step(Op.LOAD_HALF, 6, label="TCP in IPv4"),
+            Step(Op.AND, 0x1FFF),
+            Step(Op.EQUAL, 0, to="header of IPv4"),
+            Step(Op.RETURN, 0),  # a fragment behind the first has no TCP header
+            Step(Op.HEADER_SIZE_TO_X, 0, label="header of IPv4"),
+            Step(Op.LOAD_HALF_AT_X, 2),
+            Step(Op.AT_LEAST, first_port, to="flags"),
+            Step(Op.RETURN, 0),
+            Step(Op.LOAD_BYTE, 6, label="IPv6"),
+            Step(Op.EQUAL, socket.IPPROTO_TCP, to="TCP in IPv6"),  # as the first header: nobody puts an extension in front of TCP
+            Step(Op.RETURN, 0),
+            Step(Op.X_TO, 40, label="TCP in IPv6"),
+            Step(Op.LOAD_HALF_AT_X, 2),
+            Step(Op.AT_LEAST, first_port, to="flags"),
+            Step(Op.RETURN, 0),
+            Step(Op.LOAD_BYTE_AT_X, 13, label="flags"),
+            Step(Op.ANY_BIT, _FIN_OR_RST, to="take"),
+            Step(Op.RETURN, 0),
+            Step(Op.RETURN, _SEGMENT, label="take"),
         ]
     )

@@ -18,13 +18,13 @@ from typing import Final
 
 from prober.probing.wall_clock import WallClock
 
-__all__ = ["ANCILLARY_SIZE", "ReceiveClock"]
+__all__ = ["ANCILLARY_SIZE", "SO_TIMESTAMPNS", "TIMESPEC", "ReceiveClock"]
 
 # <asm-generic/socket.h> SO_TIMESTAMPNS_OLD: the socket module does not have it. Its message is a struct timespec of two longs.
-_SO_TIMESTAMPNS: Final = 35
-_TIMESPEC: Final = struct.Struct("@ll")
+SO_TIMESTAMPNS: Final = 35
+TIMESPEC: Final = struct.Struct("@ll")
 
-ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+ANCILLARY_SIZE: Final = socket.CMSG_SPACE(TIMESPEC.size)
 """What recvmsg() needs for one stamp."""
 
 # A packet is stamped a few microseconds before its socket becomes readable, so a true stamp may lie just before the interval
@@ -44,7 +44,7 @@ class ReceiveClock:
             return
         idle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            idle.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            idle.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         except OSError:
             idle.close()  # a sandbox that emulates sockets
             return
@@ -57,7 +57,7 @@ class ReceiveClock:
 
     def want(self, sock: socket.SocketType) -> None:
         """Ask for stamps on ``sock``; also packets that have arrived already bear one."""
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
     def read(self, ancillary: list[tuple[int, int, bytes]], earliest: float) -> float | None:
         """The stamp in ``recvmsg``'s ancillary data, in seconds of perf_counter; None when there is none to be trusted.
@@ -65,9 +65,9 @@ class ReceiveClock:
         ``earliest`` is the last time at which nothing was there to be read.
         """
         for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
+            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) == TIMESPEC.size:
                 now = perf_counter()
-                seconds, nanoseconds = _TIMESPEC.unpack(data)
+                seconds, nanoseconds = TIMESPEC.unpack(data)
                 stamp: float = seconds + nanoseconds * 1e-9 - self._wall_clock.offset(now)
                 return stamp if earliest - _SLACK <= stamp <= now else None
         return None
