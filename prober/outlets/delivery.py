@@ -36,6 +36,7 @@ _PLAINLY = {
     "RemoteProtocolError": "it hung up, or what it answered is not HTTP",
     "UnsupportedProtocol": _NO_URL,
     "InvalidURL": _NO_URL,
+    "ProxyError": "the proxy of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) does not let it through, or is none of http:// or https://",
 }
 """What httpx's errors mean, by their names: httpx is imported late, and their texts may hold the URL."""
 
@@ -86,17 +87,23 @@ async def client(access: HttpAccess = BARE_ACCESS) -> httpx.AsyncClient:
     """
     import httpx
 
+    from prober.outlets.httpx_parts import NoProxy
+
     verify = await trio.to_thread.run_sync(partial(tls_context, access) if access.has_certificates else _verification)
     limits = httpx.Limits(max_connections=8, max_keepalive_connections=4)
-    # httpx's own deadlines are for each step; ours, in `post`, is for the whole.
-    return httpx.AsyncClient(verify=verify, timeout=2 * ATTEMPT_SECONDS, limits=limits)
+    try:
+        # httpx's own deadlines are for each step; ours, in `post`, is for the whole.
+        return httpx.AsyncClient(verify=verify, timeout=2 * ATTEMPT_SECONDS, limits=limits)
+    except (ImportError, ValueError):
+        # It makes the way through a proxy of the environment at once; for socks5:// that takes a package that is not there.
+        return httpx.AsyncClient(transport=NoProxy(), trust_env=False)
 
 
 async def post(through: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:
     """POST JSON within `ATTEMPT_SECONDS`. Raises nothing but cancellation."""
     import httpx
 
-    from prober.outlets.request_body import WholeBody
+    from prober.outlets.httpx_parts import WholeBody
 
     with trio.move_on_after(ATTEMPT_SECONDS):
         try:

@@ -59,6 +59,34 @@ async def test_what_is_no_url_is_told_as_that(url: str) -> None:
     assert attempt == Attempt(None, "its URL is none that can be posted to; see url_file")
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "ftp://127.0.0.1:1080"])
+async def test_a_proxy_that_there_is_no_way_through_is_told_as_that(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is what the host's administrator made it: no receiver hears anything, and the log has the reason."""
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    async with await client() as through:
+        attempt = await post(through, "http://127.0.0.1:9/", b"{}", {})
+    assert attempt.status is None
+    assert attempt.problem is not None
+    assert attempt.problem.startswith("the proxy of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) does not let it through")
+
+
+async def test_a_proxy_that_refuses_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the receiver that said 407."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    async def proxy() -> None:
+        async with await listener.accept() as stream:
+            await stream.receive_some(65_536)
+            await stream.send_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.socket.getsockname()[1]}")
+    async with listener, await client() as through, trio.open_nursery() as nursery:
+        nursery.start_soon(proxy)
+        attempt = await post(through, "https://hooks.example.test/", b"{}", {})
+    assert attempt.problem is not None
+    assert attempt.problem.startswith("the proxy of the environment")
+
+
 BODY = b"x" * (8 << 20)
 """More than the buffers of two sockets on loopback hold, so that the server is gone before all of it is sent."""
 

@@ -1,4 +1,4 @@
-"""The body of an HTTP request, in one piece. Apart from `delivery`, which is imported where httpx is not."""
+"""What httpx is given in the place of its own parts. Apart from `delivery`, which is imported where httpx is not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-__all__ = ["WholeBody"]
+__all__ = ["NoProxy", "WholeBody"]
 
 
 class WholeBody(httpx.AsyncByteStream):
@@ -34,3 +34,11 @@ class _Once:
         if not self._waiting:
             raise StopAsyncIteration
         return self._waiting.pop()
+
+
+class NoProxy(httpx.AsyncBaseTransport):
+    """In the place of a way through the environment's proxy, where that is none which httpx can go through (``socks5://``)."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Say so."""
+        raise httpx.ProxyError("there is no way through the proxy", request=request)
