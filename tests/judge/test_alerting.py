@@ -142,6 +142,7 @@ def test_flapping_ends_with_time() -> None:
     """Turns of more than an hour ago are no flapping."""
     alerts = Alerts(Policy(failures=1, resolve_after=1))
     changes = play(alerts, [FAILING, HEALTHY] * 6, step=1800.0)
+    assert sum(change.alert.phase is Phase.FIRING for change in changes) == 6
     assert all(change.alert.flapping() is None for change in changes)
 
 
