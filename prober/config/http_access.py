@@ -9,6 +9,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from prober.addresses import parse_server_name
 from prober.config.nodes import Fields, Value
 from prober.config.problems import Problem, Wrong
 from prober.config.readers import readable_file, text, word
@@ -21,10 +22,11 @@ ACCESS_KEYS = ("basic_auth", "authorization", "tls_config")
 
 
 def is_url(url: str) -> bool:
-    """Whether this is a complete URL of http or https."""
+    """Whether this is a complete URL of http or https, with a host that can be looked up."""
     try:
         parts = urlsplit(url)
-        fine = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        parse_server_name(parts.hostname or "")
+        fine = parts.scheme in {"http", "https"} and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
     return fine and not re.search(r"\s", url)

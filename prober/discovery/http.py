@@ -18,11 +18,13 @@ from prober.notices import masked
 from prober.sources import ADDRESS, HttpAccess, HttpSource, LabelSet, LabelSets, SourceError
 from prober.version import __version__
 
-__all__ = ["HttpWatcher", "abandon", "client", "read_up_to", "why"]
+__all__ = ["REQUEST_ERRORS", "HttpWatcher", "abandon", "client", "read_up_to", "why"]
 
 SIZE_LIMIT = 16 * 1024 * 1024
 """Bytes of an answer, decompressed: a hundred thousand targets with labels."""
 MOST_REDIRECTS = 10
+REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""What a request may end with; UnicodeError comes of a host that has a part which is empty or too long."""
 _URL = "__meta_url"
 
 
@@ -59,7 +61,7 @@ class HttpWatcher:
                 return await self._follow(shown)
         except trio.TooSlowError:
             raise SourceError(f"{shown} did not answer within {source.timeout:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except REQUEST_ERRORS as error:
             raise SourceError(f"{shown}: {why(error)}") from None
 
     async def _follow(self, shown: str) -> _Answer | None:
@@ -162,6 +164,8 @@ def why(error: BaseException) -> str:
     """What is wrong, in words: the HTTP client says of a handshake or a connection that fails only that it does."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, UnicodeError):
+            return "its host is no name that can be looked up: a part of it is empty or too long"
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the server's certificate is not accepted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):

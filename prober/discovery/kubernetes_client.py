@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 import trio
 
-from prober.discovery.http import abandon, read_up_to, why
+from prober.discovery.http import REQUEST_ERRORS, abandon, read_up_to, why
 from prober.discovery.kubeconfig import Access, access
 from prober.sources import SourceError
 from prober.version import __version__
@@ -233,7 +233,7 @@ class Client:
                 yield answer
         except httpx.TimeoutException:
             raise Silent(f"{path}: the API server was silent for too long") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except REQUEST_ERRORS as error:
             raise SourceError(f"{path}: {why(error)}") from None
 
     @asynccontextmanager

@@ -294,6 +294,13 @@ async def test_redirects_end(tmp_path: Path) -> None:
         assert plain.requests == []
 
 
+async def test_a_redirect_to_what_no_resolver_takes_is_told() -> None:
+    """A name with an empty part is no bug of ours."""
+    async with lists() as server:
+        server.status, server.more = 302, {"Location": "http://sd..example/"}
+        assert "its host is no name that can be looked up" in await failure(server)
+
+
 async def test_a_token_in_the_url_is_in_no_label() -> None:
     """``labelmap`` with ``__meta_(.+)`` would put it into series, alerts and notifications."""
     async with lists() as server, trio.open_nursery() as nursery:

@@ -321,3 +321,9 @@ async def test_objects_that_are_none_are_left_out(tmp_path: Path) -> None:
     async with api_server() as server:
         server.put(SERVICES, "apigee", "a", valid=False, spec=json.loads('{"ports": 5}'))
         assert await services(Client(kubeconfig(tmp_path, server.url))) == ["a"]
+
+
+async def test_an_api_server_whose_name_no_resolver_takes_is_told(tmp_path: Path) -> None:
+    """A misspelt kubeconfig is no bug of ours."""
+    with pytest.raises(SourceError, match="its host is no name that can be looked up"):
+        await list_objects(Client(kubeconfig(tmp_path, "http://api..example:6443")), *ROUTES)
