@@ -36,6 +36,7 @@ _PLAINLY = {
     "RemoteProtocolError": "it hung up, or what it answered is not HTTP",
     "UnsupportedProtocol": _NO_URL,
     "InvalidURL": _NO_URL,
+    "UnicodeError": _NO_URL,
     "ProxyError": "the proxy of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) does not let it through, or is none of http:// or https://",
 }
 """What httpx's errors mean, by their names: httpx is imported late, and their texts may hold the URL."""

@@ -51,7 +51,7 @@ async def test_a_redirect_is_told_as_one() -> None:
     assert attempt.problem == "HTTP 301, a redirect, which is not followed: configure where it leads to"
 
 
-@pytest.mark.parametrize("url", ["hooks.example.test/secret", "", "http://127.0.0.1:9/\x01secret"])
+@pytest.mark.parametrize("url", ["hooks.example.test/secret", "", "http://127.0.0.1:9/\x01secret", "http://hooks..test/secret"])
 async def test_what_is_no_url_is_told_as_that(url: str) -> None:
     """A file may be rotated to anything; what is in it is not repeated."""
     async with httpx.AsyncClient(trust_env=False) as through:
