@@ -7,7 +7,7 @@ An alert becomes pending with the first failing round, fires after `Policy.failu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -292,10 +292,13 @@ class Alerts:
             state.gone_until = gone_until
         return changes
 
-    def expire(self, at: float) -> list[AlertChange]:
-        """End what stayed away for too long. To be called now and then."""
+    def expire(self, at: float, is_name: Callable[[AlertKey], bool] = lambda _: False) -> list[AlertChange]:
+        """End what stayed away for too long. To be called now and then.
+
+        ``is_name``: whether an alert's address is a name that is watched on: it is away since it has addresses.
+        """
         over = [state for state in self._states.values() if state.gone_until is not None and state.gone_until <= at]
-        return [change for state in over for change in self._end(state, at)]
+        return [change for state in over for change in self._end(state, at, is_name)]
 
     def unwatched(self, watched: Iterable[str], until: float) -> None:
         """Only these targets are watched from now on: the alerts of others end at ``until`` unless they come back before."""
@@ -306,11 +309,12 @@ class Alerts:
             if key.target and key.target not in names and state.gone_until is None:
                 state.gone_until = until
 
-    def _end(self, state: _State, at: float) -> list[AlertChange]:
+    def _end(self, state: _State, at: float, is_name: Callable[[AlertKey], bool]) -> list[AlertChange]:
         self._drop(state)
         alert = _not_ahead(state.alert, at)
         if alert.phase is Phase.FIRING:
-            why = alert.evidence._replace(summary=f"{alert.evidence.summary} (It is watched no more.)")
+            now = "It resolves again." if is_name(alert.key) else "It is watched no more."
+            why = alert.evidence._replace(summary=f"{alert.evidence.summary} ({now})")
             return [self._move(state, at, alert._replace(phase=Phase.RESOLVED, ends_at=at, evidence=why))]
         return [self._move(state, at, alert._replace(phase=Phase.INACTIVE))] if alert.phase is Phase.PENDING else []
 

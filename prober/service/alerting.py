@@ -68,6 +68,7 @@ class Alerting:
         self._started = clock()
         self._listening = ""
         self._intervals: dict[str, float] = {}
+        self._targets: Collection[Target] = ()
         self._loaded = loaded = _own(history, history.loaded, shard)
         self._shard = shard
         self._alerts = Alerts(settings.policy, loaded.sequence, loaded.alerts)
@@ -110,7 +111,7 @@ class Alerting:
                 if trio.current_time() - looked >= WINDOW_SECONDS:
                     looked = trio.current_time()
                     self._look(now)
-                self._keep(self._alerts.expire(now))
+                self._keep(self._alerts.expire(now, self._is_name))
                 if not self._seen_missing:
                     self._look_for_missing(now)
 
@@ -140,6 +141,7 @@ class Alerting:
 
     def watching(self, targets: Collection[Target]) -> None:
         """After a start, a reload, or news from a discovery."""
+        self._targets = targets
         self._intervals |= {target.name: target.interval for target in targets}
         names = {target.name for target in targets}
         now = self._clock()
@@ -147,6 +149,12 @@ class Alerting:
         longest = max((self._grace(name) for name in self._intervals.keys() - names), default=0.0)
         self._alerts.unwatched(names, now + (max(longest, RETURN_SECONDS) if early else longest))
         self._intervals = {name: interval for name, interval in self._intervals.items() if name in names}
+
+    def _is_name(self, key: AlertKey) -> bool:
+        """Whether the address is a name that is watched, of which there is nothing to say where it has addresses."""
+        if not key.address or is_ip((address := parse_address(key.address)).host):
+            return False
+        return any(target.name == key.target and address in target.addresses for target in self._targets)
 
     def _grace(self, target: str) -> float:
         """As long as it would take to see that all is well: what vanishes for one answer of a resolver is not resolved by it."""

@@ -197,6 +197,16 @@ def test_an_address_that_stays_away_ends_its_alerts() -> None:
     assert list(alerts.alerts()) == []
 
 
+def test_a_name_that_has_addresses_again_is_not_said_to_be_watched_no_more() -> None:
+    """Its own alert ends where those of its addresses begin; who is told of the end must not look for a target that is there."""
+    alerts = Alerts(Policy())
+    play(alerts, [FAILING, FAILING])
+    alerts.absent("edge", KEY.address, until=60.0, found_at=30.0)
+    (ended,) = alerts.expire(60.0, lambda key: key == KEY)
+    assert ended.alert.phase is Phase.RESOLVED
+    assert ended.alert.evidence.summary == f"{WHY.summary} (It resolves again.)"
+
+
 def test_a_target_that_is_configured_no_more_ends_its_alerts() -> None:
     """Those of other targets, and those about prober itself, stay."""
     alerts = Alerts(Policy(failures=1))

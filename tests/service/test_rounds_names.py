@@ -131,16 +131,22 @@ async def test_a_bug_with_one_address_of_a_name_is_no_end_of_the_name(
     assert {endpoint.ip for _, _, endpoint in watching.runner.started} == {"203.0.113.1", "203.0.113.2"}
 
 
+def told(watching: Watching, history: History) -> Alerting:
+    """Who decides about alerts, told of all rounds from now on."""
+    alerting = Alerting(history, DEFAULT_ALERTING, watching.store, watching.statistics, watching.clock)
+    watching.rounds = Rounds(
+        watching.runner, watching.store, watching.statistics, watching.changes.append, watching.clock, witness=alerting
+    )
+    return alerting
+
+
 async def test_a_name_that_fails_to_resolve_every_other_time_raises_no_alert(
     watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two failing rounds in a row are two in a row; a round in which its addresses are well lies between these."""
     caplog.set_level(logging.INFO, "prober.service")
     history = History.open(None)
-    alerting = Alerting(history, DEFAULT_ALERTING, watching.store, watching.statistics, watching.clock)
-    watching.rounds = Rounds(
-        watching.runner, watching.store, watching.statistics, watching.changes.append, watching.clock, witness=alerting
-    )
+    told(watching, history)
     await watching.start(nursery, target("a", "ingress.example.com"))
     for number in range(8):
         watching.names.answers = {"ingress.example.com": ["203.0.113.1"]} if number % 2 else {}
@@ -150,4 +156,26 @@ async def test_a_name_that_fails_to_resolve_every_other_time_raises_no_alert(
     watching.names.answers = {}
     await trio.sleep(2 * INTERVAL)
     assert "alert firing" in caplog.text
+    history.close()
+
+
+async def test_the_end_of_an_alert_about_a_name_says_whether_it_is_watched_on(
+    watching: Watching, autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One name resolves again, another is taken out of the configuration: the alerts about both end."""
+    caplog.set_level(logging.INFO, "prober.service")
+    history = History.open(None)
+    alerting = told(watching, history)
+    nursery.start_soon(alerting.run)
+    back, removed = target("back", "back.example.com"), target("removed", "removed.example.com")
+    await watching.start(nursery, back, removed)
+    await trio.sleep(3 * INTERVAL)
+    watching.names.answers = {"back.example.com": ["203.0.113.1"]}
+    watching.watch(back)
+    await trio.sleep(10 * INTERVAL)
+    resolved = [record.fields for record in caplog.records if record.getMessage() == "alert resolved"]  # type: ignore[attr-defined]
+    ends = {
+        fields["target"]: fields["summary"].partition("(It ")[2] for fields in resolved if fields["alert"] == "IngressUnreachable"
+    }
+    assert ends == {"back": "resolves again.)", "removed": "is watched no more.)"}
     history.close()
