@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from prober.model import Target
-from prober.outlets.opinions import Tone, endpoint_tone
+from prober.outlets.opinions import URGENCY, Tone, endpoint_tone
 from prober.outlets.slices import Pause
 from prober.snapshot import EndpointState
 
@@ -18,8 +18,6 @@ __all__ = ["PAGE_ROWS", "SHOW_ALL_UP_TO", "Listing", "Shown", "list_endpoints"]
 PAGE_ROWS = 100
 SHOW_ALL_UP_TO = 300
 """Above it, only what needs attention is listed unless one asks for all."""
-
-_RANK: Mapping[Tone, int] = {"fault": 0, "unsure": 1, "ok": 2}
 
 
 class Shown(NamedTuple):
@@ -57,7 +55,7 @@ async def list_endpoints(states: tuple[EndpointState, ...], targets: tuple[Targe
         counts[tone] += 1
         last_run = max(last_run, *state.last_run.values(), 0.0)
         if tone in shown.tones and (not words or _matches(state, words)):
-            found.append((_RANK[tone], order.get(state.key.target, len(order)), index))
+            found.append((URGENCY[tone], order.get(state.key.target, len(order)), index))
         await pause()
     found.sort()
     pages = max(1, -(-len(found) // PAGE_ROWS))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from prober.judge.verdicts import Judgement
 from prober.model import Outcome, Sni, Verdict
 from prober.snapshot import EndpointState
 
-__all__ = ["HelloTone", "Tone", "endpoint_tone", "hello_tone"]
+__all__ = ["URGENCY", "HelloTone", "Tone", "endpoint_tone", "hello_tone"]
 
 Tone: TypeAlias = Literal["fault", "unsure", "ok"]
 """Of an endpoint."""
+
+URGENCY: Mapping[Tone, int] = {"fault": 0, "unsure": 1, "ok": 2}
+"""What needs a person comes first."""
 
 HelloTone: TypeAlias = Literal["good", "bad", "unsure", "neutral"]
 """Of a hello; ``neutral`` is what only tells something beside the others."""

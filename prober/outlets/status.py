@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import trio
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from prober.changelog import ChangeLog, VerdictChange
+from prober.changelog import ChangeLog
 from prober.operations import Operations
 from prober.outlets.causes import cause_link, cause_view
 from prober.outlets.failures import failure_views
 from prober.outlets.listing import PAGE_ROWS, SHOW_ALL_UP_TO, Listing, Shown, list_endpoints
-from prober.outlets.opinions import Tone
+from prober.outlets.opinions import URGENCY, Tone, endpoint_tone
 from prober.outlets.pages import REFRESH_SECONDS, change_lines, endpoint_row, target_facts, target_url
 from prober.outlets.slices import Pause
 from prober.outlets.wording import age
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import jinja2
 
 __all__ = ["StatusPages"]
+
+_T = TypeVar("_T")
 
 _SHOW: Mapping[str, frozenset[Tone]] = {
     "all": frozenset(("fault", "unsure", "ok")),
@@ -44,7 +46,7 @@ LATEST_SHOWN = 10
 FAILURES_SHOWN = 6
 ENDPOINTS_SHOWN = 50
 HISTORY_SECONDS = 1.0
-"""For which the status page waits for the history: a disk that hangs must not hide the verdicts."""
+"""For which a page waits for the history: a disk that hangs must not hide the verdicts."""
 
 
 class StatusPages:
@@ -62,7 +64,7 @@ class StatusPages:
         wish = _Wish.of(request.query_params, total=len(self._operations.store))
         states = self._operations.store.states()
         listing = await list_endpoints(states, self._operations.targets, Shown(_SHOW[wish.show], wish.query, wish.page))
-        latest = await self._latest()
+        latest = await _remembered(self._changes.changes(limit=LATEST_SHOWN))
         now = time()
         return await _page(
             self._status,
@@ -94,12 +96,6 @@ class StatusPages:
             changes=None if latest is None else change_lines(latest, now),
         )
 
-    async def _latest(self) -> Sequence[VerdictChange] | None:
-        """None where the history cannot be read."""
-        with trio.move_on_after(HISTORY_SECONDS), suppress(sqlite3.Error):
-            return await self._changes.changes(limit=LATEST_SHOWN)
-        return None
-
     async def target(self, request: Request) -> Response:
         """One target with everything that is known about it."""
         name = request.path_params["name"]
@@ -107,8 +103,9 @@ class StatusPages:
         if target is None:
             return await self._unknown(name)
         states = [state for state in self._operations.store.states() if state.key.target == name]
-        changes = await self._changes.changes(name, limit=CHANGES_SHOWN)
-        failures = await self._changes.failures(name, limit=FAILURES_SHOWN)
+        states.sort(key=lambda state: URGENCY[endpoint_tone(state.judgement)])
+        changes = await _remembered(self._changes.changes(name, limit=CHANGES_SHOWN))
+        failures = await _remembered(self._changes.failures(name, limit=FAILURES_SHOWN))
         diagnosis = self._operations.diagnosis(name)
         now = time()
         more = len(states) - ENDPOINTS_SHOWN
@@ -119,14 +116,14 @@ class StatusPages:
             rows=(endpoint_row(state, now, full=True) for state in states[:ENDPOINTS_SHOWN]),
             more=f"{more} more addresses are on the status page and in the API." if more > 0 else "",
             cause=None if diagnosis is None else cause_view(diagnosis, now),
-            changes=change_lines(changes, now),
-            failures=failure_views(failures, now),
+            changes=None if changes is None else change_lines(changes, now),
+            failures=None if failures is None else failure_views(failures, now),
             failures_url="/api/v1/failures?" + urlencode({"target": name}),
         )
 
     async def _unknown(self, name: str) -> Response:
         """No such target: perhaps it was renamed or removed, or the link is an old alert's."""
-        gone = await self._changes.changes(name, limit=1)
+        gone = await _remembered(self._changes.changes(name, limit=1))
         text = "It is neither configured nor discovered now."
         if gone:
             text = f"It was watched once: {age(time() - gone[0].at)} ago its verdict became {gone[0].verdict}."
@@ -150,6 +147,13 @@ class StatusPages:
         elif not self._operations.ready and len(self._operations.store):
             notices.append("The first round is under way: some addresses have not been judged yet.")
         return notices
+
+
+async def _remembered(asked: Awaitable[Sequence[_T]]) -> Sequence[_T] | None:
+    """None where the history cannot be read, or not in time."""
+    with trio.move_on_after(HISTORY_SECONDS), suppress(sqlite3.Error):
+        return await asked
+    return None
 
 
 class _Wish(NamedTuple):

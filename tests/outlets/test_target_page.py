@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+
+import trio
+import trio.testing
+
+from prober.changelog import KeptFailure, RecentChanges, VerdictChange
 from tests.outlets.fleet import (
     NOW,
     FakeService,
@@ -39,6 +45,39 @@ async def test_a_target_s_page_tells_everything_about_it() -> None:
     changes = [item.text for item in tree.all("section", class_="history")[0].all("li")]
     assert "OK → Certificate invalid" in changes[0]
     assert "First judged: OK" in changes[1]
+
+
+async def test_addresses_at_fault_come_first() -> None:
+    """Of many, the one that one came for is not at the page's end, nor left out with those that are too many."""
+    service = FakeService()
+    of = target("edge", *(f"192.0.2.{number}" for number in range(1, 61)))
+    for address in of.addresses:
+        ends = reset() if address.host == "192.0.2.60" else None
+        service.see(of, differential(of, address=address, none=ends))
+    tree = await page(service, "/targets/edge")
+    articles = tree.all("article", class_="endpoint")
+    assert articles[0].all("h2")[0].text == "192.0.2.60:443"
+    assert [article.has("class_", "fault") for article in articles] == [True] + [False] * 49
+
+
+async def test_a_history_that_does_not_answer_hides_no_verdict(autojump_clock: trio.testing.MockClock) -> None:
+    """A disk that hangs, or that is damaged: here, too."""
+
+    class Hanging(RecentChanges):
+        async def changes(self, target: str | None = None, *, limit: int = 1000) -> list[VerdictChange]:
+            await trio.sleep_forever()
+            raise AssertionError
+
+    class Damaged(RecentChanges):
+        async def failures(self, target: str | None = None, *, limit: int = 1000) -> list[KeptFailure]:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    for history, at in ((Hanging(), "history"), (Damaged(), "failures")):
+        service = fleet()
+        service.changes = history
+        tree = await page(service, "/targets/resets")
+        assert len(tree.all("article", class_="endpoint")) == 1
+        assert "cannot be read now" in tree.all("section", class_=at)[0].text
 
 
 async def test_a_change_to_what_the_policy_asks_for_is_no_failure() -> None:
