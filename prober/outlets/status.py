@@ -113,6 +113,7 @@ class StatusPages:
             self._target,
             refresh_seconds=REFRESH_SECONDS,
             target={"name": name, "facts": target_facts(target), "api": f"/api/v1{target_url(name)}"},
+            lede=_freshness(max((max(state.last_run.values(), default=0.0) for state in states), default=0.0), now),
             rows=(endpoint_row(state, now, full=True) for state in states[:ENDPOINTS_SHOWN]),
             more=f"{more} more addresses are on the status page and in the API." if more > 0 else "",
             cause=None if diagnosis is None else cause_view(diagnosis, now),
@@ -179,10 +180,15 @@ class _Wish(NamedTuple):
         return "/?" + urlencode({name: value for name, value in parameters.items() if value not in {"", 1}})
 
 
+def _freshness(last_run: float, now: float) -> str:
+    """How old what is shown is; the script says behind it when the page itself grows old."""
+    return f"The last handshake was {age(now - last_run)} ago." if last_run else ""
+
+
 def _headline(listing: Listing, total: int, now: float) -> dict[str, Any]:
     fault, unsure = listing.counts["fault"], listing.counts["unsure"]
     addresses = "ingress address" if total == 1 else "ingress addresses"
-    lede = f"The last handshake was {age(now - listing.last_run)} ago." if listing.last_run else ""
+    lede = _freshness(listing.last_run, now)
     if not total:
         return {"tone": "unsure", "text": "Nothing has been judged yet", "short": "Nothing judged", "lede": ""}
     if fault:

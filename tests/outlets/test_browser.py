@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,39 @@ class Browser:
             ended = await trio.run_process(command, capture_stdout=True, capture_stderr=True)
         complaints = [line for line in ended.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
         return ended.stdout.decode(), complaints
+
+
+class Read:
+    """The application as somebody has it who selects the headline, which the script does for the test."""
+
+    def __init__(self, app: Seen) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The real script and a line more; all else is passed on."""
+        if scope["path"] != "/static/status.js":
+            await self._app(scope, receive, send)
+            return
+        script = (files("prober.outlets") / "static" / "status.js").read_bytes()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/javascript")]})
+        await send(
+            {"type": "http.response.body", "body": script + b"getSelection().selectAllChildren(document.querySelector('h1'));"}
+        )
+
+
+class Gone:
+    """The application of a service that dies once its page was fetched."""
+
+    def __init__(self, app: Seen) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Passed on, but a page a second time is 503."""
+        if scope["path"] not in self._app.paths or scope["path"].startswith("/static/"):
+            await self._app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
 
 
 class Seen:
@@ -95,3 +129,27 @@ async def test_the_status_page_works_and_refreshes_itself_in_a_browser(tmp_path:
     assert "non_sni_reset" in rows(tree)[0].text
     assert tree.all("title")[0].text == "1 at fault · prober"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("fate", "told"), [(Read, "paused"), (Gone, "stale")], ids=["selected", "dead"])
+@pytest.mark.parametrize("path", ["/", "/targets/edge"])
+async def test_a_page_that_does_not_keep_itself_true_says_so(
+    path: str, fate: type[Read | Gone], told: str, tmp_path: Path
+) -> None:
+    """Behind how old it was: a red page that has turned calm would be believed as long as a calm one that has turned red."""
+    service = FakeService()
+    of = target("edge", "192.0.2.1")
+    service.see(of, differential(of))
+    seen = Seen(service)
+    listeners = bind("127.0.0.1:0")
+    shutdown = trio.Event()
+    async with trio.open_nursery() as nursery:
+        [url] = await nursery.start(partial(serve, fate(seen), listeners, shutdown=shutdown))
+        dom, _ = await Browser(tmp_path).look(f"{url}{path}", f"--virtual-time-budget={VIRTUAL_MS}", "--dump-dom")
+        shutdown.set()
+
+    tree = Page(dom).root
+    assert seen.paths.count(path) == 1
+    assert tree.all("body")[0].has("class_", told)
+    assert tree.all("p", class_="lede")[0].text.startswith("The last handshake was ")

@@ -35,11 +35,16 @@ async function refresh(url) {
 
 const position = (details) => details.id || [...document.querySelectorAll("details")].indexOf(details) + details.querySelector("summary").textContent;
 
-// Somebody who reads a chip's details or selects text is not interrupted.
+// Somebody who reads a chip's details or selects text is not interrupted, and told that what is read grows old: a selection may
+// be forgotten, and the page be looked at for hours.
 const busy = () =>
   document.hidden || !getSelection().isCollapsed || document.querySelector("#list .chip:hover, #list :focus-visible") !== null;
 
-setInterval(() => busy() || refresh(location.href), REFRESH_MS);
+setInterval(() => {
+  const waits = busy();
+  document.body.classList.toggle("paused", waits);
+  if (!waits) refresh(location.href);
+}, REFRESH_MS);
 document.addEventListener("visibilitychange", () => document.hidden || refresh(location.href));
 
 const filter = document.getElementById("filter");
