@@ -109,7 +109,11 @@ def _table(title: str, column: str, rows: dict[str, Tally], terminal: Terminal, 
     left = len(rows) - len(shown)
     if left > 0:
         rest = sum(tally.count for tally in rows.values()) - sum(tally.count for _, tally in shown)
-        yield f"{_INDENT * 2}{f'{left:,} others':<{width}} {rest:>9,}"
+        yield f"{_INDENT * 2}{_others(left):<{width}} {rest:>9,}"
+
+
+def _others(count: int) -> str:
+    return f"{count:,} other{'s' * (count != 1)}"
 
 
 def _noted(line: str, note: str, terminal: Terminal) -> Iterator[str]:
@@ -149,7 +153,7 @@ def capture_lines(name: str, facts: CaptureFacts, terminal: Terminal) -> Iterato
         left = len(table) - _ROWS
         if left > 0:
             rest = total - sum(count for _, count in table.most_common(_ROWS))
-            yield f"{_INDENT * 2}{f'{left:,} others':<30} {rest:>9,}"
+            yield f"{_INDENT * 2}{_others(left):<30} {rest:>9,}"
     yield from _offers(facts, terminal)
     yield from _rest(
         (
@@ -192,7 +196,7 @@ def _offers(facts: CaptureFacts, terminal: Terminal) -> Iterator[str]:
         yield f"{_INDENT}what they offer"
     rows = sorted(kinds.items(), key=lambda row: (row[0].server_name is not None, -row[1].total()))
     for hello, clients in rows[:_KINDS]:
-        others = f" and {len(clients) - 2:,} others" if len(clients) > 2 else ""
+        others = f" and {_others(len(clients) - 2)}" if len(clients) > 2 else ""
         parts = [
             "no server_name" if hello.server_name is None else f"server_name {printable(hello.server_name)}",
             *(["encrypted ClientHello (the name is the public one)"] if hello.encrypted else []),

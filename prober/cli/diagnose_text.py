@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from prober.cli.diagnose_counts import capture_lines, log_lines
 from prober.cli.table import blocks
@@ -37,7 +38,7 @@ def report(
     for name, facts in captures.items():
         yield ""
         yield from capture_lines(name, facts, terminal)
-    shown: set[tuple[str | None, tuple[str, ...]]] = set()
+    shown = _Shown({}, set())
     for finding in findings:
         yield ""
         yield from _finding(finding, terminal, shown)
@@ -70,26 +71,41 @@ def _probe(probe: ProbeFacts, terminal: Terminal) -> Iterator[str]:
         yield f"{_INDENT}GET {printable(each.path)}, Host {printable(each.host)}, {with_name}: {printable(each.said)}"
 
 
-def _finding(finding: Finding, terminal: Terminal, shown: set[tuple[str | None, tuple[str, ...]]]) -> Iterator[str]:
+class _Shown(NamedTuple):
+    """What stands above already, and need not be read again."""
+
+    evidence: dict[tuple[str, ...], str]
+    """And of which finding it is."""
+    fixes: set[tuple[str | None, tuple[str, ...]]]
+
+
+def _finding(finding: Finding, terminal: Terminal, shown: _Shown) -> Iterator[str]:
     paint = Paint.GOOD if finding.id == "ok" else _PAINT[finding.severity]
     mark = {"ok": terminal.symbol("✓", "+"), "inconclusive": "?"}.get(
         finding.id, terminal.symbol("✗", "x") if finding.severity is not Severity.INFO else terminal.symbol("·", "-")
     )
     standing = f"{finding.severity.value}, {finding.confidence.value}"
     yield terminal.paint(f"{mark} {finding.id}", Paint.STRONG, paint) + terminal.paint(f"  {standing}", Paint.FAINT)
-    for place, each in enumerate(finding.evidence):
-        if place == _SHOWN and len(finding.evidence) > _SHOWN + 1:
-            left = f"and {len(finding.evidence) - _SHOWN:,} more (--format json has them all)"
-            yield from _labelled("", left, terminal)
-            break
-        yield from _labelled("evidence" if not place else "", printable(str(each)), terminal)
+    yield from _evidence(finding, terminal, shown.evidence)
     for each in finding.against:
         yield from _labelled("against" if each is finding.against[0] else "", printable(str(each)), terminal, Paint.UNSURE)
     yield from _labelled("cause", printable(finding.summary), terminal, Paint.STRONG)
     if finding.fix is not None:
-        again = (finding.fix.yaml, finding.fix.commands) in shown
-        shown.add((finding.fix.yaml, finding.fix.commands))
+        again = (finding.fix.yaml, finding.fix.commands) in shown.fixes
+        shown.fixes.add((finding.fix.yaml, finding.fix.commands))
         yield from _fix(finding.fix, terminal, again=again)
+
+
+def _evidence(finding: Finding, terminal: Terminal, shown: dict[tuple[str, ...], str]) -> Iterator[str]:
+    pieces = tuple(printable(str(each)) for each in finding.evidence)
+    if len(pieces) > 1 and (above := shown.setdefault(pieces, finding.id)) != finding.id:
+        yield from _labelled("evidence", f"as of {above}, above", terminal)
+        return
+    for place, piece in enumerate(pieces):
+        if place == _SHOWN and len(pieces) > _SHOWN + 1:
+            yield from _labelled("", f"and {len(pieces) - _SHOWN:,} more (--format json has them all)", terminal)
+            break
+        yield from _labelled("evidence" if not place else "", piece, terminal)
 
 
 def _fix(fix: Fix, terminal: Terminal, *, again: bool) -> Iterator[str]:

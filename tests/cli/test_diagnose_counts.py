@@ -61,6 +61,27 @@ def test_a_hundred_places_are_counted_and_a_dozen_shown() -> None:
     assert "and 88 more (--format json has them all)" in text
 
 
+def test_of_thirteen_the_thirteenth_is_one_other() -> None:
+    """Twelve are listed."""
+    facts = analyse(read_lines([typed(remote_address=f"10.0.0.{number}:40112") for number in range(13)]))
+    assert any(line.split() == ["1", "other", "1"] for line in log_lines(facts, Terminal(width=80)))
+
+
+def test_evidence_that_stands_above_is_not_printed_again() -> None:
+    """A log without names speaks for three causes: whoever reads the third has read its lines twice."""
+    pieces = tuple(Evidence(source="logs", text=f"10.0.0.{number}: 2 connections") for number in range(6))
+    other = (*pieces[:5], Evidence(source="logs", text="something else"))
+    findings = tuple(
+        Finding(id=name, severity=Severity.WARNING, confidence=Confidence.SUSPECTED, summary="y", evidence=evidence)
+        for name, evidence in (("no-wildcard", pieces), ("client-no-sni", pieces), ("not-tls", other))
+    )
+    lines = list(report(EvidenceSet(), findings, {}, Terminal(width=80)))
+
+    assert sum("10.0.0.5: 2 connections" in line for line in lines) == 1
+    assert "  evidence as of no-wildcard, above" in lines
+    assert sum("10.0.0.4: 2 connections" in line for line in lines) == 2
+
+
 def test_a_summary_that_has_no_room_beside_its_name_stands_below_it() -> None:
     """No line is longer than the terminal is wide, and nothing of the summary is lost."""
     summary = "18 packets, 3 ClientHellos, 3 without a name; 12,000 packets not read"
