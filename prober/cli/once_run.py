@@ -113,6 +113,8 @@ class _Run:
         """Everything was probed; what is left is to be written."""
         self._room = trio.Event()
         self._signal: int | None = None
+        self._missing: list[str] = []
+        """What a signal cut off: without it the totals read as if that had not been asked for."""
         self._output_error: OSError | None = None
         self._verdicts: Counter[str] = Counter()
         self._at_fault = 0
@@ -141,6 +143,8 @@ class _Run:
         tally = Tally(self._verdicts, self._at_fault, self._inconclusive, perf_counter() - self._began)
         self._output.write(self._format.end(tally))
         if self._signal is not None:
+            if self._missing:
+                self._complain(f"{signal.Signals(self._signal).name}: {', and '.join(self._missing)}")
             return 128 + self._signal
         if self._targets == 0:
             self._complain("no target in " + ", ".join(file.name for file in self._plan.files))
@@ -321,5 +325,10 @@ class _Run:
             async for number in signals:
                 if self._signal is not None:
                     everything.cancel()
+                    continue
+                if count := self._under_way:
+                    self._missing.append(f"{count:,} address{'es' * (count != 1)} without a result")
+                if not self._fed:
+                    self._missing.append("the targets were not read to their end")
                 self._signal = number
                 self._probing.cancel()

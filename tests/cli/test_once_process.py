@@ -78,7 +78,7 @@ def test_jsonl_answers_each_line_while_the_next_is_not_yet_written(closed_port: 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_completes_its_document(number: signal.Signals, status: int, closed_port: int) -> None:
-    """What is there is printed, what is under way is not waited for, and no more is started."""
+    """What is there is printed, what is under way is counted and not waited for, and no more is started."""
     with scripted(hold()) as peer, running("--file", "-", "--json", "--timeout", 600) as process:
         assert process.stdin is not None
         process.stdin.write(f"127.0.0.1:{closed_port}\n{peer.endpoint}\n".encode())
@@ -86,16 +86,18 @@ def test_an_interrupted_run_completes_its_document(number: signal.Signals, statu
         head = read_line(process.stdout) + read_line(process.stdout)
         assert peer.accepted.acquire(timeout=PATIENCE)
         process.send_signal(number)
+        process.wait(PATIENCE)  # before its standard input ends
         got, out, err = finish(process)
     if out.startswith(b"  {"):
         head, out = head + out, b""
     results = json.loads(head + out)["results"]
-    assert (got, err) == (status, b"")
+    missing = f"prober once: {number.name}: 1 address without a result, and the targets were not read to their end\n"
+    assert (got, err) == (status, missing.encode())
     assert [result["port"] for result in results] == [closed_port]
 
 
 def test_an_interrupted_table_shows_what_there_is(closed_port: int) -> None:
-    """The few that were kept for their order are shown after all."""
+    """The few that were kept for their order are shown after all; that one is not among them is said."""
     hellos = threading.Semaphore(0)
     script = (read_hello(), lambda _: hellos.release(), hold())
     with scripted(*script) as peer, running(f"127.0.0.1:{closed_port}", peer.endpoint, "--timeout", 600) as process:
@@ -103,7 +105,7 @@ def test_an_interrupted_table_shows_what_there_is(closed_port: int) -> None:
             assert hellos.acquire(timeout=PATIENCE)
         process.send_signal(signal.SIGINT)
         status, out, err = finish(process)
-    assert (status, err) == (130, b"")
+    assert (status, err) == (130, b"prober once: SIGINT: 1 address without a result\n")
     assert f"unreachable  127.0.0.1:{closed_port}".encode() in out
 
 
