@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from prober.model import Target
-from prober.outlets.opinions import URGENCY, Tone, endpoint_tone
+from prober.outlets.opinions import URGENCY, Tone, endpoint_tone, hello_tone
+from prober.outlets.pages import hello_words
 from prober.outlets.slices import Pause
+from prober.outlets.wording import VERDICT_TITLES
 from prober.snapshot import EndpointState
 
 __all__ = ["PAGE_ROWS", "SHOW_ALL_UP_TO", "Listing", "Shown", "list_endpoints"]
@@ -65,13 +67,14 @@ async def list_endpoints(states: tuple[EndpointState, ...], targets: tuple[Targe
 
 
 def _matches(state: EndpointState, words: list[str]) -> bool:
-    """Every word occurs in something that one would look for."""
-    target = state.target
-    said = [state.key.target, state.key.address, str(state.address), state.judgement.verdict, *target.server_names]
+    """Every word occurs in something that one would look for: as it is called, or as the page says it."""
+    target, judgement = state.target, state.judgement
+    said = [state.key.target, state.key.address, str(state.address), *target.server_names]
+    said += [judgement.verdict, VERDICT_TITLES[judgement.verdict], *judgement.faults]
     said += [f"{name}={value}" for name, value in target.labels.items()]
-    for handshake in state.differential.handshakes:
+    for index, handshake in enumerate(state.differential.handshakes):
         observation = handshake.observation
-        said.append(observation.outcome)
+        said += [observation.outcome, hello_words(handshake, judgement.handshakes[index], hello_tone(state, index))]
         if observation.facts.tls_alert is not None:
             said.append(observation.facts.tls_alert.description)
         if observation.facts.tls_version is not None:

@@ -31,6 +31,7 @@ __all__ = [
     "change_lines",
     "endpoint_row",
     "environment",
+    "hello_words",
     "target_facts",
     "target_url",
 ]
@@ -175,7 +176,7 @@ def _column(state: EndpointState, sni: Sni, now: float, *, full: bool) -> Column
     if len(of_kind) > limit:
         of_kind.sort(key=lambda index: _RANK[hello_tone(state, index)])
     rest = Counter(
-        _words(handshakes[index], state.judgement.handshakes[index], hello_tone(state, index)) for index in of_kind[limit:]
+        hello_words(handshakes[index], state.judgement.handshakes[index], hello_tone(state, index)) for index in of_kind[limit:]
     )
     said = ", ".join(rest) if len(rest) < 2 else ", ".join(f"{number:,} {words}" for words, number in rest.most_common())
     return Column(
@@ -192,7 +193,7 @@ def _hello(state: EndpointState, index: int, handshake: Handshake, now: float, *
     return HelloView(
         tone=tone,
         title=SNI_TITLES[handshake.sni],
-        words=_words(handshake, judged, tone),
+        words=hello_words(handshake, judged, tone),
         time="" if observation.outcome is Outcome.LOCAL_ERROR else duration(observation.seconds.total),
         server_name=handshake.server_name,
         note=_note(handshake, judged),
@@ -202,7 +203,7 @@ def _hello(state: EndpointState, index: int, handshake: Handshake, now: float, *
     )
 
 
-def _words(handshake: Handshake, judged: HandshakeJudgement, tone: HelloTone) -> str:
+def hello_words(handshake: Handshake, judged: HandshakeJudgement, tone: HelloTone) -> str:
     """A chip's text: of a certificate that does not do, the first thing that is wrong with it."""
     if tone == "bad" and judged.problems:
         return PROBLEM_WORDS.get(judged.problems[0].code, "invalid certificate")

@@ -159,8 +159,10 @@ def test_any_text_is_shown_as_itself(text: str) -> None:
 
 
 async def test_the_filter_finds_what_people_look_for() -> None:
-    """Target, address, label, verdict, outcome, alert name; every word must be there; without JavaScript it is a form."""
+    """Target, address, label, verdict, outcome, alert name, the page's own words; all must be there; without JavaScript it is a form."""
     service = fleet()
+    old = target("old", "192.0.2.77")
+    service.see(old, differential(old, known=certificate(expired().ders), none=reset()))
 
     async def found(query: str) -> list[str]:
         return [row.all("th")[0].all("a")[0].text for row in rows(await page(service, f"/?q={query}"))]
@@ -170,6 +172,9 @@ async def test_the_filter_finds_what_people_look_for() -> None:
     assert await found("unrecognized_name") == ["strict"]
     assert await found("local_error") == ["unsure"]
     assert await found("prod NON_SNI") == ["resets", "fake", "strict"]
+    assert await found("expired") == ["old"]  # as its chip says
+    assert await found("rejects clients") == ["strict"]  # as its verdict is called
+    assert await found("non_sni_reset") == ["resets", "old"]  # also behind another verdict
     assert await found("nowhere") == []
     tree = await page(service, "/?q=nowhere")
     assert "Nothing matches" in tree.all("h2")[0].text
