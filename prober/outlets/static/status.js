@@ -24,7 +24,7 @@ async function refresh(url) {
     }
     for (const each of document.querySelectorAll("details")) if (opened.has(position(each))) each.open = true;
     document.title = page.title;
-    document.body.classList.remove("stale");
+    document.body.classList.remove("stale", "paused");
   } catch (error) {
     if (error.name !== "AbortError" || running === mine) document.body.classList.add("stale");
   } finally {
