@@ -47,6 +47,8 @@ class Gathered:
     cluster: ClusterFacts | None = None
     reports: list[SourceReport] = field(default_factory=list)
     unread: list[tuple[str, Lint]] = field(default_factory=list)
+    known: dict[tuple[Kind, tuple[int, int]], str] = field(default_factory=dict)
+    """The files that were read as what they are, by identity: two names of one do not double what is counted."""
 
     def evidence(self) -> EvidenceSet:
         """Everything, as it is judged."""
@@ -96,6 +98,11 @@ class Gathered:
                         raise InputError(
                             f"{name}: is no access log, capture, ApigeeRoute or overrides.yaml that is recognised{hint}"
                         )
+                    if source.identity is not None:
+                        if (first := self.known.get((kind, source.identity))) is not None:
+                            self.reports.append(SourceReport(kind=kind, name=name, summary=f"is {first}, which is read once"))
+                            return
+                        self.known[kind, source.identity] = name
                     self._readers()[kind](source)
                 finally:
                     source.close()

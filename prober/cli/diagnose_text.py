@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -20,6 +21,8 @@ __all__ = ["report"]
 _PAINT = {Severity.CRITICAL: Paint.BAD, Severity.WARNING: Paint.UNSURE, Severity.INFO: Paint.FAINT}
 _INDENT = "  "
 _LABEL = 9
+_SCREEN = 12
+"""Lines before the findings, above which what they say is told first: a terminal has some twenty."""
 _SHOWN = 12
 """Pieces of evidence of a finding; who has a hundred places to mend has seen enough by then, and goes through them with a program."""
 
@@ -27,8 +30,21 @@ _SHOWN = 12
 def report(
     evidence: EvidenceSet, findings: tuple[Finding, ...], captures: Mapping[str, CaptureFacts], terminal: Terminal
 ) -> Iterator[str]:
-    """All lines."""
-    yield from _sources(evidence.sources, terminal)
+    """All lines. What comes of it stands on the first screen, also where much was read and counted."""
+    sources = list(_sources(_folded(evidence.sources), terminal))
+    counts = list(_counts(evidence, captures, terminal))
+    yield from sources
+    if len(sources) + len(counts) > _SCREEN:
+        yield ""
+        yield from _headline(findings, terminal)
+    yield from counts
+    shown = _Shown({}, set())
+    for finding in findings:
+        yield ""
+        yield from _finding(finding, terminal, shown)
+
+
+def _counts(evidence: EvidenceSet, captures: Mapping[str, CaptureFacts], terminal: Terminal) -> Iterator[str]:
     for probe in evidence.probes:
         yield ""
         yield from _probe(probe, terminal)
@@ -38,10 +54,28 @@ def report(
     for name, facts in captures.items():
         yield ""
         yield from capture_lines(name, facts, terminal)
-    shown = _Shown({}, set())
-    for finding in findings:
-        yield ""
-        yield from _finding(finding, terminal, shown)
+
+
+def _headline(findings: tuple[Finding, ...], terminal: Terminal) -> Iterator[str]:
+    """The first finding in its own words, and the names of the others; all of them follow whole."""
+    first, *others = findings
+    yield _title(first, terminal)
+    yield from _wrapped(printable(first.summary), terminal, _INDENT, _INDENT)
+    names = ", ".join(dict.fromkeys(each.id for each in others if each.id != first.id))
+    yield from _wrapped(f"Below: {f'{names}, ' if names else ''}the evidence and the fix.", terminal, _INDENT, _INDENT)
+
+
+def _folded(sources: Iterable[SourceReport]) -> Iterator[SourceReport]:
+    """The sources; of many of one kind that could be read the first ones, and how many more they were."""
+    sources = list(sources)
+    good = Counter(each.kind for each in sources if each.error is None)
+    seen: Counter[str] = Counter()
+    for each in sources:
+        seen[each.kind] += each.error is None
+        if each.error is not None or good[each.kind] <= _SHOWN or seen[each.kind] < _SHOWN:
+            yield each
+        elif seen[each.kind] == _SHOWN:
+            yield SourceReport(kind=each.kind, name=f"and {good[each.kind] - _SHOWN + 1:,} more", summary="read as well")
 
 
 def _sources(sources: Iterable[SourceReport], terminal: Terminal) -> Iterator[str]:
@@ -79,13 +113,17 @@ class _Shown(NamedTuple):
     fixes: set[tuple[str | None, tuple[str, ...]]]
 
 
-def _finding(finding: Finding, terminal: Terminal, shown: _Shown) -> Iterator[str]:
+def _title(finding: Finding, terminal: Terminal) -> str:
     paint = Paint.GOOD if finding.id == "ok" else _PAINT[finding.severity]
     mark = {"ok": terminal.symbol("✓", "+"), "inconclusive": "?"}.get(
         finding.id, terminal.symbol("✗", "x") if finding.severity is not Severity.INFO else terminal.symbol("·", "-")
     )
     standing = f"{finding.severity.value}, {finding.confidence.value}"
-    yield terminal.paint(f"{mark} {finding.id}", Paint.STRONG, paint) + terminal.paint(f"  {standing}", Paint.FAINT)
+    return terminal.paint(f"{mark} {finding.id}", Paint.STRONG, paint) + terminal.paint(f"  {standing}", Paint.FAINT)
+
+
+def _finding(finding: Finding, terminal: Terminal, shown: _Shown) -> Iterator[str]:
+    yield _title(finding, terminal)
     yield from _evidence(finding, terminal, shown.evidence)
     for each in finding.against:
         yield from _labelled("against" if each is finding.against[0] else "", printable(str(each)), terminal, Paint.UNSURE)

@@ -103,6 +103,14 @@ class Input:
         return b"\0" in self.head and not _CONTROLS.isdisjoint(self.head)
 
     @property
+    def identity(self) -> tuple[int, int] | None:
+        """Device and inode, by which a file is known under every name; None of what is no regular file."""
+        if self.size is None:
+            return None
+        own = os.fstat(self._counted.fileno())
+        return own.st_dev, own.st_ino
+
+    @property
     def moved(self) -> bool:
         """Whether another file has the name now, or this one was cut off: a log that was rotated."""
         if self.size is None:

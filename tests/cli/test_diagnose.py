@@ -187,6 +187,16 @@ def test_nothing_that_can_be_read_is_a_usage_error(here: Path, capfd: pytest.Cap
     assert not document["sources"][0]["ok"]
 
 
+def test_one_file_under_two_names_is_counted_once(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A glob and a name, or a link: what it holds is not doubled, and that is said. As another kind it is read again."""
+    (here / "link").symlink_to("a")
+    status, document = run(capfd, "all", "a", "./a", "link", "--logs", "a")
+
+    assert 1 == document["logs"]["entries"]
+    assert 3 == sum("read once" in each["summary"] for each in document["sources"])
+    assert 1 == status
+
+
 def test_what_stands_before_the_end_of_a_capture_that_was_cut_off_is_judged(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

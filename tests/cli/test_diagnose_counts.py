@@ -90,3 +90,33 @@ def test_a_summary_that_has_no_room_beside_its_name_stands_below_it() -> None:
 
     assert ["✓ capture    ingress-of-production.pcap", summary] == [lines[0], " ".join(line.strip() for line in lines[1:])]
     assert max(map(len, lines)) <= 80
+
+
+def test_the_answer_stands_on_the_first_screen_where_much_was_counted() -> None:
+    """Behind the sources comes what is wrong, in its own words, and only then what was counted; little is not told twice."""
+    wrong = Finding(id="port", severity=Severity.CRITICAL, confidence=Confidence.CONFIRMED, summary="No port.", evidence=())
+    other = Finding(id="client-no-sni", severity=Severity.WARNING, confidence=Confidence.LIKELY, summary="A client.", evidence=())
+    logs = analyse(read_lines([typed(remote_address=f"10.0.0.{number}:1") for number in range(12)]))
+    sources = (SourceReport(kind="logs", name="a.log", summary="12 lines"),)
+    terminal = Terminal(width=80)
+
+    long = list(report(EvidenceSet(logs=logs, sources=sources), (wrong, other), {}, terminal))
+    assert ["✗ port  critical, confirmed", "  No port.", "  Below: client-no-sni, the evidence and the fix."] == long[2:5]
+    assert 2 == long.count("✗ port  critical, confirmed")
+    short = list(report(EvidenceSet(sources=sources), (wrong, other), {}, terminal))
+    assert 1 == short.count("✗ port  critical, confirmed")
+
+
+def test_a_hundred_files_do_not_push_the_answer_off_the_screen() -> None:
+    """The first of them are named and the others counted; each that could not be read is named."""
+    sources = [SourceReport(kind="routes", name=f"{number}.yaml", summary="1 object") for number in range(100)]
+    sources.insert(50, SourceReport(kind="routes", name="bad.yaml", error="bad.yaml: is empty"))
+    finding = Finding(id="ok", severity=Severity.INFO, confidence=Confidence.LIKELY, summary="Well.", evidence=())
+    lines = list(report(EvidenceSet(sources=tuple(sources)), (finding,), {}, Terminal(width=80)))
+
+    assert "✓ ok  info, likely" == lines[14]
+    assert any("and 89 more" in line for line in lines)
+    assert any("bad.yaml: is empty" in line for line in lines)
+    assert not any(
+        "more" in line for line in report(EvidenceSet(sources=tuple(sources[:12])), (finding,), {}, Terminal(width=80))
+    )
