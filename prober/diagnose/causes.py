@@ -86,9 +86,15 @@ _BROKEN_LINKS = {"dangling", "not-applied", "partial-vhosts"}
 
 
 def _told_once(findings: list[Finding]) -> list[Finding]:
-    """Without a 404 that is told as a missing link once more, though the same 404 has shown where the link broke."""
+    """Without what the same sight has shown the reason of: a 404 where a link broke, a wrong certificate where a route is doubled."""
     explained = {piece for each in findings if each.id in _BROKEN_LINKS for piece in each.evidence}
-    return [each for each in findings if each.id != "not-linked" or not explained.issuperset(each.evidence)]
+    doubled = {piece for each in findings if each.id == "dup-wildcard" for piece in each.evidence}
+    return [
+        each
+        for each in findings
+        if not (each.id == "not-linked" and explained.issuperset(each.evidence))
+        and not (each.id == "wrong-default-cert" and not doubled.isdisjoint(each.evidence))
+    ]
 
 
 def exit_status(findings: tuple[Finding, ...]) -> int:

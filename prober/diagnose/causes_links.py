@@ -266,5 +266,5 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
         config=evidence,
         log=unlinked_lines(case),
         severity=None if case.not_found else Severity.WARNING,
-        fix=Remedy(case).link(only=[host.name for host in without] or None),
+        fix=Remedy(case).link(only=[host.name for host in without] or None, behind=[route.name for route in routes]),
     )

@@ -238,13 +238,21 @@ def wrong_default_cert(case: Case) -> Iterator[Finding]:
     alike = " With SNI the certificate is refused, too: that comes first, and is no matter of SNI." if with_name else ""
     remedy = Remedy(case)
     route = case.working_wildcards[0] if case.working_wildcards else None
+    # The Secret that the route names is presented to a known name, and it is accepted there: this is another one.
+    in_use = _in_use(case, route) if route is not None and not with_name else ()
     text = "Present one certificate that covers all hostnames of all environment groups (one pair for the port), and renew it in time."
     yield found(
         "wrong-default-cert",
         f"Clients without SNI get a certificate that they refuse: {'; '.join(problems[0][:3])}.{alike}",
         active=(*active, *with_name),
         config=config,
-        fix=remedy.repair_route(route, text, credential=remedy.credential)
+        against=in_use,
+        fix=remedy.reapply(
+            f"The Secret that {route.name} names has the right certificate, so the ingress runs an older configuration, or takes "
+            "another route with host '*': look at all of them, and apply again."
+        )
+        if route is not None and in_use
+        else remedy.repair_route(route, text, credential=remedy.credential)
         if route is not None
         else Fix(explanation=text, commands=(remedy.prove(),)),
     )

@@ -16,6 +16,7 @@ from prober.diagnose.fixes_route import common_labels, may_be_named, scalar, use
 from prober.diagnose.manifest import is_unresolved
 from prober.diagnose.overrides import OverridesFacts, VirtualHost
 from prober.diagnose.route import Route
+from prober.diagnose.wording import listed
 from prober.findings import Fix
 
 __all__ = ["STANDARD_INPUT", "Remedy"]
@@ -206,18 +207,28 @@ class Remedy:
             explanation=explanation, yaml=self.manifest(route, credential=credential or own), commands=(*first, self.prove())
         )
 
-    def link(self, only: Iterable[str] | None = None) -> Fix:
-        """List the wildcard route in the virtual hosts that lack it, and apply them."""
+    def link(self, only: Iterable[str] | None = None, *, behind: Iterable[str] = ()) -> Fix:
+        """List the wildcard route in the virtual hosts that lack it, and apply them.
+
+        ``behind``: the routes that lack it, for who has no overrides.yaml to look into.
+        """
         only = None if only is None else tuple(only)
         diff = self.diff(only=only)
-        where = f"virtualhost {', '.join(only)}" if only else self._everywhere
+        behind = tuple(behind) if not self._case.virtual_hosts else ()
+        where = (
+            f"virtualhost {', '.join(only)}"
+            if only
+            else f"the virtualhost of {listed(behind)} (its environment group)"
+            if behind
+            else self._everywhere
+        )
         text = f'Add additionalGateways: ["{self.route}"] to {where} of {self._files}, and apply the virtual hosts.'
         if not self._case.wildcards and self.route not in self._case.links:
             text += f" {self.route} stands for the wildcard route's name: kubectl get apigeeroutes -A shows what it is called."
-        listed = {host.name: host.additional_gateways for _, host in self._case.virtual_hosts if host.tls_mode != "MUTUAL"}
+        present = {host.name: host.additional_gateways for _, host in self._case.virtual_hosts if host.tls_mode != "MUTUAL"}
         rows = []
-        for name in only or tuple(filter(None, listed)) or ("ENV_GROUP",):
-            gateways = ", ".join(f'"{each}"' for each in dict.fromkeys((*listed.get(name, ()), self.route)))
+        for name in only or tuple(filter(None, present)) or ("ENV_GROUP",):
+            gateways = ", ".join(f'"{each}"' for each in dict.fromkeys((*present.get(name, ()), self.route)))
             rows.append(f"- name: {scalar(name)}\n  additionalGateways: [{gateways}]\n")
         yaml = "virtualhosts:\n" + "".join(rows)
         if diff is not None:

@@ -17,6 +17,10 @@ from prober.findings import Lint
 __all__ = ["RouteFacts", "has_routes", "read_routes"]
 
 
+_SHOWN = 4
+"""Names of others that a lint gives."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteFacts:
     """The objects of one or more sources, and their lints."""
@@ -299,7 +303,8 @@ def _certificate_lints(route: Route, facts: RouteFacts) -> Iterator[Lint]:
     own = next((port.credential_name for port in route.ports if port.terminates_tls), None)
     if own is not None and used and own not in used and not is_unresolved(own) and len(used) == len(groups - {None}):
         text = (
-            f"the wildcard route {route.name} presents {own}, which no environment group uses ({', '.join(used)}); "
+            f"the wildcard route {route.name} presents {own}, which no environment group uses "
+            f"({', '.join(used[:_SHOWN])}{f' and {len(used) - _SHOWN} more' if len(used) > _SHOWN else ''}); "
             f"present the pair that all hosts share"
         )
         yield Lint("different-certificates", route.file, route.line_of("ports"), text)

@@ -168,3 +168,30 @@ def test_a_manifest_for_an_unknown_ingress_says_what_old_ones_are_called() -> No
         unknown.yaml or ""
     )
     assert "istio-ingressgateway" not in (known.yaml or "")
+
+
+def test_a_wrong_certificate_beside_the_right_secret_is_an_older_configuration() -> None:
+    """The known name gets the right one with the Secret that the wildcard route names, too: to write that Secret again mends nothing."""
+    found = told(probes=probe("certificate", "misnamed"), routes=routes(GROUP, WILDCARD))["wrong-default-cert"]
+
+    assert any("names the same Secret" in each.text for each in found.against)
+    assert found.fix is not None
+    assert found.fix.yaml is None
+    assert "another route with host '*'" in found.fix.explanation
+
+
+def test_a_wrong_certificate_of_a_doubled_route_is_told_with_it() -> None:
+    """One cause, and one fix: the superfluous route goes."""
+    second = WILDCARD.replace("fallback-no-sni", "legacy").replace("acme-hyb-prod-grp", "old-cert")
+    findings = told(probes=probe("certificate", "misnamed"), routes=routes(GROUP, WILDCARD, second))
+
+    assert "dup-wildcard" == next(iter(findings))
+    assert "wrong-default-cert" not in findings
+
+
+def test_the_group_that_lacks_the_link_is_named_where_no_overrides_say_what_it_is_called() -> None:
+    """And not every virtual host there may be."""
+    fix = told(routes=routes(GROUP, OTHER.replace(LINK, ""), WILDCARD))["partial-vhosts"].fix
+
+    assert fix is not None
+    assert "the virtualhost of acme-hyb-ext-grp" in fix.explanation
