@@ -20,7 +20,7 @@ from prober.diagnose import (
 )
 from prober.diagnose.case import Case, found
 from prober.diagnose.causes_lints import lint_findings
-from prober.diagnose.evidence import EvidenceSet, ProbeFacts
+from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.wording import known_problems, listed, probe_evidence
 from prober.findings import Confidence, Evidence, Finding, Fix, Severity
@@ -161,7 +161,7 @@ def _ok(case: Case, good: tuple[Evidence, ...], doubts: list[Finding]) -> Findin
         if case.requests.telling_nothing
         else " Whether requests are routed was not tried (--http)."
     )
-    if not http and any(_asked_for_certificate(probe) for probe in case.probes):
+    if not http and any(probe.asks_certificate for probe in case.probes):
         untried += " The ingress asks for a client certificate: whether it demands one shows behind the handshake alone."
     return found(
         "ok",
@@ -180,11 +180,6 @@ def _next_request(case: Case) -> str:
     if any(answer.status is not None for answer in answers):
         return "try --http-path or --http-agent"
     return "see whether the handshake ends well: prober once --depth finished"
-
-
-def _asked_for_certificate(probe: ProbeFacts) -> bool:
-    hello = probe.hello(Sni.NONE)
-    return hello is not None and hello.observation.facts.client_certificate_requested
 
 
 def _inconclusive(case: Case) -> Finding:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 
 from prober.diagnose.case import Case
 from prober.diagnose.fixes import STANDARD_INPUT, Remedy
-from prober.diagnose.overrides import OverridesFacts
+from prober.diagnose.overrides import SERVICE_MESH_APP, OverridesFacts
+from prober.diagnose.wording import probe_evidence
 from prober.findings import Confidence, Evidence, Finding, Fix, Lint, Severity
 
 __all__ = ["lint_findings"]
@@ -41,7 +43,13 @@ def _all(case: Case) -> list[tuple[str, Lint]]:
         for lint in each.lints
         if not (lint.id == "mtls-bypass" and _demanded_there(case, each, lint.line))
     ]
-    return [*read, *(("routes", lint) for lint in routes), *case.evidence.unread]
+    # What overrides.yaml may not select it is told itself; what it may, the wildcard route may, too.
+    old = any(("app", SERVICE_MESH_APP) in host.selector for _, host in case.virtual_hosts)
+    return [
+        *read,
+        *(("routes", lint) for lint in routes if not (old and lint.id == "selector" and SERVICE_MESH_APP in lint.text)),
+        *case.evidence.unread,
+    ]
 
 
 def _demanded_there(case: Case, facts: OverridesFacts, line: int) -> bool:
@@ -65,10 +73,11 @@ def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:
         )
     if name in {"selector", "different-certificates"} and source == "routes" and len(places) == 1:
         fix = _corrected(case, first, fix)
+    asked = [probe_evidence(probe) for probe in case.probes if probe.asks_certificate] if name == "mtls-bypass" else []
     return Finding(
         id=name,
         severity=Severity.WARNING,
-        confidence=Confidence.LIKELY,
+        confidence=Confidence.SUSPECTED if asked else Confidence.LIKELY,
         summary=f"{problem}{more}.",
         evidence=tuple(
             Evidence(source="kubernetes", text=each.text)
@@ -76,6 +85,7 @@ def _finding(case: Case, name: str, source: str, places: list[Lint]) -> Finding:
             else Evidence(source=source, file=each.file, line=each.line, text=each.text)
             for each in places
         ),
+        against=tuple(replace(each, text=f"{each.text}; a client certificate is asked for without SNI, too") for each in asked),
         fix=fix,
     )
 

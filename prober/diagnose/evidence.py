@@ -106,6 +106,12 @@ class ProbeFacts:
         return none is not None and none.observation.outcome is Outcome.CERTIFICATE
 
     @property
+    def asks_certificate(self) -> bool:
+        """The client without SNI was asked for a certificate of its own."""
+        none = self.hello(Sni.NONE)
+        return none is not None and none.observation.facts.client_certificate_requested
+
+    @property
     def healthy(self) -> bool:
         """The verdict is ``ok``."""
         return self.judgement.verdict is Verdict.OK

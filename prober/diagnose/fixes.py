@@ -14,7 +14,7 @@ from prober.diagnose.case import Case, conflict
 from prober.diagnose.fixes_overrides import link_diff
 from prober.diagnose.fixes_route import common_labels, may_be_named, scalar, used_credential, wildcard_manifest
 from prober.diagnose.manifest import is_unresolved
-from prober.diagnose.overrides import OverridesFacts, VirtualHost
+from prober.diagnose.overrides import SERVICE_MESH_APP, OverridesFacts, VirtualHost
 from prober.diagnose.route import Route
 from prober.diagnose.wording import listed
 from prober.findings import Fix
@@ -61,7 +61,7 @@ class Remedy:
             hint = f"  # the one that is in use: kubectl -n {self.namespace} get apigeeroutes -o yaml | grep credentialName"
         if like is None:
             # Where nothing says which ingress it is, Anthos Service Mesh's is as likely for an old installation.
-            old = "" if self._case.gateways else "  # with Anthos Service Mesh (hybrid 1.8 and earlier): istio-ingressgateway"
+            old = "" if self._case.gateways else f"  # with Anthos Service Mesh (hybrid 1.8 and earlier): {SERVICE_MESH_APP}"
             return wildcard_manifest(name, self.namespace, self.selector, credential, hint, selector_hint=old)
         fits = self._case.selects_gateway(like) and not any(
             conflict(like.selector, each.selector) for each in self._case.group_routes if like.name in each.additional_gateways

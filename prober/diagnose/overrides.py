@@ -15,7 +15,15 @@ from dataclasses import dataclass, replace
 from prober.diagnose.manifest import Manifest, Node, is_unresolved
 from prober.findings import Lint
 
-__all__ = ["INGRESS_APP", "IngressGateway", "OverridesFacts", "VirtualHost", "is_overrides", "read_overrides"]
+__all__ = [
+    "INGRESS_APP",
+    "SERVICE_MESH_APP",
+    "IngressGateway",
+    "OverridesFacts",
+    "VirtualHost",
+    "is_overrides",
+    "read_overrides",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +151,8 @@ _Found = tuple[str, int, str]
 _GATEWAY_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _GATEWAY_NAME_LENGTH = 17
 INGRESS_APP = "apigee-ingressgateway"
+SERVICE_MESH_APP = "istio-ingressgateway"
+"""Of Anthos Service Mesh, which was the ingress up to hybrid 1.8."""
 
 
 def _hosts(root: Node) -> Iterator[tuple[str, Node]]:

@@ -195,3 +195,15 @@ def test_the_group_that_lacks_the_link_is_named_where_no_overrides_say_what_it_i
 
     assert fix is not None
     assert "the virtualhost of acme-hyb-ext-grp" in fix.explanation
+
+
+def test_an_old_ingress_that_the_virtual_hosts_select_is_right_for_the_wildcard_route() -> None:
+    """Up to hybrid 1.8 the ingress is the mesh's; overrides.yaml shows it where the groups' routes were not given."""
+    mesh = WILDCARD.replace("apigee-ingressgateway", "istio-ingressgateway")
+    old = OVERRIDES.replace("ingressGateways:\n- name: edge-a\n", "").replace(
+        "{app: apigee-ingressgateway, ingress_name: edge-a}", "{app: istio-ingressgateway}"
+    )
+
+    assert "selector" not in told(routes=routes(mesh), overrides=overrides(old))
+    assert "selector" in told(routes=routes(mesh), overrides=overrides())
+    assert "selector" in told(routes=routes(mesh))

@@ -10,7 +10,7 @@ from prober.diagnose.causes import exit_status
 from prober.diagnose.evidence import FlowEnd, HttpAnswer, ProbeFacts
 from prober.findings import Confidence
 from prober.model import Sni
-from tests.diagnose.evidence_samples import GROUP, capture, flow, probe, routes, told
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, capture, flow, overrides, probe, routes, told
 from tests.judge.differentials import KNOWN
 
 
@@ -113,3 +113,12 @@ def test_a_port_that_answers_hellos_in_plain_http_speaks_no_tls() -> None:
 
     assert ["not-tls"] == list(findings)
     assert "does not speak TLS" in findings["not-tls"].summary
+
+
+def test_a_certificate_that_is_demanded_without_a_name_speaks_against_a_bypass() -> None:
+    """Overrides link a MUTUAL virtual host to a route of which it does not say what it demands; the probe saw it."""
+    linked = overrides(OVERRIDES.replace("  sslKeyPath", "  tlsMode: MUTUAL\n  sslKeyPath", 1))
+    seen = told(probes=asked_for_certificates("TLS alert 116 (certificate_required)"), overrides=linked)["mtls-bypass"]
+
+    assert (Confidence.SUSPECTED, 1) == (seen.confidence, len(seen.against))
+    assert (Confidence.LIKELY, ()) == ((alone := told(overrides=linked)["mtls-bypass"]).confidence, alone.against)
