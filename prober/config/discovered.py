@@ -113,7 +113,10 @@ def _duration(labels: LabelSet, key: str, at_least: float) -> float | None:
     written = labels.get(key)
     if not written:
         return None
-    seconds = parse_duration(written)
+    try:
+        seconds = parse_duration(written)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
     if seconds < at_least:
         raise ValueError(f"{key} is {written}, which is too short; write at least {at_least:g}s")
     return seconds

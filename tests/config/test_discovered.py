@@ -71,6 +71,7 @@ def test_what_cannot_be_used_costs_no_other() -> None:
         {"__address__": "203.0.113.4:443", "severity": "x", "team": "blue"},
         {"__address__": "203.0.113.5:443", "target": "taken"},
         {"__address__": "203.0.113.6:443", "__expect_non_sni": "maybe"},
+        {"__address__": "203.0.113.7:443", "__interval": "30"},
         configured=("taken",),
     )
     (target,) = result.targets
@@ -78,7 +79,8 @@ def test_what_cannot_be_used_costs_no_other() -> None:
     told = "\n".join(result.problems["files"])
     for said in ("did you mean 'strict'?", "is not below the interval", "'severity'", "the configuration file already", "maybe"):
         assert said in told
-    assert len(result.problems["files"]) == 6
+    assert "203.0.113.7:443: __interval: 30 has no unit; write 30s if seconds are meant" in told
+    assert len(result.problems["files"]) == 7
 
 
 def test_half_a_character_is_no_text() -> None:
