@@ -138,7 +138,7 @@ async def serve(
 
     context = WorkerContext(None)
     clients = _Connections(app, context, tls)
-    accepting = [trio.SocketListener(trio.socket.from_stdlib_socket(listener)) for listener in listeners]
+    accepting = [_Listener(trio.socket.from_stdlib_socket(listener), clients.make_room) for listener in listeners]
     urls = tuple(url_of(listener, tls=tls is not None) for listener in listeners)
     try:
         async with trio.open_nursery() as connections:
@@ -156,6 +156,30 @@ async def serve(
     finally:
         for listener in accepting:
             listener.socket.close()
+
+
+class _Listener(trio.abc.Listener[trio.SocketStream]):
+    """Accepts also where this process has no descriptor left but those of connections that are quiet: one of them is closed."""
+
+    def __init__(self, socket: trio.socket.SocketType, make_room: Callable[[], bool]) -> None:
+        self.socket = socket
+        self._listener = trio.SocketListener(socket)
+        self._make_room = make_room
+
+    async def accept(self) -> trio.SocketStream:
+        """As the socket listener."""
+        while True:
+            # accept(2) without a descriptor says EMFILE also where nobody has come.
+            await trio.lowlevel.wait_readable(self.socket)
+            try:
+                return await self._listener.accept()
+            except OSError as error:
+                if error.errno not in {errno.EMFILE, errno.ENFILE} or not self._make_room():
+                    raise
+
+    async def aclose(self) -> None:
+        """As the socket listener."""
+        await self._listener.aclose()
 
 
 class _Connections:
@@ -183,7 +207,7 @@ class _Connections:
 
         from prober.outlets.http2 import Connection, within
 
-        if len(self._open) >= MAX_CONNECTIONS and not self._make_room():
+        if len(self._open) >= MAX_CONNECTIONS and not self.make_room():
             return
         bounded = _BoundedStream(stream)
         self._open.add(bounded)
@@ -208,7 +232,7 @@ class _Connections:
             self._open.discard(bounded)
             self._left.set()
 
-    def _make_room(self) -> bool:
+    def make_room(self) -> bool:
         """Close the connection that has been quiet for longest; False where each is being answered."""
         quiet = [stream for stream in self._open if not stream.requests]
         if not quiet:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import resource
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -243,6 +246,42 @@ async def test_quiet_connections_make_room_for_one_above_the_limit(monkeypatch: 
         await ask(used)
         for stream in (quiet, used, third):
             await stream.aclose()
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Whatever this process opens within is one too many."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(each.name) for each in Path("/dev/fd").iterdir()) + 1, before[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(taken[0]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+async def test_a_quiet_connection_makes_room_where_no_descriptor_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    """Handshakes leave some free; whoever holds these with connections that ask nothing keeps no scraper out."""
+    request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with served(hello) as (host, port, _):
+        quiet, before = [await trio.open_tcp_stream(host, port) for _ in range(2)]
+        await before.send_all(request)
+        assert (await read_to_end(before)).endswith(b"hello")
+        await before.aclose()
+        with trio.socket.socket() as client, no_descriptor_left():
+            await client.connect((host, port))
+            answered = trio.SocketStream(client)
+            await answered.send_all(request)
+            with trio.fail_after(HEADER_SECONDS * 0.6):
+                assert (await read_to_end(answered)).endswith(b"hello")
+        assert await read_to_end(quiet) == b""
+        await quiet.aclose()
+    assert not caplog.records
 
 
 async def test_connections_above_the_limit_are_closed_while_all_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
