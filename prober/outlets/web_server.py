@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -191,6 +192,7 @@ class _Connections:
         self._app = app
         self._context = context
         self._tls = tls
+        self._most = _most_connections()
         self._open: set[_BoundedStream] = set()
         self._left = trio.Event()
         self._config = Config()
@@ -207,7 +209,7 @@ class _Connections:
 
         from prober.outlets.http2 import Connection, within
 
-        if len(self._open) >= MAX_CONNECTIONS and not self.make_room():
+        if len(self._open) >= self._most and not self.make_room():
             return
         bounded = _BoundedStream(stream)
         self._open.add(bounded)
@@ -252,6 +254,12 @@ class _Connections:
         """Close all connections, also under a shielded send."""
         for stream in self._open:
             stream.socket.close()
+
+
+def _most_connections() -> int:
+    """Fewer under a small limit of descriptors: each may bring a `/probe` of three handshakes, and state files and DNS need some, too."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 8)
 
 
 def _kinds(errors: BaseExceptionGroup[BaseException]) -> list[str]:

@@ -248,6 +248,23 @@ async def test_quiet_connections_make_room_for_one_above_the_limit(monkeypatch: 
             await stream.aclose()
 
 
+async def test_under_a_small_limit_of_descriptors_fewer_connections_are_kept() -> None:
+    """Else those who ask nothing leave none for state files and DNS."""
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (160, hard))
+    try:
+        async with served(hello) as (host, port, _):
+            streams = [await trio.open_tcp_stream(host, port) for _ in range(160 // 8 + 2)]
+            await streams[-1].send_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert (await read_to_end(streams[-1])).endswith(b"hello")
+            with trio.fail_after(HEADER_SECONDS * 0.6):
+                assert [await read_to_end(stream) for stream in streams[:2]] == [b"", b""]
+            for stream in streams:
+                await stream.aclose()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
 @contextmanager
 def no_descriptor_left() -> Iterator[None]:
     """Whatever this process opens within is one too many."""
