@@ -74,8 +74,7 @@ class Exchange:
         try:
             events = handshake.receive_data(data)
         except ProtocolError as error:
-            self._misbehaved(handshake, error, at, uncertainty)
-            return _LISTEN
+            return self._misbehaved(handshake, error, at, uncertainty)
         progress = handshake.progress
         if progress is _ALERT:
             if not self._certificate:
@@ -128,13 +127,18 @@ class Exchange:
             return False
         return any(type(event) is CloseNotifyReceived for event in events)
 
-    def _misbehaved(self, handshake: ClientHandshake, error: ProtocolError, at: float, uncertainty: float) -> None:
-        findings = self._findings
-        if self._attempt.depth is not _DEPTH_CERTIFICATE or not handshake.facts().certificate_read:
+    def _misbehaved(self, handshake: ClientHandshake, error: ProtocolError, at: float, uncertainty: float) -> Next:
+        findings, facts = self._findings, handshake.facts()
+        if facts.finished:
+            # In another segment it would have come after the goodbye, and how TCP cuts a flight decides nothing.
+            findings.decide(_CERTIFICATE, at, uncertainty, detail=f"after the handshake: {error}")
+            return _LEAVE
+        if self._attempt.depth is not _DEPTH_CERTIFICATE or not facts.certificate_read:
             findings.decide_misbehaved(error, at, uncertainty)
-            return
+            return _LISTEN
         # What was asked for had come, in this chunk or an earlier one: whether the rest is right is for depth `finished`.
         if not self._certificate:
             self._certificate = True
             findings.decide(_CERTIFICATE, at, uncertainty)
         findings.detail = f"after the certificate: {error}"
+        return _LISTEN

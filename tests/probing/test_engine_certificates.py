@@ -222,3 +222,25 @@ async def test_a_server_that_demands_a_client_certificate_is_not_told_as_one_tha
         "after the certificate: alert 40 handshake_failure while waiting for NewSessionTicket or ChangeCipherSpec; "
         "it asked for a client certificate, and got none"
     )
+
+
+GARBAGE = bytes.fromhex("17 0303 0018") + bytes(24)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one segment", "in another segment"])
+async def test_what_comes_behind_a_finished_handshake_decides_nothing(
+    engine: Engine, attempt: AttemptMaker, tls13: Served, *, apart: bool
+) -> None:
+    """However TCP cuts it: the handshake was finished, our half of it is sent, and the detail tells what was wrong behind it."""
+
+    def read_finished(connection: Any) -> None:
+        connection.peer.ended(str(len(connection.receive())))
+
+    steps = (read_finished, send(GARBAGE)) if apart else (read_finished,)
+    with scripted(
+        read_hello(), send_flight(tls13.context, cut=lambda flight: flight + (b"" if apart else GARBAGE)), *steps
+    ) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, depth="finished"))
+        assert int(peer.next_ending()) > 0, "ChangeCipherSpec, Finished, close_notify"
+    assert ending(observation) == (Outcome.CERTIFICATE, Stage.FINISHED, None, Close.FIN)
+    assert observation.detail == "after the handshake: record at offset 5: a protected record does not decrypt"
