@@ -216,6 +216,16 @@ async def test_certificates_of_private_authorities_need_no_key_identifiers(
         assert "answered 404" in await failure(server, HttpAccess(ca_file=str(intermediate.write(tmp_path))))
 
 
+@pytest.mark.parametrize("place", ["keys", "nowhere/keys"])
+async def test_keys_of_connections_are_written_nowhere(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever SSLKEYLOGFILE says: who debugs a browser wants no secrets of ours, and a file that cannot be written hinders nothing."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / place))
+    async with lists(tls_of(Authority.root(), tmp_path)) as server:
+        server.status = 404
+        assert "answered 404" in await failure(server, HttpAccess(ca_file=str(tmp_path / "ca.pem")))
+    assert not (tmp_path / place).exists()
+
+
 async def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
     """It is read anew for each request, so that a rotated one is used."""
     authority = Authority.root()
