@@ -136,15 +136,15 @@ class Case:
 
     @cached_property
     def shut(self) -> frozenset[str]:
-        """Servers of captures that turn away the names that the routes have: what they do without a name proves nothing."""
-        return frozenset(each.server for each in self.named_turned_away if covers(self.hostnames, each.sni or ""))
+        """Servers of captures that turn away the names that the routes have, or without routes several: without a name it proves nothing."""
+        names = {(each.server, each.sni) for each in self.named_turned_away}
+        if self.hostnames:
+            return frozenset(server for server, name in names if covers(self.hostnames, name or ""))
+        return frozenset(server for server, times in Counter(server for server, _ in names).items() if times > 1)
 
     @cached_property
     def refused_alike(self) -> frozenset[FlowGroup]:
-        """Captured hellos that a server refused with alert 40, with a name (no probe's) and without, while it served nobody.
-
-        The same alert to a missing name alone is a matter of that name.
-        """
+        """Captured hellos that a server refused with alert 40, with a name (no probe's) and without, while it served nobody."""
         refused = [each for each in self.flows if each.tls and each.end is FlowEnd.ALERT and each.alert == 40]
         serving = {each.server for each in self.flows if each.tls and each.end is FlowEnd.CERTIFICATE}
         named = {each.server for each in refused if each.sni is not None and not each.sni.endswith(".invalid")}

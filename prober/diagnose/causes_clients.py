@@ -81,6 +81,8 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
             *case.accepts,
         ],
         severity=None if active else Severity.WARNING,
+        # What a server does to everybody is no word on those without a name.
+        at_most=Confidence.SUSPECTED if flows and all(each.server in case.shut for each in flows) else Confidence.CONFIRMED,
         fix=Fix(
             explanation=f"{_CLIENTS} {serve}",
             commands=(Remedy(case).prove(),),

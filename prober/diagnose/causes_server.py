@@ -1,21 +1,19 @@
-"""Causes on the server's side that have nothing to do with a wildcard route: versions, client certificates, layer 4, products. Pure."""
+"""Causes on the server's side that have nothing to do with a wildcard route: versions, client certificates, layer 4, no log. Pure."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
 
-from prober.diagnose.case import Case, found, serves_unknown
+from prober.diagnose.case import Case, found
 from prober.diagnose.evidence import FlowEnd, HttpAnswer, ProbeFacts, is_reset
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers
-from prober.diagnose.products import product_fix
-from prober.diagnose.wording import default_problems, listed, probe_evidence
-from prober.findings import Evidence, Finding, Fix, Severity
-from prober.judge.signatures import Signature
+from prober.diagnose.wording import listed, probe_evidence
+from prober.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.model import Outcome, Sni, Verdict
 
-__all__ = ["l4", "log_disabled", "mtls", "other_server", "proto"]
+__all__ = ["l4", "log_disabled", "mtls", "proto"]
 
 # RFC 8446 §6 and RFC 5246 §7.2: what a server says that finds no version, cipher suite or parameter in common.
 _PROTOCOL_ALERTS = {40: "handshake_failure", 70: "protocol_version", 71: "insufficient_security"}
@@ -213,8 +211,14 @@ def l4(case: Case) -> Iterator[Finding]:
     for server in sorted(case.shut):
         yield found(
             "l4",
-            f"{server}: the capture shows no client that is served, and also those who send a name that a route has are turned away. "
-            "This is no matter of SNI.",
+            f"{server}: the capture shows no client that is served, and also those who send "
+            + (
+                "a name that a route has are turned away. This is no matter of SNI."
+                if case.hostnames
+                # Scanners make names up, and an Envoy turns them away as it does none.
+                else "different names are turned away. This is no matter of SNI, unless none of them is a name of this ingress: "
+                "give the ApigeeRoutes (--routes FILE or --kubernetes), or probe a name that works."
+            ),
             active=[
                 Evidence(source="capture", file=each.file, text=f"{each.client} -> {server}: {each.times} with server_name {each.sni}: {each.end.value}")
                 for each in case.named_turned_away
@@ -223,6 +227,7 @@ def l4(case: Case) -> Iterator[Finding]:
             # A client without a name that was served there was served by somebody.
             against=[each for each in case.accepts if each.source == "capture" and f"-> {server}:" in each.text],
             fix=_look_at_layer_4(case, Remedy(case).prove(), expected=_HEADER),
+            at_most=Confidence.CONFIRMED if case.hostnames else Confidence.SUSPECTED,
         )  # fmt: skip
 
 
@@ -253,72 +258,6 @@ def _look_at_layer_4(case: Case, command: str, *, expected: str = "") -> Fix:
             # The Service that Apigee's documentation has people make has no labels.
             f"kubectl -n {shlex.quote(case.namespace)} get services,endpoints -o wide",
             command,
-        ),
-    )
-
-
-# Signatures of an ingress that serves known names and treats the missing one as another product than Envoy does.
-_OTHERS = {"strict-sni", "caddy", "cdn", "sni-router", "reset-without-sni", "closed-without-sni", "caddy-default-sni"}
-
-
-def other_server(case: Case) -> Iterator[Finding]:
-    """The ingress behaves as another product than Envoy does: the fix is that product's."""
-    for probe in case.probes:
-        if not probe.known_served:
-            continue
-        signature = _signature(probe)
-        if signature is not None and signature.id == "sni-router" and case.routes:
-            signature = None  # it is Envoy's as well, behind a TCP proxy, and the configuration is of an Envoy
-        product = _default_product(probe)
-        if signature is None and product is None:
-            continue
-        key = product or (signature.id if signature is not None else "")
-        seen = (
-            f"presents the default certificate of {product}"
-            if product
-            else f"behaves as {signature.products if signature else ''}"
-        )
-        name = next((each.server_name for each in probe.known if each.server_name), None)
-        remedy = product_fix(key, Remedy(case).prove(), name)
-        yield found(
-            "other-server",
-            f"{probe.where} {seen}; "
-            + (
-                "Envoy, Istio and Apigee hybrid themselves send a RST without a wildcard route."
-                if key == "sni-router"
-                else "this is not what Envoy, Istio and Apigee hybrid do without a wildcard route."
-            ),
-            active=[
-                probe_evidence(probe),
-                *(Evidence(source="probe", text=text) for text in (default_problems(probe) if product else ())[:2]),
-            ],
-            against=_apigee_configured(case),
-            fix=remedy,
-        )
-
-
-def _signature(probe: ProbeFacts) -> Signature | None:
-    first = next(iter(probe.judgement.signatures), None)
-    if first is None or first.id not in _OTHERS or (probe.accepts and probe.healthy):
-        return None
-    if first.id == "sni-router" and serves_unknown(probe):
-        return None
-    return first
-
-
-def _default_product(probe: ProbeFacts) -> str | None:
-    pairs = zip(probe.differential.handshakes, probe.judgement.handshakes, strict=True)
-    return next((judged.default_of for handshake, judged in pairs if handshake.sni is Sni.NONE and judged.default_of), None)
-
-
-def _apigee_configured(case: Case) -> tuple[Evidence, ...]:
-    if not case.routes:
-        return ()
-    return (
-        Evidence(
-            source="routes",
-            file=case.routes[0].file,
-            text=f"{len(case.routes)} ApigeeRoutes are configured: an Envoy should be behind",
         ),
     )
 

@@ -67,6 +67,19 @@ def test_who_gets_no_connection_is_not_sent_to_look_for_a_proxy_header(word: str
     assert ("--proxy-protocol" in fix.commands[-1]) is (word == "reset")
 
 
+def test_a_server_that_turns_several_names_away_is_no_matter_of_sni_without_routes_either() -> None:
+    """One name may be a slip of the client's; two, and nobody who is served, look like a server that serves nobody, or like scanners."""
+    names = [flow(None, FlowEnd.RESET), flow(KNOWN, FlowEnd.RESET), flow("shop.test", FlowEnd.RESET)]
+    findings = told(capture=capture(*names))
+
+    assert ("l4", Confidence.SUSPECTED) == (next(iter(findings)), findings["l4"].confidence)
+    assert "unless none of them is a name of this ingress" in findings["l4"].summary
+    assert "no-wildcard" not in findings
+    assert "unknown-name" not in findings
+    assert "l4" not in told(capture=capture(*names[:2]))
+    assert "l4" not in told(capture=capture(*names, flow("served.test", FlowEnd.CERTIFICATE)))
+
+
 def test_a_name_that_is_served_or_that_no_route_has_leaves_the_missing_route_confirmed() -> None:
     """What an ingress without a wildcard route does: known names are served, unknown ones are reset as missing ones are."""
     flows = [flow(None, FlowEnd.RESET), flow("shop.test", FlowEnd.RESET), flow(KNOWN, FlowEnd.CERTIFICATE)]
