@@ -51,12 +51,12 @@ class FileWatcher:
     async def run(self, feed: Feed) -> None:
         """Look, until cancelled."""
         while True:
-            problems = await trio.to_thread.run_sync(self._look)
+            problems = await trio.to_thread.run_sync(self._look, abandon_on_cancel=True)
             for _ in range(_LOOKS_TO_SETTLE):
                 if problems is not None:
                     break
                 await trio.sleep(SETTLE)
-                problems = await trio.to_thread.run_sync(self._look)
+                problems = await trio.to_thread.run_sync(self._look, abandon_on_cancel=True)
             if problems is not None:
                 # A tuple's place in the order is its file's name, so that what is unchanged compares equal.
                 found = tuple(labels for path in sorted(self._good) for labels in self._good[path])

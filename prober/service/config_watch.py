@@ -59,7 +59,7 @@ class ConfigWatch:
             await trio.sleep(LOOK_SECONDS)
             # Taken note of also while nobody asks. What is refused is complained about once, and read again when it changes.
             if (
-                self._settling.changed(await trio.to_thread.run_sync(stamp, files_of(self._config)))
+                self._settling.changed(await trio.to_thread.run_sync(stamp, files_of(self._config), abandon_on_cancel=True))
                 and self._config.reload_on_change
             ):
                 await self._reload()

@@ -125,9 +125,10 @@ class RunningService:
 
     async def _reload(self) -> Reloaded:
         # Also of one that is refused it is known what it was refused for.
-        self.on_read(await trio.to_thread.run_sync(stamp, self._plan.files))
+        self.on_read(await trio.to_thread.run_sync(stamp, self._plan.files, abandon_on_cancel=True))
         try:
-            plan = await trio.to_thread.run_sync(load_plan, self._path, self._plan.options)
+            # Abandoned at the end of the service: a file on a share that hangs does not hold it up.
+            plan = await trio.to_thread.run_sync(load_plan, self._path, self._plan.options, abandon_on_cancel=True)
             _refuse_what_needs_a_restart(self._plan, plan)
         except ConfigError as error:
             self._statistics.reload_successful = False

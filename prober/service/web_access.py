@@ -75,11 +75,11 @@ class WebAccess:
 
     async def _look(self, web: WebFile) -> None:
         # Before the files are read: what changes while they are read is a change for the next time.
-        now = await trio.to_thread.run_sync(stamp, web.files)
+        now = await trio.to_thread.run_sync(stamp, web.files, abandon_on_cancel=True)
         if now == self._seen:
             return
         try:
-            changed = await trio.to_thread.run_sync(load_web_file, Path(web.file))
+            changed = await trio.to_thread.run_sync(load_web_file, Path(web.file), abandon_on_cancel=True)
             refuse_other_protocol(web.file, web, changed)
         except ConfigError as error:
             # Half of a renewal, perhaps: the last good state serves on, and the files are read again until they are good.

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,27 @@ def test_a_bad_reload_changes_nothing_and_says_so(tmp_path: Path, resetting: str
         assert service.get("/-/reload", "POST").status == 200
         assert service.value("prober_config_last_reload_successful") == 1
         assert service.get("/-/reload").status == 405
+
+
+def test_a_configuration_that_cannot_be_read_to_its_end_does_not_hold_the_service(tmp_path: Path) -> None:
+    """As on a share that hangs: what runs goes on, and a signal ends it."""
+    writing: list[int] = []
+
+    def is_read() -> bool:
+        # Without waiting the other end can be opened only once the service has opened its own.
+        with suppress(OSError):
+            writing.append(os.open(service.config, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writing)
+
+    with serving(tmp_path, {"targets": []}) as service:
+        service.config.unlink()
+        os.mkfifo(service.config)
+        service.program.process.send_signal(signal.SIGHUP)
+        eventually(is_read, "the service reads")
+        assert service.get("/-/healthy").status == 200
+        status, seconds = service.end()
+    os.close(*writing)
+    assert (status, seconds < 5.0) == (0, True)
 
 
 def test_what_needs_a_restart_is_refused_with_its_place(tmp_path: Path) -> None:
