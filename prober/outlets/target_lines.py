@@ -225,12 +225,12 @@ def earliest_expiry(chain: tuple[CertificateFacts, ...]) -> float | None:
 
 
 def chain_labels(end_entity: CertificateFacts) -> dict[str, str]:
-    """Labels of ``probe_ssl_last_chain_info``."""
+    """Labels of ``probe_ssl_last_chain_info``; as with blackbox_exporter, the alternative names are the DNS names among them."""
     return {
         "fingerprint_sha256": end_entity.sha256,
         "subject": end_entity.subject,
         "issuer": end_entity.issuer,
-        "subjectalternative": ",".join(end_entity.subject_alternative_names),
+        "subjectalternative": ",".join(end_entity.dns_names),
         "serialnumber": end_entity.serial_number,
     }
 
