@@ -129,10 +129,17 @@ class Case:
 
     @cached_property
     def named_turned_away(self) -> tuple[FlowGroup, ...]:
-        """Captured hellos with a name (no probe's) that were turned away by a server that was seen to serve no name at all."""
-        named = [each for each in self.flows if each.tls and each.sni is not None and not each.sni.endswith(".invalid")]
-        serving = {each.server for each in named if each.end is FlowEnd.CERTIFICATE}
-        return tuple(each for each in named if each.end in _TURNED_AWAY and each.server not in serving)
+        """Captured hellos with a name (no probe's) that were turned away by a server that was seen to serve nobody."""
+        return tuple(each for each in self._named_unserved if each.end in _TURNED_AWAY)
+
+    @cached_property
+    def _named_unserved(self) -> tuple[FlowGroup, ...]:
+        serving = {each.server for each in self.flows if each.tls and each.end is FlowEnd.CERTIFICATE}
+        return tuple(
+            each
+            for each in self.flows
+            if each.tls and each.sni is not None and not each.sni.endswith(".invalid") and each.server not in serving
+        )
 
     @cached_property
     def shut(self) -> frozenset[str]:
@@ -144,11 +151,17 @@ class Case:
 
     @cached_property
     def refused_alike(self) -> frozenset[FlowGroup]:
-        """Captured hellos that a server refused with alert 40, with a name (no probe's) and without, while it served nobody."""
+        """Captured hellos that a server refused with alert 40, without a name and with one that is its own, while it served nobody.
+
+        Without routes any name may be its own; with them, one that they lack is refused as none is, by a server that is strict.
+        """
         refused = [each for each in self.flows if each.tls and each.end is FlowEnd.ALERT and each.alert == 40]
-        serving = {each.server for each in self.flows if each.tls and each.end is FlowEnd.CERTIFICATE}
-        named = {each.server for each in refused if each.sni is not None and not each.sni.endswith(".invalid")}
-        alike = (named & {each.server for each in refused if each.sni is None}) - serving
+        named = {
+            each.server
+            for each in set(refused).intersection(self._named_unserved)
+            if not self.hostnames or covers(self.hostnames, each.sni or "")
+        }
+        alike = named & {each.server for each in refused if each.sni is None}
         return frozenset(each for each in refused if each.server in alike)
 
     @cached_property

@@ -87,14 +87,16 @@ _BROKEN_LINKS = {"dangling", "not-applied", "partial-vhosts"}
 
 
 def _told_once(findings: list[Finding]) -> list[Finding]:
-    """Without what the same sight has shown the reason of: a 404 where a link broke, a wrong certificate where a route is doubled."""
+    """Without what another cause explains whole by what was seen: a 404 where a link broke, a wrong certificate where a route is doubled."""
     explained = {piece for each in findings if each.id in _BROKEN_LINKS for piece in each.evidence}
     doubled = {piece for each in findings if each.id == "dup-wildcard" for piece in each.evidence}
     return [
         each
         for each in findings
         if not (each.id == "not-linked" and explained.issuperset(each.evidence))
-        and not (each.id == "wrong-default-cert" and not doubled.isdisjoint(each.evidence))
+        and not (
+            each.id == "wrong-default-cert" and doubled.issuperset(piece for piece in each.evidence if piece.source == "probe")
+        )
     ]
 
 

@@ -233,16 +233,15 @@ def partial_vhosts(case: Case) -> Iterator[Finding]:
     if not links:
         return
     apart = {each.namespace for each in case.apart}  # they have no wildcard route to be linked to
+    hosts = [host for facts in case.overrides if facts.namespace not in apart for host in facts.virtual_hosts]
     without = [
         host
-        for facts in case.overrides
-        if facts.namespace not in apart
-        for host in facts.virtual_hosts
+        for host in hosts
         if not links & set(host.additional_gateways) and not any(map(is_unresolved, host.additional_gateways))
     ]
     mutual = [host for host in without if host.tls_mode == "MUTUAL"]
     without = [host for host in without if host.tls_mode != "MUTUAL"]
-    if len(without) + len(mutual) == len(case.virtual_hosts):
+    if len(without) + len(mutual) == len(hosts):
         without = []  # none is linked here: that is drift between the overrides and the cluster
     # What is linked is no environment group, also where its host is not '*' as it should be.
     groups = [route for route in case.group_routes if route.name not in case.links and route.namespace not in apart]

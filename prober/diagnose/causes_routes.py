@@ -225,7 +225,7 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
     overlapping = [pair for pair in pairs if not conflict(pair[0].selector, pair[1].selector)]
     concerned = tuple(dict.fromkeys(route for pair in overlapping or pairs for route in pair))
     names = listed(_called(route, concerned) for route in concerned)
-    certificates = listed(dict.fromkeys(_credential(route) for route in concerned))
+    secrets = list(dict.fromkeys(_credential(route) for route in concerned))
     against = [] if overlapping else [route_evidence(concerned[-1], f"selects {_labels(concerned[-1])}: no pod has both")]
     # By the CRD's own words the flag decides whether '*' comes into the gateway.
     off = [route for route in concerned if not route.enable_non_sni_client]
@@ -243,15 +243,16 @@ def dup_wildcard(case: Case) -> Iterator[Finding]:
             for route in concerned[1:]
             if case.users_of(route)
         ]
-    wrong = case.wrong_certificates
+    # Where all name one Secret, its certificate is what is wrong, whichever of them takes effect.
+    wrong = case.wrong_certificates if len(secrets) > 1 else ()
     # A client that is served well, by one of the two, does not say that the other is in nobody's way.
-    against += [] if wrong or case.resets else list(case.accepts)
+    against += [] if case.wrong_certificates or case.resets else list(case.accepts)
     keep = max(concerned, key=lambda route: (_is_linked(case, route), route in case.working_wildcards))
     superfluous = [route for route in concerned if route is not keep]
     yield found(
         "dup-wildcard",
         f"{len(concerned)} ApigeeRoutes have host '*' on port 443 ({names}): only one takes effect, in no order to rely on, with one "
-        f"of the certificates {certificates}." if overlapping else
+        f"of the certificates {listed(secrets)}." if overlapping else
         f"{len(concerned)} ApigeeRoutes have host '*' on port 443 ({names}); Apigee allows one, though their selectors share no pod.",
         active=(*wrong, *case.resets) if overlapping else (),
         config=[

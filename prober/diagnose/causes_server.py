@@ -224,8 +224,6 @@ def l4(case: Case) -> Iterator[Finding]:
                 for each in case.named_turned_away
                 if each.server == server
             ],
-            # A client without a name that was served there was served by somebody.
-            against=[each for each in case.accepts if each.source == "capture" and f"-> {server}:" in each.text],
             fix=_look_at_layer_4(case, Remedy(case).prove(), expected=_HEADER),
             at_most=Confidence.CONFIRMED if case.hostnames else Confidence.SUSPECTED,
         )  # fmt: skip

@@ -35,10 +35,21 @@ def without_wildcard(evidence: EvidenceSet) -> Iterator[EvidenceSet]:
 def _of(evidence: EvidenceSet, facts: RouteFacts, namespace: str) -> EvidenceSet:
     """One installation's own; logs, captures and the cluster's pods do not say whose they are."""
     routes = tuple(each for each in facts.routes if each.namespace == namespace)
-    names = tuple(name for each in routes for name in each.hostnames)
     return EvidenceSet(
         routes=replace(facts, routes=routes),
         overrides=tuple(each for each in evidence.overrides if each.namespace == namespace),
         texts=evidence.texts,
-        probes=tuple(probe for probe in evidence.probes if any(covers(names, each.server_name or "") for each in probe.known)),
+        probes=tuple(
+            probe
+            for probe in evidence.probes
+            if any(_homes(facts, each.server_name) == {namespace} for each in probe.known if each.server_name)
+        ),
     )
+
+
+def _homes(facts: RouteFacts, name: str) -> set[str]:
+    """The namespaces whose groups have a name: where one has it in full, a wildcard of another one's does not count."""
+    groups = [each for each in facts.routes if not each.is_wildcard]
+    return {each.namespace for each in groups if name in each.hostnames} or {
+        each.namespace for each in groups if covers(each.hostnames, name)
+    }

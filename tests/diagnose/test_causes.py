@@ -69,7 +69,7 @@ CASES: list[tuple[str, Confidence, dict[str, Any]]] = [
     ("port", C, {"probes": RESET, "routes": routes(GROUP, WILDCARD.replace("number: 443", "number: 80"))}),
     ("port", C, {"probes": RESET, "routes": routes(GROUP, WILDCARD.replace("mode: SIMPLE", "mode: PASSTHROUGH"))}),
     ("dup-wildcard", C, {"probes": probe("certificate", "misnamed"),
-                         "routes": routes(GROUP, WILDCARD, WILDCARD.replace("fallback-no-sni", "legacy"))}),
+                         "routes": routes(GROUP, WILDCARD, WILDCARD.replace("fallback-no-sni", "legacy").replace("acme-hyb-prod-grp", "old-cert"))}),
     ("dup-wildcard", L, {"routes": routes(GROUP, WILDCARD, WILDCARD.replace("fallback-no-sni", "legacy"))}),
     ("secret", S, {"probes": RESET, "routes": OWN}),
     ("stale-route", S, {"probes": RESET, "routes": OWN}),

@@ -73,6 +73,25 @@ def test_a_reset_is_told_of_the_installation_whose_name_was_probed() -> None:
     assert [("no-wildcard", Confidence.CONFIRMED)] == [(each.id, each.confidence) for each in findings]
 
 
+def test_a_reset_of_a_name_that_two_installations_may_have_is_of_the_one_that_has_it_in_full() -> None:
+    """A wildcard hostname of the other one covers it as well, and confirms nothing about that one."""
+    off = WILDCARD.replace("enableNonSniClient: true", "enableNonSniClient: false")
+    findings = told(probes=RESET, routes=routes(GROUP, off, SECOND.replace("[api.", '["*.').replace(".test]", '.test"]')))
+
+    assert Confidence.CONFIRMED is findings["flag-off"].confidence
+    assert Confidence.LIKELY is findings["no-wildcard"].confidence
+
+
+def test_overrides_of_two_installations_that_link_nothing_are_no_groups_that_were_left_out() -> None:
+    """The cluster has the link, and the overrides of its own installation nowhere: that is drift."""
+    unlinked = OVERRIDES.replace('  additionalGateways: ["fallback-no-sni"]\n', "")
+    second = unlinked.replace("namespace: apigee", "namespace: apigee-b").replace("acme-hyb", "bcorp-hyb")
+    findings = told(routes=routes(GROUP, WILDCARD, SECOND), overrides=overrides(unlinked) + overrides(second))
+
+    assert "not-applied" in findings
+    assert "partial-vhosts" not in findings
+
+
 def test_a_wildcard_route_where_no_groups_are_is_in_the_wrong_place_and_of_no_other_installation() -> None:
     """Then the namespace is what is wrong."""
     misplaced = routes(GROUP, WILDCARD.replace("namespace: apigee", "namespace: default"))
@@ -187,6 +206,17 @@ def test_a_wrong_certificate_of_a_doubled_route_is_told_with_it() -> None:
 
     assert "dup-wildcard" == next(iter(findings))
     assert "wrong-default-cert" not in findings
+
+
+def test_a_doubled_route_with_the_same_secret_is_no_reason_for_a_certificate_that_expired() -> None:
+    """Whichever takes effect presents it; neither has to do with what is refused with SNI, too."""
+    same = WILDCARD.replace("fallback-no-sni", "legacy")
+    findings = told(probes=probe("certificate", "expired"), routes=routes(GROUP, WILDCARD, same))
+
+    assert ["wrong-default-cert", "dup-wildcard"] == list(findings)
+    assert Confidence.LIKELY is findings["dup-wildcard"].confidence
+    other = same.replace("acme-hyb-prod-grp", "old-cert")
+    assert "wrong-default-cert" in told(probes=probe("expired", "expired"), routes=routes(GROUP, WILDCARD, other))
 
 
 def test_the_group_that_lacks_the_link_is_named_where_no_overrides_say_what_it_is_called() -> None:

@@ -61,7 +61,12 @@ def test_the_same_captured_alert_for_everybody_is_no_matter_of_sni() -> None:
     assert "no matter of SNI" in findings["proto"].summary
     assert "client-no-sni" not in findings
 
+    assert "proto" in told(capture=capture(*refused), routes=routes(GROUP))
+
+    strict = told(capture=capture(*refused), routes=routes(GROUP.replace(KNOWN, "other.test")))
     served = told(capture=capture(*refused, flow("shop.test", FlowEnd.CERTIFICATE)))
+    assert "proto" not in strict
+    assert "client-no-sni" in strict
     assert "proto" not in served
     assert "client-no-sni" in served
 

@@ -78,6 +78,16 @@ def test_a_server_that_turns_several_names_away_is_no_matter_of_sni_without_rout
     assert "unknown-name" not in findings
     assert "l4" not in told(capture=capture(*names[:2]))
     assert "l4" not in told(capture=capture(*names, flow("served.test", FlowEnd.CERTIFICATE)))
+    assert "l4" not in told(capture=capture(*names[1:], flow(None, FlowEnd.CERTIFICATE)))
+
+
+def test_a_server_that_serves_clients_without_a_name_turns_not_everybody_away() -> None:
+    """A name that a route has and that is reset there is a matter of that name."""
+    seen = capture(flow(KNOWN, FlowEnd.RESET), flow(None, FlowEnd.CERTIFICATE))
+    findings = told(capture=seen, routes=routes(GROUP, WILDCARD))
+
+    assert ["unknown-name"] == list(findings)
+    assert "although a route has that name" in findings["unknown-name"].summary
 
 
 def test_a_name_that_is_served_or_that_no_route_has_leaves_the_missing_route_confirmed() -> None:
