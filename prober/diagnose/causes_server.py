@@ -50,15 +50,19 @@ def proto(case: Case) -> Iterator[Finding]:
         if with_both
         else f"as {listed(dict.fromkeys(flow.client for flow in flows))} offered them"
     )
+    # A CDN or a strict server says so to every name that it does not have.
+    unproved = not concerned and not case.hostnames and case.refused_alike.issuperset(flows)
+    unless = ", unless none of the names is one of this ingress: probe one that works" if unproved else ""
     limits = [lint for each in case.overrides for lint in each.lints if lint.id == "tls-version-not-string"]
     yield found(
         "proto",
-        f"The ingress refuses the offered TLS versions or cipher suites with alert {names}, {whom}.",
+        f"The ingress refuses the offered TLS versions or cipher suites with alert {names}, {whom}{unless}.",
         active=[
             *(probe_evidence(probe) for probe, _ in concerned),
             *(Evidence(source="capture", file=flow.file, text=f"{flow.client} -> {flow.server}: {flow.times} times alert {flow.alert}, {'without SNI' if flow.sni is None else f'server_name {flow.sni}'}") for flow in flows),
         ],
         config=[Evidence(source="overrides", file=lint.file, line=lint.line, text=lint.text) for lint in limits],
+        at_most=Confidence.SUSPECTED if unproved else Confidence.CONFIRMED,
         fix=Fix(
             explanation="Compare minTLSProtocolVersion, maxTLSProtocolVersion and cipherSuites of the virtualhosts (or the server's own settings) "
             "with what the client offers; probe one version at a time.",

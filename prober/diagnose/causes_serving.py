@@ -7,10 +7,10 @@ A missing Secret looks on the wire like a missing route (RST, no byte), but the 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prober.diagnose.case import Case, found
-from prober.diagnose.evidence import FlowEnd, is_reset
+from prober.diagnose.evidence import FlowEnd, ProbeFacts, is_reset
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers
 from prober.diagnose.route import Route
@@ -92,11 +92,16 @@ def _present_secret(case: Case, name: str) -> tuple[Evidence, ...]:
 
 
 def _in_use(case: Case, route: Route) -> tuple[Evidence, ...]:
-    """Names that were served by routes with the same Secret as a wildcard route: it is there, and its certificate is good."""
-    served = [
-        each.server_name for probe in case.probes for each in probe.known if each.observation.outcome is Outcome.CERTIFICATE
-    ]
-    served += [flow.sni for flow in case.flows if flow.tls and flow.end is FlowEnd.CERTIFICATE]
+    """A name that was served by a route with the same Secret as a wildcard route: it is there."""
+    captured = [flow.sni for flow in case.flows if flow.tls and flow.end is FlowEnd.CERTIFICATE]
+    return _with_same_secret(case, route, (*_served_to(case.probes), *captured))
+
+
+def _served_to(probes: Iterable[ProbeFacts]) -> list[str | None]:
+    return [each.server_name for probe in probes for each in probe.known if each.observation.outcome is Outcome.CERTIFICATE]
+
+
+def _with_same_secret(case: Case, route: Route, served: Iterable[str | None]) -> tuple[Evidence, ...]:
     return tuple(
         route_evidence(each, f"names the same Secret, and {name} is served: it is there", each.line_of("ports"))
         for each in case.group_routes
@@ -229,17 +234,13 @@ def wrong_default_cert(case: Case) -> Iterator[Finding]:
         if used and (len(used) > 1 or _credential(route) not in used)
     ]
     problems = [default_problems(probe) for probe in case.probes if default_problems(probe)]
-    with_name = [
-        each
-        for probe in case.probes
-        if Verdict.NON_SNI_WRONG_CERTIFICATE in probe.judgement.faults
-        for each in known_problems(probe)
-    ]
+    concerned = [probe for probe in case.probes if Verdict.NON_SNI_WRONG_CERTIFICATE in probe.judgement.faults]
+    with_name = [each for probe in concerned for each in known_problems(probe)]
     alike = " With SNI the certificate is refused, too: that comes first, and is no matter of SNI." if with_name else ""
     remedy = Remedy(case)
     route = case.working_wildcards[0] if case.working_wildcards else None
-    # The Secret that the route names is presented to a known name, and it is accepted there: this is another one.
-    in_use = _in_use(case, route) if route is not None and not with_name else ()
+    # The Secret that the route names is presented to a name of the same probe, and it is accepted there: this is another one.
+    in_use = _with_same_secret(case, route, _served_to(concerned)) if route is not None and not with_name else ()
     text = "Present one certificate that covers all hostnames of all environment groups (one pair for the port), and renew it in time."
     yield found(
         "wrong-default-cert",

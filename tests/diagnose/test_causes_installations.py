@@ -5,9 +5,10 @@ from __future__ import annotations
 import yaml
 
 from prober.diagnose.causes import diagnose
-from prober.diagnose.evidence import EvidenceSet
+from prober.diagnose.evidence import EvidenceSet, FlowEnd
 from prober.findings import Confidence, Fix, Severity
-from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, http, overrides, probe, routes, told
+from tests.diagnose.evidence_samples import GROUP, OVERRIDES, WILDCARD, capture, flow, http, overrides, probe, routes, told
+from tests.judge.differentials import KNOWN
 
 LINK = "  additionalGateways: [fallback-no-sni]\n"
 UNLINKED = GROUP.replace(LINK, "")
@@ -197,6 +198,18 @@ def test_a_wrong_certificate_beside_the_right_secret_is_an_older_configuration()
     assert found.fix is not None
     assert found.fix.yaml is None
     assert "another route with host '*'" in found.fix.explanation
+
+
+def test_a_secret_that_serves_other_names_than_those_probed_is_not_said_to_be_the_right_one() -> None:
+    """Each group has its own; the wildcard route presents the one that does not cover the name that was probed."""
+    own = OTHER.replace("credentialName: acme-hyb-ext-grp", "credentialName: ext-cert")
+    files = routes(GROUP, own, WILDCARD.replace("acme-hyb-prod-grp", "ext-cert"))
+    seen = capture(flow(f"ext.{KNOWN}", FlowEnd.CERTIFICATE))
+    found = told(probes=probe("certificate", "misnamed"), routes=files, capture=seen)["wrong-default-cert"]
+
+    assert () == found.against
+    assert found.fix is not None
+    assert found.fix.yaml is not None
 
 
 def test_a_wrong_certificate_of_a_doubled_route_is_told_with_it() -> None:

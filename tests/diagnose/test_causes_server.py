@@ -57,11 +57,13 @@ def test_the_same_captured_alert_for_everybody_is_no_matter_of_sni() -> None:
     refused = [flow(None, FlowEnd.ALERT, alert=40), flow(KNOWN, FlowEnd.ALERT, alert=40)]
     findings = told(capture=capture(*refused))
 
-    assert ("proto", Confidence.LIKELY) == (next(iter(findings)), findings["proto"].confidence)
-    assert "no matter of SNI" in findings["proto"].summary
+    assert ("proto", Confidence.SUSPECTED) == (next(iter(findings)), findings["proto"].confidence)
+    assert "no matter of SNI, unless none of the names is one of this ingress" in findings["proto"].summary
     assert "client-no-sni" not in findings
 
-    assert "proto" in told(capture=capture(*refused), routes=routes(GROUP))
+    known = told(capture=capture(*refused), routes=routes(GROUP))["proto"]
+    assert Confidence.LIKELY is known.confidence
+    assert "unless" not in known.summary
 
     strict = told(capture=capture(*refused), routes=routes(GROUP.replace(KNOWN, "other.test")))
     served = told(capture=capture(*refused, flow("shop.test", FlowEnd.CERTIFICATE)))
