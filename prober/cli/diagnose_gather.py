@@ -47,8 +47,8 @@ class Gathered:
     cluster: ClusterFacts | None = None
     reports: list[SourceReport] = field(default_factory=list)
     unread: list[tuple[str, Lint]] = field(default_factory=list)
-    known: dict[tuple[Kind, tuple[int, int]], str] = field(default_factory=dict)
-    """The files that were read as what they are, by identity: two names of one do not double what is counted."""
+    known: dict[tuple[Kind, tuple[int, int]], SourceReport] = field(default_factory=dict)
+    """What was read as what, by the file's identity: two names of one do not double what is counted."""
 
     def evidence(self) -> EvidenceSet:
         """Everything, as it is judged."""
@@ -98,16 +98,25 @@ class Gathered:
                         raise InputError(
                             f"{name}: is no access log, capture, ApigeeRoute or overrides.yaml that is recognised{hint}"
                         )
-                    if source.identity is not None:
-                        if (first := self.known.get((kind, source.identity))) is not None:
-                            self.reports.append(SourceReport(kind=kind, name=name, summary=f"is {first}, which is read once"))
-                            return
-                        self.known[kind, source.identity] = name
-                    self._readers()[kind](source)
+                    if not self._read_before(kind, source):
+                        self._readers()[kind](source)
+                        self._remember(kind, source)
                 finally:
                     source.close()
         except InputError as error:
             self.failed(kind or "file", name, str(error))
+
+    def _read_before(self, kind: Kind, source: Input) -> bool:
+        first = None if source.identity is None else self.known.get((kind, source.identity))
+        if first is None:
+            return False
+        summary = f"the same file as {first.name}, which is read once" if first.error is None else ""
+        self.reports.append(SourceReport(kind=kind, name=source.name, error=first.error, summary=summary))
+        return True
+
+    def _remember(self, kind: Kind, source: Input) -> None:
+        if source.identity is not None:
+            self.known[kind, source.identity] = self.reports[-1]
 
     def _readers(self) -> dict[Kind, Callable[[Input], None]]:
         return {"logs": self._logs, "capture": self._capture, "routes": self._routes, "overrides": self._overrides}
@@ -160,7 +169,8 @@ class Gathered:
         total = nameless + sum(facts.with_name.values())
         unread = f"; {_counted(facts.not_read, 'packet')} not read" if facts.not_read else ""
         summary = f"{_counted(facts.frames, 'packet')}, {_counted(total, 'ClientHello')}, {nameless:,} without a name{unread}"
-        self.reports.append(SourceReport(kind="capture", name=name, error=error, summary=summary))
+        anything = error is None or facts.frames
+        self.reports.append(SourceReport(kind="capture", name=name, error=error, summary=summary if anything else ""))
 
     def _routes(self, source: Input) -> None:
         text = _written(source)
@@ -249,7 +259,8 @@ class LogReading:
         first = f" (first in line {self._first_damaged})" if self._first_damaged is not None else ""
         broken = f", {damaged:,} damaged{first}" if damaged else ""
         summary = f"{_counted(read, 'line')}, {entries:,} of the access log{broken}"
-        self._reports.append(SourceReport(kind=self._kind, name=self._name, error=error, summary=summary))
+        anything = error is None or read
+        self._reports.append(SourceReport(kind=self._kind, name=self._name, error=error, summary=summary if anything else ""))
 
     @contextlib.contextmanager
     def _counting(self) -> Iterator[None]:

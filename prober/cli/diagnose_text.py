@@ -61,8 +61,9 @@ def _headline(findings: tuple[Finding, ...], terminal: Terminal) -> Iterator[str
     first, *others = findings
     yield _title(first, terminal)
     yield from _wrapped(printable(first.summary), terminal, _INDENT, _INDENT)
-    names = ", ".join(dict.fromkeys(each.id for each in others if each.id != first.id))
-    yield from _wrapped(f"Below: {f'{names}, ' if names else ''}the evidence and the fix.", terminal, _INDENT, _INDENT)
+    names = "".join(f"{name}, " for name in dict.fromkeys(each.id for each in others if each.id != first.id))
+    fix = " and the fix" if any(each.fix for each in findings) else ""  # what is well needs none
+    yield from _wrapped(f"Below: {names}the evidence{fix}.", terminal, _INDENT, _INDENT)
 
 
 def _folded(sources: Iterable[SourceReport]) -> Iterator[SourceReport]:
@@ -137,7 +138,7 @@ def _finding(finding: Finding, terminal: Terminal, shown: _Shown) -> Iterator[st
 def _evidence(finding: Finding, terminal: Terminal, shown: dict[tuple[str, ...], str]) -> Iterator[str]:
     pieces = tuple(printable(str(each)) for each in finding.evidence)
     if len(pieces) > 1 and (above := shown.setdefault(pieces, finding.id)) != finding.id:
-        yield from _labelled("evidence", f"as of {above}, above", terminal)
+        yield from _labelled("evidence", f"the same as for {above}, above", terminal)
         return
     for place, piece in enumerate(pieces):
         if place == _SHOWN and len(pieces) > _SHOWN + 1:

@@ -12,7 +12,7 @@ from prober.diagnose.first_bytes import PROXY_PROTOCOL
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.logs import NOISE_LINES, SourceKind, kind_of
 from prober.diagnose.sources import range_of
-from prober.diagnose.wording import listed, probe_evidence, route_evidence
+from prober.diagnose.wording import hellos, listed, probe_evidence, route_evidence
 from prober.findings import Confidence, Evidence, Finding, Fix, Severity
 from prober.model import Outcome, Sni
 
@@ -40,7 +40,7 @@ def client_no_sni(case: Case) -> Iterator[Finding]:
     ]
     active = [
         Evidence(source="capture", file=each.file, text=f"{each.client}{_range(each.client)} -> {each.server}: "
-                 f"{each.times} ClientHello{'s' * (each.times > 1)} without server_name, {_end(each)}")
+                 f"{hellos(each)} without server_name, {_end(each)}")
         for each in sorted(flows, key=lambda flow: -flow.times)
     ]  # fmt: skip
     log = [] if flows else list(case.rejected)
@@ -177,7 +177,7 @@ def not_tls(case: Case) -> Iterator[Finding]:
             "not-tls",
             f"The port does not speak TLS: {listed(dict.fromkeys(each.server for each in plain))} answers ClientHellos in plain HTTP.",
             active=[
-                Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {each.times} ClientHello{'s' * (each.times > 1)} answered in plain HTTP")
+                Evidence(source="capture", file=each.file, text=f"{each.client} -> {each.server}: {hellos(each)} answered in plain HTTP")
                 for each in plain
             ],
             fix=Fix(

@@ -10,7 +10,7 @@ from prober.diagnose.evidence import FlowEnd, is_reset
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.hostnames import covers, near_miss
 from prober.diagnose.logs import SourceKind, Tally, kind_of
-from prober.diagnose.wording import listed, probe_evidence, reads_right
+from prober.diagnose.wording import hellos, listed, probe_evidence, reads_right
 from prober.findings import Evidence, Finding, Fix, Severity
 from prober.model import Handshake, Outcome, Verdict
 
@@ -42,8 +42,7 @@ def unknown_name(case: Case) -> Iterator[Finding]:
             and group.end in {FlowEnd.RESET, FlowEnd.CLOSED}
             and not (group.sni.endswith(".invalid") or group.foreign_reset or group.early_reset or group.server in case.shut)
         ):
-            times = f"{group.times} ClientHello{'s' * (group.times > 1)}"
-            text = f"{group.client} -> {group.server}: {times} with server_name {group.sni}; turned away"
+            text = f"{group.client} -> {group.server}: {hellos(group)} with server_name {group.sni}; turned away"
             seen.setdefault(group.sni, ([], []))[0].append(Evidence(source="capture", file=group.file, text=text))
     for name, tally in sorted(() if case.logs is None else case.logs.rejected_by_name.items(), key=lambda row: -row[1].count):
         assert case.logs is not None
@@ -77,7 +76,7 @@ def unknown_name(case: Case) -> Iterator[Finding]:
                 explanation="Look whether the route that has it is applied, on this ingress."
                 if covered
                 else f"Let the clients ask for {name.removesuffix('.')}, without the dot: no hostname has one."
-                if name.endswith(".")
+                if name.endswith(".") and (not case.hostnames or covers(case.hostnames, name.removesuffix(".")))
                 else f"Add {name} to the hostnames of its environment group, or correct the name in the client.",
                 commands=(
                     f"kubectl -n {shlex.quote(case.namespace)} get apigeeroutes -o custom-columns={_APPLIED if covered else _HOSTS}",

@@ -296,9 +296,8 @@ class Remedy:
         )
 
     def _linked_everywhere(self) -> bool:
-        return bool(self._case.virtual_hosts) and all(
-            self.route in host.additional_gateways for _, host in self._case.virtual_hosts
-        )
+        lists = [host.additional_gateways for _, host in self._case.virtual_hosts if host.tls_mode != "MUTUAL"]
+        return bool(lists) and all(self.route in each for each in lists)
 
 
 def _renamed(name: str, new: str) -> str:

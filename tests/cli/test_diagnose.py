@@ -197,6 +197,18 @@ def test_one_file_under_two_names_is_counted_once(here: Path, capfd: pytest.Capt
     assert 1 == status
 
 
+def test_one_file_that_cannot_be_read_is_not_read_under_its_second_name(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Exit status 2 as with one name, and nothing is said to have been read before it went wrong."""
+    (here / "bad").write_bytes(b"no capture")
+    (here / "link").symlink_to("bad")
+    status, document = run(capfd, "capture", "bad", "link")
+
+    assert 2 == status
+    assert [(False, ""), (False, "")] == [(each["ok"], each["summary"]) for each in document["sources"]]
+    assert 2 == main(["diagnose", "capture", "bad"])
+    assert "read before that" not in " ".join(capfd.readouterr().out.split())
+
+
 def test_what_stands_before_the_end_of_a_capture_that_was_cut_off_is_judged(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ from prober.diagnose.capture_facts import CaptureFacts
 from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.log_lines import LogLine, read_lines
 from prober.diagnose.logs import analyse, count_line
-from prober.findings import Confidence, Evidence, Finding, Severity, SourceReport
+from prober.findings import Confidence, Evidence, Finding, Fix, Severity, SourceReport
 from tests.diagnose.log_samples import typed
 
 PREFIX = "[pod/gateway-1/istio-proxy] "
@@ -78,7 +78,7 @@ def test_evidence_that_stands_above_is_not_printed_again() -> None:
     lines = list(report(EvidenceSet(), findings, {}, Terminal(width=80)))
 
     assert sum("10.0.0.5: 2 connections" in line for line in lines) == 1
-    assert "  evidence as of no-wildcard, above" in lines
+    assert "  evidence the same as for no-wildcard, above" in lines
     assert sum("10.0.0.4: 2 connections" in line for line in lines) == 2
 
 
@@ -94,7 +94,9 @@ def test_a_summary_that_has_no_room_beside_its_name_stands_below_it() -> None:
 
 def test_the_answer_stands_on_the_first_screen_where_much_was_counted() -> None:
     """Behind the sources comes what is wrong, in its own words, and only then what was counted; little is not told twice."""
-    wrong = Finding(id="port", severity=Severity.CRITICAL, confidence=Confidence.CONFIRMED, summary="No port.", evidence=())
+    wrong = Finding(
+        id="port", severity=Severity.CRITICAL, confidence=Confidence.CONFIRMED, summary="No port.", fix=Fix(explanation="Add it.")
+    )
     other = Finding(id="client-no-sni", severity=Severity.WARNING, confidence=Confidence.LIKELY, summary="A client.", evidence=())
     logs = analyse(read_lines([typed(remote_address=f"10.0.0.{number}:1") for number in range(12)]))
     sources = (SourceReport(kind="logs", name="a.log", summary="12 lines"),)
@@ -115,6 +117,7 @@ def test_a_hundred_files_do_not_push_the_answer_off_the_screen() -> None:
     lines = list(report(EvidenceSet(sources=tuple(sources)), (finding,), {}, Terminal(width=80)))
 
     assert "✓ ok  info, likely" == lines[14]
+    assert "  Below: the evidence." == lines[16]  # and no fix of what is well
     assert any("and 89 more" in line for line in lines)
     assert any("bad.yaml: is empty" in line for line in lines)
     assert not any(

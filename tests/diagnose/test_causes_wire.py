@@ -394,10 +394,13 @@ def test_the_advice_for_a_name_is_about_what_is_wrong_with_it() -> None:
     """A dot is no hostname's, and a name that a route has needs no second one."""
     dot = told(logs=log(entry(sni_host=f"{KNOWN}.")), routes=routes(UNLINKED))["unknown-name"].fix
     has = told(logs=log(entry(sni_host=KNOWN)), routes=routes(UNLINKED))["unknown-name"].fix
+    neither = told(logs=log(entry(sni_host="shop.test.")), routes=routes(UNLINKED))["unknown-name"].fix
 
     assert dot is not None
     assert has is not None
     assert f"{KNOWN}, without the dot" in dot.explanation
+    assert neither is not None
+    assert "without the dot" not in neither.explanation
     assert "applied" in has.explanation
     assert "lastAppliedGeneration" in has.commands[0]
 

@@ -182,6 +182,16 @@ def test_who_demands_client_certificates_is_not_told_to_link() -> None:
     assert "to every virtualhost but test-grp (tlsMode MUTUAL) of" in fix.explanation
 
 
+def test_overrides_that_link_all_but_who_demands_client_certificates_are_told_as_linked() -> None:
+    """Only the wildcard route is to be made: there is nothing to add, and no one to leave out."""
+    head, _, tail = OVERRIDES.partition("- name: test-grp\n")
+    text = f"{head}- name: test-grp\n  tlsMode: MUTUAL\n{tail}".removesuffix(f"  additionalGateways: {LINK}\n")
+    fix = told(routes=routes(GROUP), overrides=overrides(text), texts={"overrides.yaml": text})["no-wildcard"].fix
+
+    assert fix is not None
+    assert "overrides.yaml, which links it already" in fix.explanation
+
+
 @pytest.mark.parametrize("written", ['"*"', '""', "no sni", "${GATEWAY}", "'{{ gateway }}'", "UPPER"])
 def test_a_link_that_can_be_no_name_gives_no_route_its_name(written: str) -> None:
     """The host of the wildcard route in place of its name, what a template fills in, nothing at all: the manifest can be applied."""
