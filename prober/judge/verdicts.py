@@ -229,7 +229,7 @@ def _broke_off(observation: Observation) -> str | None:
     if (close is _CLOSE_NONE and alert is None) or observation.outcome is not _CERTIFICATE or facts.finished:
         return None
     # Who wants a client certificate and gets none is right to end it.
-    if facts.client_certificate_requested:
+    if facts.missed_client_certificate:
         return None
     return _ENDED[close] if alert is None else f"alert {alert.code} {alert.description}"
 

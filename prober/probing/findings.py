@@ -112,7 +112,7 @@ class Findings:
         alert = facts.tls_alert
         what = _ENDS[close] if alert is None else f"alert {alert.code} {alert.description}"
         # Most often that is all: TLS 1.2 has no word of its own for it, and servers say alert 40.
-        why = "; it asked for a client certificate, and got none" if facts.client_certificate_requested else ""
+        why = "; it asked for a client certificate, and got none" if facts.missed_client_certificate else ""
         return f"after the certificate: {what} while waiting for {handshake.waiting_for}{why}"
 
     def _stage(self, facts: HandshakeFacts) -> Stage:

@@ -54,6 +54,14 @@ class HandshakeFacts(NamedTuple):
     downgrade_sentinel: bool = False
     """True if the server's random says that it can do a higher version, which we offered (RFC 8446 §4.1.3)."""
 
+    @property
+    def missed_client_certificate(self) -> bool:
+        """Whether a server that does not finish may have ended it for want of a client certificate.
+
+        In TLS 1.3 it is told of the want behind its own Finished (RFC 8446 §2): what ends before that has another reason.
+        """
+        return self.client_certificate_requested and self.tls_version != "TLSv1.3"
+
 
 NOTHING_SAID = HandshakeFacts()
 """Shared by all handshakes in which the server sent nothing."""

@@ -224,6 +224,22 @@ async def test_a_server_that_demands_a_client_certificate_is_not_told_as_one_tha
     )
 
 
+async def test_a_server_of_tls_1_3_that_stops_before_its_finished_message_does_not_miss_a_client_certificate(
+    engine: Engine, attempt: AttemptMaker, tls13: Served
+) -> None:
+    """It asks for one in front of its own certificate, and cannot know yet that it gets none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(tls13.files.certificate, tls13.files.key)
+    context.load_verify_locations(tls13.files.certificate)
+    with scripted(read_hello(), send_flight(context, cut=lambda flight: flight[:-1])) as peer:
+        observation = await engine.handshake(attempt(peer.endpoint, depth="finished"))
+    assert observation.facts.client_certificate_requested
+    assert (observation.detail or "").startswith("after the certificate: FIN while waiting for Finished")
+    assert "client certificate" not in (observation.detail or "")
+
+
 GARBAGE = bytes.fromhex("17 0303 0018") + bytes(24)
 
 
