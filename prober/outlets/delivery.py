@@ -88,16 +88,12 @@ async def client(access: HttpAccess = BARE_ACCESS) -> httpx.AsyncClient:
     """
     import httpx
 
-    from prober.outlets.httpx_parts import NoProxy
+    from prober.outlets.httpx_parts import ByEnvironment
 
     verify = await trio.to_thread.run_sync(partial(tls_context, access) if access.has_certificates else _verification)
     limits = httpx.Limits(max_connections=8, max_keepalive_connections=4)
-    try:
-        # httpx's own deadlines are for each step; ours, in `post`, is for the whole.
-        return httpx.AsyncClient(verify=verify, timeout=2 * ATTEMPT_SECONDS, limits=limits)
-    except (ImportError, ValueError):
-        # It makes the way through a proxy of the environment at once; for socks5:// that takes a package that is not there.
-        return httpx.AsyncClient(transport=NoProxy(), trust_env=False)
+    # httpx's own deadlines are for each step; ours, in `post`, is for the whole.
+    return httpx.AsyncClient(transport=ByEnvironment(verify, limits), timeout=2 * ATTEMPT_SECONDS)
 
 
 async def post(through: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:

@@ -59,7 +59,7 @@ async def test_what_is_no_url_is_told_as_that(url: str) -> None:
     assert attempt == Attempt(None, "its URL is none that can be posted to; see url_file")
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "ftp://127.0.0.1:1080"])
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "ftp://127.0.0.1:1080", "127.0.0.1:port"])
 async def test_a_proxy_that_there_is_no_way_through_is_told_as_that(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment is what the host's administrator made it: no receiver hears anything, and the log has the reason."""
     monkeypatch.setenv("ALL_PROXY", proxy)
@@ -68,6 +68,35 @@ async def test_a_proxy_that_there_is_no_way_through_is_told_as_that(proxy: str, 
     assert attempt.status is None
     assert attempt.problem is not None
     assert attempt.problem.startswith("the proxy of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) does not let it through")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"ALL_PROXY": "socks5://127.0.0.1:1080", "NO_PROXY": "127.0.0.1"},
+        {"HTTPS_PROXY": "socks5://127.0.0.1:1080"},
+        {"NO_PROXY": "127.0.0.1,fd00::/8"},
+    ],
+    ids=["another way for this host", "another way for this scheme", "an IPv6 network"],
+)
+async def test_what_the_environment_has_for_others_keeps_nothing_from_a_receiver(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with curl: a proxy that cannot be used matters to those alone who are to be reached through it."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    async def receiver() -> None:
+        async with await listener.accept() as stream:
+            await stream.receive_some(65_536)
+            await stream.send_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    async with listener, await client() as through, trio.open_nursery() as nursery:
+        nursery.start_soon(receiver)
+        attempt = await post(through, f"http://127.0.0.1:{listener.socket.getsockname()[1]}/", b"{}", {})
+        nursery.cancel_scope.cancel()
+    assert attempt == Attempt(204)
 
 
 async def test_a_proxy_that_refuses_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
