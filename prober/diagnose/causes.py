@@ -20,7 +20,7 @@ from prober.diagnose import (
     causes_serving,
 )
 from prober.diagnose.case import Case, found
-from prober.diagnose.causes_lints import lint_findings
+from prober.diagnose.causes_lints import UNLINKED, lint_findings
 from prober.diagnose.evidence import EvidenceSet
 from prober.diagnose.fixes import Remedy
 from prober.diagnose.wording import known_problems, listed, probe_evidence
@@ -87,17 +87,25 @@ _BROKEN_LINKS = {"dangling", "not-applied", "partial-vhosts"}
 
 
 def _told_once(findings: list[Finding]) -> list[Finding]:
-    """Without what another cause explains whole by what was seen: a 404 where a link broke, a wrong certificate where a route is doubled."""
-    explained = {piece for each in findings if each.id in _BROKEN_LINKS for piece in each.evidence}
+    """Without what another cause explains whole.
+
+    A 404 where a link broke; a wrong certificate where a route is doubled; a group that was left out, where all are or a link did not arrive.
+    """
+    broken = {piece for each in findings if each.id in _BROKEN_LINKS for piece in each.evidence}
     doubled = {piece for each in findings if each.id == "dup-wildcard" for piece in each.evidence}
-    return [
-        each
-        for each in findings
-        if not (each.id == "not-linked" and explained.issuperset(each.evidence))
-        and not (
-            each.id == "wrong-default-cert" and doubled.issuperset(piece for piece in each.evidence if piece.source == "probe")
-        )
-    ]
+    unlinked = {
+        place for each in findings if each.id in UNLINKED and each.severity is not Severity.INFO for place in _places(each)
+    }
+    told = {
+        "not-linked": lambda each: broken.issuperset(each.evidence),
+        "wrong-default-cert": lambda each: doubled.issuperset(piece for piece in each.evidence if piece.source == "probe"),
+        "partial-vhosts": lambda each: unlinked.issuperset(_places(each)),
+    }
+    return [each for each in findings if each.id not in told or not told[each.id](each)]
+
+
+def _places(finding: Finding) -> set[tuple[str, int | None]]:
+    return {(piece.file, piece.line) for piece in finding.evidence if piece.file is not None}
 
 
 def exit_status(findings: tuple[Finding, ...]) -> int:

@@ -12,7 +12,10 @@ from prober.diagnose.overrides import SERVICE_MESH_APP, OverridesFacts
 from prober.diagnose.wording import probe_evidence
 from prober.findings import Confidence, Evidence, Finding, Fix, Lint, Severity
 
-__all__ = ["lint_findings"]
+__all__ = ["UNLINKED", "lint_findings"]
+
+UNLINKED = {"not-applied", "not-linked"}
+"""Causes that tell of a group without the link that it was not left out: the link did not arrive, or nobody has one."""
 
 _SHOWN = 6
 """Places whose remedy is told; the evidence names them all."""
@@ -22,8 +25,12 @@ def lint_findings(case: Case, causes: Iterable[Finding]) -> list[Finding]:
     """The lints that no cause has told already at the same place."""
     causes = tuple(causes)
     told = {(each.id, evidence.file, evidence.line) for each in causes for evidence in each.evidence}
-    # A link that did not arrive is no group that was left out.
-    told |= {("partial-vhosts", file, line) for cause, file, line in told if cause == "not-applied"}
+    told |= {
+        ("partial-vhosts", evidence.file, evidence.line)
+        for each in causes
+        if each.id in UNLINKED and each.severity is not Severity.INFO
+        for evidence in each.evidence
+    }
     # What a cluster's objects say has no line: there a cause tells all that have its mistake.
     told_of_cluster = {each.id for each in causes for evidence in each.evidence if evidence.source == "kubernetes"}
     lints: dict[tuple[str, str], list[Lint]] = {}

@@ -117,7 +117,7 @@ def test_groups_that_have_no_link_are_told_beside_those_whose_link_has_a_slip() 
     findings = told(routes=files)
 
     assert ["acme-hyb-ext-grp-000-1a2b3c4"] == [each.text.split()[1] for each in findings["not-linked"].evidence]
-    assert "dangling" in findings
+    assert {"dangling", "not-linked"} == set(findings)
 
 
 def test_a_link_that_did_not_arrive_is_no_group_that_was_left_out() -> None:
@@ -131,6 +131,7 @@ spec:
   additionalGateways: [fallback-no-sni]
 """
     assert ["not-applied"] == list(told(routes=routes(UNLINKED, config, WILDCARD)))
+    assert ["not-applied"] == list(told(routes=routes(UNLINKED, OTHER, WILDCARD), overrides=overrides()))
 
 
 def test_a_route_that_is_linked_and_is_no_wildcard_is_no_group_that_was_left_out() -> None:
@@ -163,7 +164,9 @@ def test_two_states_of_one_object_in_the_cluster_are_no_mistake() -> None:
     """Printed before a change and after it: the newer one is judged, and that is said."""
     before = GROUP.replace("generation: 4", "generation: 3").replace("Generation: 4", "Generation: 3").replace(LINK, "")
     found = told(routes=routes(before, GROUP, WILDCARD))["not-applied"]
+    undone = before.replace("eneration: 3", "eneration: 5")
 
+    assert "partial-vhosts" in told(routes=routes(GROUP, undone, OTHER, WILDCARD))
     assert Severity.INFO is found.severity
     assert "the newer one" in found.summary
     edited = GROUP.replace(LINK, "")
