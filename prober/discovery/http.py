@@ -6,8 +6,8 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import trio
@@ -27,6 +27,8 @@ REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 """What a request may end with; UnicodeError comes of a host that has a part which is empty or too long."""
 _URL = "__meta_url"
 
+_T = TypeVar("_T")
+
 
 class _Answer(NamedTuple):
     text: bytes
@@ -41,6 +43,8 @@ class HttpWatcher:
         self._tag: str | None = None
         """The ETag of the list that was read last."""
         self._found: LabelSets = ()
+        self._reading = trio.CapacityLimiter(1)
+        """Of secrets and certificates: where one hangs, the next attempts wait for it in the place of taking a thread each."""
 
     async def run(self, feed: Feed) -> None:
         """Ask again and again. `SourceError` when there is no usable answer."""
@@ -71,7 +75,7 @@ class HttpWatcher:
             ours = (url.scheme, url.host, url.port) == _origin(source.url)
             access = source.access if ours else HttpAccess(ca_file=source.access.ca_file)
             # A new client each time: secrets and certificates are rotated, and once a minute a connection costs nothing.
-            sent = await trio.to_thread.run_sync(request_headers, access) | {
+            sent = await self._by_files(request_headers, access) | {
                 "Accept": "application/json",
                 "User-Agent": f"prober/{__version__}",
                 # Prometheus writes seconds without an exponent.
@@ -79,7 +83,7 @@ class HttpWatcher:
             }
             if self._tag is not None:
                 sent["If-None-Match"] = self._tag
-            async with await trio.to_thread.run_sync(client, access) as http, http.stream("GET", url, headers=sent) as answer:
+            async with await self._by_files(client, access) as http, http.stream("GET", url, headers=sent) as answer:
                 if answer.next_request is None:
                     if answer.status_code == httpx.codes.NOT_MODIFIED and self._tag is not None:
                         return None
@@ -89,6 +93,10 @@ class HttpWatcher:
                 raise SourceError(f"{shown} redirects to {there.scheme}://, where anybody could answer in its place")
             url = there
         raise SourceError(f"{shown} redirects more than {MOST_REDIRECTS} times")
+
+    async def _by_files(self, read: Callable[[HttpAccess], _T], access: HttpAccess) -> _T:
+        """What ``read`` makes of the files that ``access`` names. A file on a share that hangs holds up neither timeout nor end."""
+        return await trio.to_thread.run_sync(read, access, abandon_on_cancel=True, limiter=self._reading)
 
     def _read(self, text: bytes) -> LabelSets:
         try:

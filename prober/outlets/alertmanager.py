@@ -163,7 +163,7 @@ class AlertmanagerSender:
         try:
             if access != BARE_ACCESS:
                 # Read each time, so that a secret that was rotated is taken up without a reload.
-                headers = await trio.to_thread.run_sync(request_headers, access)
+                headers = await trio.to_thread.run_sync(request_headers, access, abandon_on_cancel=True)
         except AccessError as error:
             return Attempt(None, str(error))
         attempt = await post(through, f"{self.alertmanager.url}/api/v2/alerts", body, headers)

@@ -90,7 +90,9 @@ async def client(access: HttpAccess = BARE_ACCESS) -> httpx.AsyncClient:
 
     from prober.outlets.httpx_parts import ByEnvironment
 
-    verify = await trio.to_thread.run_sync(partial(tls_context, access) if access.has_certificates else _verification)
+    trusted = partial(tls_context, access) if access.has_certificates else _verification
+    # Abandoned at the end of the service: a file on a share that hangs does not hold it up.
+    verify = await trio.to_thread.run_sync(trusted, abandon_on_cancel=True)
     limits = httpx.Limits(max_connections=8, max_keepalive_connections=4)
     # httpx's own deadlines are for each step; ours, in `post`, is for the whole.
     return httpx.AsyncClient(transport=ByEnvironment(verify, limits), timeout=2 * ATTEMPT_SECONDS)

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
@@ -131,7 +132,7 @@ def signature(secret: str, body: bytes) -> str:
 async def _read(path: str | None) -> str:
     assert path is not None
     try:
-        return (await trio.Path(Path(path)).read_text(encoding="utf-8")).strip()
+        return (await trio.to_thread.run_sync(partial(Path(path).read_text, encoding="utf-8"), abandon_on_cancel=True)).strip()
     except UnicodeDecodeError:
         # Nobody could check a signature by what a key becomes that is read as a text that it is not.
         raise OSError(errno.EILSEQ, "it is no UTF-8", path) from None

@@ -136,6 +136,42 @@ def test_a_configuration_that_cannot_be_read_to_its_end_does_not_hold_the_servic
     assert (status, seconds < 5.0) == (0, True)
 
 
+def test_secrets_and_authorities_that_cannot_be_read_to_their_end_do_not_hold_the_service(tmp_path: Path, resetting: str) -> None:
+    """Those of receivers and of http_sd, which are read each time that they are used."""
+    nobody, pem = "http://127.0.0.1:1", Authority.root().issue(NAME).write(tmp_path).certificate.read_text()
+    files = {tmp_path / name: text for name, text in {"hook": nobody, "alertmanager": "x", "sd": "x", "ca": pem}.items()}
+    hook, alertmanager, sd, ca = map(str, files)
+    receivers = [
+        {"url": f"{nobody}/1", "basic_auth": {"username": "me", "password_file": alertmanager}},
+        {"url": f"{nobody}/2", "tls_config": {"ca_file": ca}},
+    ]
+    document = {
+        **ROUND,
+        "targets": [target("edge", resetting)],
+        "discovery": [{"http": {"url": nobody, "basic_auth": {"username": "me", "password_file": sd}}}],
+        "alerting": {"failures": 1, "alertmanagers": receivers, "webhooks": [{"url_file": hook}]},
+    }
+    writing: dict[Path, int] = {}
+
+    def are_read() -> bool:
+        for file in files.keys() - writing.keys():
+            with suppress(OSError):
+                writing[file] = os.open(file, os.O_WRONLY | os.O_NONBLOCK)
+        return len(writing) == len(files)
+
+    for file, text in files.items():
+        file.write_text(text)
+    with serving(tmp_path, document) as service:
+        for file in files:
+            file.unlink()
+            os.mkfifo(file)
+        eventually(are_read, "the service reads them")
+        status, seconds = service.end()
+    for descriptor in writing.values():
+        os.close(descriptor)
+    assert (status, seconds < 5.0) == (0, True)
+
+
 def test_what_needs_a_restart_is_refused_with_its_place(tmp_path: Path) -> None:
     """It is refused, not silently ignored, all of it together; what was written before and is not any more has no line."""
     with serving(tmp_path, {"targets": [], "state": str(tmp_path / "state")}) as service:
