@@ -89,16 +89,19 @@ _BROKEN_LINKS = {"dangling", "not-applied", "partial-vhosts"}
 def _told_once(findings: list[Finding]) -> list[Finding]:
     """Without what another cause explains whole.
 
-    A 404 where a link broke; a wrong certificate where a route is doubled; a group that was left out, where all are or a link did not arrive.
+    A 404 where a link broke; a wrong certificate where a route is doubled; a group that was left out, where all are or a link did not arrive;
+    a reset by an ingress that the wildcard route is not on, which runs what it should.
     """
     broken = {piece for each in findings if each.id in _BROKEN_LINKS for piece in each.evidence}
     doubled = {piece for each in findings if each.id == "dup-wildcard" for piece in each.evidence}
+    beside = {piece for each in findings if each.id == "selector" for piece in each.evidence}
     unlinked = {
         place for each in findings if each.id in UNLINKED and each.severity is not Severity.INFO for place in _places(each)
     }
     told = {
         "not-linked": lambda each: broken.issuperset(each.evidence),
         "wrong-default-cert": lambda each: doubled.issuperset(piece for piece in each.evidence if piece.source == "probe"),
+        "stale-route": lambda each: beside.issuperset(each.evidence),
         "partial-vhosts": lambda each: unlinked.issuperset(_places(each)),
     }
     return [each for each in findings if each.id not in told or not told[each.id](each)]

@@ -203,7 +203,7 @@ def l4(case: Case) -> Iterator[Finding]:
         ]
         names = listed(name for name in unproved if name)
         unless = (
-            f" Unless {names} is no name of this ingress, which an Envoy resets as well: probe one that works." if names else ""
+            f", unless {names} is no name of this ingress, which an Envoy resets as well: probe one that works" if names else ""
         )
         yield found(
             "l4",

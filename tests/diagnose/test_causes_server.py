@@ -100,7 +100,9 @@ def test_a_products_fix_has_the_name_that_was_probed() -> None:
 
 def test_a_name_that_nobody_vouches_for_may_be_what_is_wrong() -> None:
     """An Envoy resets names that it does not have as it resets none: who mistyped it is not sent to the load balancer alone."""
-    assert "is no name of this ingress" in told(probes=probe("reset", "reset"))["l4"].summary
+    summary = told(probes=probe("reset", "reset"))["l4"].summary
+    assert f"This is no matter of SNI, unless {KNOWN} is no name of this ingress" in summary
+    assert summary.endswith("probe one that works.")
     assert "is no name of this ingress" not in told(probes=probe("reset", "reset"), routes=routes(GROUP))["l4"].summary
     assert "is no name of this ingress" not in told(probes=probe("refused", "refused"))["l4"].summary
 
