@@ -63,9 +63,9 @@ class Remedy:
             # Where nothing says which ingress it is, Anthos Service Mesh's is as likely for an old installation.
             old = "" if self._case.gateways else f"  # with Anthos Service Mesh (hybrid 1.8 and earlier): {SERVICE_MESH_APP}"
             return wildcard_manifest(name, self.namespace, self.selector, credential, hint, selector_hint=old)
-        fits = self._case.selects_gateway(like) and not any(
-            conflict(like.selector, each.selector) for each in self._case.group_routes if like.name in each.additional_gateways
-        )
+        linked = [each.selector for each in self._case.group_routes if like.name in each.additional_gateways]
+        linked += [host.selector for _, host in self._case.virtual_hosts if like.name in host.additional_gateways]
+        fits = self._case.selects_gateway(like) and not any(conflict(like.selector, each) for each in linked)
         selector = dict(like.selector) if like.selector and fits else self.selector
         return wildcard_manifest(name, like.namespace or self.namespace, selector, credential, hint, like)
 

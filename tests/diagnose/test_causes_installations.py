@@ -37,6 +37,18 @@ def test_a_group_on_another_ingress_than_the_wildcard_route_it_is_linked_to_is_t
     assert {"app": "apigee-ingressgateway"} == fix_of(found.fix)["spec"]["selector"]  # type: ignore[index]
 
 
+def test_virtual_hosts_on_another_ingress_are_told_without_the_groups_routes_and_the_fix_selects_both() -> None:
+    """overrides.yaml alone says on which ingress a group is."""
+    head, _, tail = OVERRIDES.partition("- name: test-grp\n")
+    two = f"{head}- name: test-grp\n{tail.replace('edge-a', 'edge-b')}".replace(
+        "- name: edge-a\n", "- name: edge-a\n- name: edge-b\n"
+    )
+    found = told(routes=routes(AT_EDGE_A), overrides=overrides(two))["selector"]
+
+    assert "test-grp, linked to it, is on the ingress app=apigee-ingressgateway, ingress_name=edge-b" in found.summary
+    assert {"app": "apigee-ingressgateway"} == fix_of(found.fix)["spec"]["selector"]  # type: ignore[index]
+
+
 def test_a_probe_of_the_name_of_that_group_confirms_it() -> None:
     """It runs what it should, so nothing is told of an older configuration. One of a group on the right ingress confirms nothing."""
     there, here = (GROUP.replace("edge-a", "edge-b"), OTHER.replace("edge-b", "edge-a"))
