@@ -47,16 +47,18 @@ class FileWatcher:
         """Why the last reading of a file was refused."""
         self._pending: dict[str, _Signature] = {}
         """Files that changed, as the last look saw them."""
+        self._looking = trio.CapacityLimiter(1)
+        """Not of the threads that are shared out: where a share hangs, each new watcher leaves one behind, and none for metrics."""
 
     async def run(self, feed: Feed) -> None:
         """Look, until cancelled."""
         while True:
-            problems = await trio.to_thread.run_sync(self._look, abandon_on_cancel=True)
+            problems = await trio.to_thread.run_sync(self._look, abandon_on_cancel=True, limiter=self._looking)
             for _ in range(_LOOKS_TO_SETTLE):
                 if problems is not None:
                     break
                 await trio.sleep(SETTLE)
-                problems = await trio.to_thread.run_sync(self._look, abandon_on_cancel=True)
+                problems = await trio.to_thread.run_sync(self._look, abandon_on_cancel=True, limiter=self._looking)
             if problems is not None:
                 # A tuple's place in the order is its file's name, so that what is unchanged compares equal.
                 found = tuple(labels for path in sorted(self._good) for labels in self._good[path])

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -22,7 +23,7 @@ import trio
 from prober.http_access import AccessError, request_headers
 from prober.judge.alerting import Alert, Phase
 from prober.notices import Alertmanager
-from prober.outlets.delivery import Attempt, Backoff, Report, client, post
+from prober.outlets.delivery import Attempt, Backoff, Report, by_files, client, post
 from prober.outlets.payload import Links, alertmanager_alert, labels_of
 from prober.sources import BARE_ACCESS
 
@@ -163,7 +164,7 @@ class AlertmanagerSender:
         try:
             if access != BARE_ACCESS:
                 # Read each time, so that a secret that was rotated is taken up without a reload.
-                headers = await trio.to_thread.run_sync(request_headers, access, abandon_on_cancel=True)
+                headers = await by_files(partial(request_headers, access))
         except AccessError as error:
             return Attempt(None, str(error))
         attempt = await post(through, f"{self.alertmanager.url}/api/v2/alerts", body, headers)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from time import time
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 import trio
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["ATTEMPT_SECONDS", "Attempt", "Backoff", "Report", "client", "post"]
+__all__ = ["ATTEMPT_SECONDS", "Attempt", "Backoff", "Report", "by_files", "client", "post"]
+
+_T = TypeVar("_T")
 
 ATTEMPT_SECONDS = 10.0
 """One deadline for a whole request."""
@@ -91,11 +93,19 @@ async def client(access: HttpAccess = BARE_ACCESS) -> httpx.AsyncClient:
     from prober.outlets.httpx_parts import ByEnvironment
 
     trusted = partial(tls_context, access) if access.has_certificates else _verification
-    # Abandoned at the end of the service: a file on a share that hangs does not hold it up.
-    verify = await trio.to_thread.run_sync(trusted, abandon_on_cancel=True)
+    verify = await by_files(trusted)
     limits = httpx.Limits(max_connections=8, max_keepalive_connections=4)
     # httpx's own deadlines are for each step; ours, in `post`, is for the whole.
     return httpx.AsyncClient(transport=ByEnvironment(verify, limits), timeout=2 * ATTEMPT_SECONDS)
+
+
+async def by_files(read: Callable[[], _T]) -> _T:
+    """What ``read`` makes of files, in a thread.
+
+    Where a share hangs, the end of the service leaves the thread behind; and it is none of those that are shared out, so that however
+    many hang there are some for metrics.
+    """
+    return await trio.to_thread.run_sync(read, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
 
 
 async def post(through: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:

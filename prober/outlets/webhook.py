@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from prober.notices import OutboxEntry, Webhook
-from prober.outlets.delivery import Attempt, Backoff, Report, client, post
+from prober.outlets.delivery import Attempt, Backoff, Report, by_files, client, post
 
 if TYPE_CHECKING:
     import httpx
@@ -132,7 +132,7 @@ def signature(secret: str, body: bytes) -> str:
 async def _read(path: str | None) -> str:
     assert path is not None
     try:
-        return (await trio.to_thread.run_sync(partial(Path(path).read_text, encoding="utf-8"), abandon_on_cancel=True)).strip()
+        return (await by_files(partial(Path(path).read_text, encoding="utf-8"))).strip()
     except UnicodeDecodeError:
         # Nobody could check a signature by what a key becomes that is read as a text that it is not.
         raise OSError(errno.EILSEQ, "it is no UTF-8", path) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,7 +17,7 @@ from prober.config.targets import TargetDefaults
 from prober.discovery import files
 from prober.discovery.files import FileWatcher
 from prober.model import Module
-from prober.sources import ADDRESS, NAME, SourceError, TargetFiles
+from prober.sources import ADDRESS, NAME, LabelSets, SourceError, TargetFiles
 from tests.discovery.told import Told
 
 READ = partial(
@@ -248,3 +249,22 @@ def test_json_is_read_as_json(tmp_path: Path, value: str, *, ascii_only: bool) -
     file.write_text(json.dumps(groups, ensure_ascii=ascii_only), encoding="utf-8")
     (labels,) = READ(str(file))
     assert labels["team"] == value
+
+
+async def test_a_file_that_hangs_takes_no_thread_from_the_others(tmp_path: Path) -> None:
+    """Each reload may leave one such thread behind, and metrics are compressed in those that are shared out."""
+    (tmp_path / "a.yml").write_text(ONE)
+    reading, released = threading.Event(), threading.Event()
+
+    def hang(path: str) -> LabelSets:
+        reading.set()
+        released.wait()
+        return READ(path)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(FileWatcher(TargetFiles(patterns=(str(tmp_path / "a.yml"),)), hang).run, Told())
+        await trio.to_thread.run_sync(reading.wait)
+        shared = trio.to_thread.current_default_thread_limiter().borrowed_tokens
+        nursery.cancel_scope.cancel()
+    released.set()
+    assert shared == 0

@@ -6,6 +6,7 @@ import gc
 import socket
 import ssl
 import struct
+import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import trio
 
 from prober.outlets import delivery
-from prober.outlets.delivery import Attempt, client, post
+from prober.outlets.delivery import Attempt, by_files, client, post
 from tests.pki import Authority
 from tests.servers.hooks import hook
 
@@ -114,6 +115,23 @@ async def test_a_proxy_that_refuses_is_told_as_that(monkeypatch: pytest.MonkeyPa
         attempt = await post(through, "https://hooks.example.test/", b"{}", {})
     assert attempt.problem is not None
     assert attempt.problem.startswith("the proxy of the environment")
+
+
+async def test_a_file_that_hangs_takes_no_thread_from_the_others() -> None:
+    """Metrics are compressed in those that are shared out. The end of the service leaves it behind."""
+    reading, released = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        reading.set()
+        released.wait()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(by_files, hang)
+        await trio.to_thread.run_sync(reading.wait)
+        shared = trio.to_thread.current_default_thread_limiter().borrowed_tokens
+        nursery.cancel_scope.cancel()
+    released.set()
+    assert shared == 0
 
 
 BODY = b"x" * (8 << 20)
