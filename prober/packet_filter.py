@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-__all__ = ["ETH_P_ALL", "INSTRUCTION_BYTES", "SOL_PACKET", "Op", "Step", "assemble", "attach"]
+__all__ = ["BY_IP_VERSION", "ETH_P_ALL", "INSTRUCTION_BYTES", "SOL_PACKET", "Op", "Step", "assemble", "attach"]
 
 INSTRUCTION_BYTES: Final = 8
 
@@ -48,6 +48,16 @@ class Step(NamedTuple):
     constant: int
     label: str = ""
     to: str = ""
+
+
+BY_IP_VERSION: Final = (
+    Step(Op.LOAD_BYTE, 0),
+    Step(Op.AND, 0xF0),
+    Step(Op.EQUAL, 0x40, to="IPv4"),
+    Step(Op.EQUAL, 0x60, to="IPv6"),
+    Step(Op.RETURN, 0),
+)
+"""On to the labels ``IPv4`` and ``IPv6`` of the program, by the first byte of the network header; other packets are not taken."""
 
 
 def assemble(steps: Sequence[Step]) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from prober.diagnose.packets import WRAPPED
 from prober.diagnose.tunnels import TUNNEL_PORTS
-from prober.packet_filter import Op, Step, assemble
+from prober.packet_filter import BY_IP_VERSION, Op, Step, assemble
 
 __all__ = ["filter_program"]
 
@@ -29,11 +29,7 @@ def filter_program(longest: int) -> bytes:
         # Of two VLAN tags the kernel takes one off; what is within is told behind the filter.
         Step(Op.LOAD_HALF, _PROTOCOL),
         *(Step(Op.EQUAL, kind, to="take") for kind in sorted(WRAPPED)),
-        Step(Op.LOAD_BYTE, 0),
-        Step(Op.AND, 0xF0),
-        Step(Op.EQUAL, 0x40, to="IPv4"),
-        Step(Op.EQUAL, 0x60, to="IPv6"),
-        Step(Op.RETURN, 0),
+        *BY_IP_VERSION,
         Step(Op.LOAD_BYTE, 9, label="IPv4"),
         *(Step(Op.EQUAL, protocol, to="take") for protocol in _CARRIERS),
         Step(Op.EQUAL, _ESP, to="headers"),

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Final, NamedTuple
 
 from prober.model import Endpoint
-from prober.packet_filter import ETH_P_ALL, SOL_PACKET, Op, Step, assemble, attach
+from prober.packet_filter import BY_IP_VERSION, ETH_P_ALL, SOL_PACKET, Op, Step, assemble, attach
 from prober.probing.receive_clock import ANCILLARY_SIZE, SO_TIMESTAMPNS, TIMESPEC
 from prober.probing.wall_clock import unix_offset
 
@@ -155,11 +155,7 @@ def _ends_from(first_port: int) -> bytes:
     """
     return assemble(
         [
-            Step(Op.LOAD_BYTE, 0),
-            Step(Op.AND, 0xF0),
-            Step(Op.EQUAL, 0x40, to="IPv4"),
-            Step(Op.EQUAL, 0x60, to="IPv6"),
-            Step(Op.RETURN, 0),
+            *BY_IP_VERSION,
             Step(Op.LOAD_BYTE, 9, label="IPv4"),
             Step(Op.EQUAL, socket.IPPROTO_TCP, to="TCP in IPv4"),
             Step(Op.RETURN, 0),

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from prober.changelog import RecentChanges
+import trio
+
+from prober.changelog import RecentChanges, VerdictChange
 from prober.findings import Diagnosis
 from prober.judge.chains import assess
 from prober.judge.trust import TrustStore
@@ -36,7 +38,20 @@ from prober.snapshot import Change, Statistics, Store
 from prober.tls.facts import NOTHING_SAID, HandshakeFacts, TlsAlert
 from tests.pki import Authority, Issued, self_signed
 
-__all__ = ["NAME", "NOW", "FakeService", "alert", "certificate", "differential", "ending", "issued", "judged", "target", "trust"]
+__all__ = [
+    "NAME",
+    "NOW",
+    "FakeService",
+    "HangingChanges",
+    "alert",
+    "certificate",
+    "differential",
+    "ending",
+    "issued",
+    "judged",
+    "target",
+    "trust",
+]
 
 NAME = "api.example.com"
 NOW = 1_790_000_000.0
@@ -184,6 +199,15 @@ def judged(of: Target, run: Differential, *, now: float = NOW) -> ProbeAnswer:
 
 async def _unexpected_probe(request: ProbeRequest) -> ProbeAnswer | ProbeRefused:
     raise AssertionError(f"nobody told the fake what to answer to {request}")
+
+
+class HangingChanges(RecentChanges):
+    """A history on a disk that does not answer."""
+
+    async def changes(self, target: str | None = None, *, limit: int = 1000) -> list[VerdictChange]:
+        """Never."""
+        await trio.sleep_forever()
+        raise AssertionError
 
 
 @dataclass

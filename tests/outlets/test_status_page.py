@@ -19,6 +19,7 @@ from tests.outlets.client import client
 from tests.outlets.fleet import (
     NOW,
     FakeService,
+    HangingChanges,
     certificate,
     default_certificate,
     differential,
@@ -268,16 +269,11 @@ async def test_the_latest_changes_are_below_the_list() -> None:
 async def test_a_history_that_does_not_answer_hides_no_verdict(autojump_clock: trio.testing.MockClock) -> None:
     """A disk that hangs, or that is damaged."""
 
-    class Hanging(RecentChanges):
-        async def changes(self, target: str | None = None, *, limit: int = 1000) -> list[VerdictChange]:
-            await trio.sleep_forever()
-            raise AssertionError
-
     class Damaged(RecentChanges):
         async def changes(self, target: str | None = None, *, limit: int = 1000) -> list[VerdictChange]:
             raise sqlite3.DatabaseError("database disk image is malformed")
 
-    for history in (Hanging(), Damaged()):
+    for history in (HangingChanges(), Damaged()):
         service = fleet()
         service.changes = history
         tree = await page(service)

@@ -7,10 +7,11 @@ import sqlite3
 import trio
 import trio.testing
 
-from prober.changelog import KeptFailure, RecentChanges, VerdictChange
+from prober.changelog import KeptFailure, RecentChanges
 from tests.outlets.fleet import (
     NOW,
     FakeService,
+    HangingChanges,
     certificate,
     differential,
     expired,
@@ -63,16 +64,11 @@ async def test_addresses_at_fault_come_first() -> None:
 async def test_a_history_that_does_not_answer_hides_no_verdict(autojump_clock: trio.testing.MockClock) -> None:
     """A disk that hangs, or that is damaged: here, too."""
 
-    class Hanging(RecentChanges):
-        async def changes(self, target: str | None = None, *, limit: int = 1000) -> list[VerdictChange]:
-            await trio.sleep_forever()
-            raise AssertionError
-
     class Damaged(RecentChanges):
         async def failures(self, target: str | None = None, *, limit: int = 1000) -> list[KeptFailure]:
             raise sqlite3.DatabaseError("database disk image is malformed")
 
-    for history, at in ((Hanging(), "history"), (Damaged(), "failures")):
+    for history, at in ((HangingChanges(), "history"), (Damaged(), "failures")):
         service = fleet()
         service.changes = history
         tree = await page(service, "/targets/resets")

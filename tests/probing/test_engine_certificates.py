@@ -201,15 +201,21 @@ async def test_a_handshake_that_is_cut_short_behind_the_certificate_says_so(
     assert shallow.detail is None
 
 
+def _demanding(served: Served) -> ssl.SSLContext:
+    """A server that wants a client certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(served.files.certificate, served.files.key)
+    context.load_verify_locations(served.files.certificate)
+    return context
+
+
 async def test_a_server_that_demands_a_client_certificate_is_not_told_as_one_that_breaks_off_for_no_reason(
     engine: Engine, attempt: AttemptMaker, tls12: Served
 ) -> None:
     """TLS 1.2 has no alert for it: OpenSSL says handshake_failure, as for anything else."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _demanding(tls12)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(tls12.files.certificate, tls12.files.key)
-    context.load_verify_locations(tls12.files.certificate)
 
     def serve(connection: Any) -> None:
         with pytest.raises(ssl.SSLError), connection.sock.dup() as plain:
@@ -228,11 +234,8 @@ async def test_a_server_of_tls_1_3_that_stops_before_its_finished_message_does_n
     engine: Engine, attempt: AttemptMaker, tls13: Served
 ) -> None:
     """It asks for one in front of its own certificate, and cannot know yet that it gets none."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _demanding(tls13)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(tls13.files.certificate, tls13.files.key)
-    context.load_verify_locations(tls13.files.certificate)
     with scripted(read_hello(), send_flight(context, cut=lambda flight: flight[:-1])) as peer:
         observation = await engine.handshake(attempt(peer.endpoint, depth="finished"))
     assert observation.facts.client_certificate_requested
